@@ -1,0 +1,61 @@
+/**
+ * One way to declare a test on every runtime: `Deno.test` on Deno, where the leak sanitizers watch it, and
+ * `node:test` on Node and Bun.
+ * @module
+ */
+
+/** What a test may ask for. */
+export interface TestOptions {
+  /** Why the test cannot run here. Where it is given, the test is skipped and its name shows the reason. */
+  skip?: string | undefined;
+  /** How long the test may take, in milliseconds. Default: 30,000. */
+  timeout?: number;
+}
+
+/** The runtime that runs the tests. */
+export const runtime: "deno" | "bun" | "node" = "Deno" in globalThis
+  ? "deno"
+  : "Bun" in globalThis
+  ? "bun"
+  : "node";
+
+type Body = () => void | Promise<void>;
+type Register = (name: string, options: { skip: boolean; timeout: number }, body: Body) => void;
+
+const register: Register = await load();
+
+async function load(): Promise<Register> {
+  if (runtime === "deno") {
+    return (name, { skip }, fn) => Deno.test({ name, ignore: skip, fn });
+  }
+  const { test } = await import("node:test");
+  return (name, { skip, timeout }, body) => {
+    if (skip) test.skip(name, body);
+    else test(name, { timeout: timeout + 1_000 }, body); // ours comes first: it says how long it took
+  };
+}
+
+/** Declares a test. */
+export function test(name: string, body: Body): void;
+/** Declares a test with options. */
+export function test(name: string, options: TestOptions, body: Body): void;
+export function test(name: string, optionsOrBody: TestOptions | Body, maybeBody?: Body): void {
+  const options = typeof optionsOrBody === "function" ? {} : optionsOrBody;
+  const body = typeof optionsOrBody === "function" ? optionsOrBody : maybeBody!;
+  const { skip, timeout = 30_000 } = options;
+  if (skip === undefined) register(name, { skip: false, timeout }, () => withDeadline(name, timeout, body));
+  else register(`${name} [${skip}]`, { skip: true, timeout }, () => {}); // reports and tables show names only
+}
+
+/** Fails a test that hangs, by name, rather than letting the whole run stand still. */
+async function withDeadline(name: string, timeout: number, body: Body): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`"${name}" took more than ${timeout} ms`)), timeout);
+  });
+  try {
+    await Promise.race([body(), deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
