@@ -1,0 +1,155 @@
+/**
+ * Character classes of the SMTP grammar, by table lookup: no regular expression ever runs over a peer's bytes.
+ *
+ * @module
+ */
+
+/** Letters and digits of ASCII: `Let-dig` (RFC 5321, section 4.1.2). */
+export const LET_DIG = 1;
+/** Characters of an atom: `atext` (RFC 5322, section 3.2.3). */
+export const ATEXT = 2;
+/** Characters of a quoted string that stand for themselves: `qtextSMTP` (RFC 5321, section 4.1.2). */
+export const QTEXT = 4;
+/** Characters of a parameter's value: `esmtp-value` (RFC 5321, section 4.1.2). */
+export const ESMTP_VALUE = 8;
+/** Characters that xtext leaves as they are: `xchar` (RFC 3461, section 4). */
+export const XCHAR = 16;
+/** Characters of a tagged address literal: `dcontent` (RFC 5321, section 4.1.3). */
+export const DCONTENT = 32;
+/** Characters of a SASL mechanism's name (RFC 4422, section 3.1). */
+export const MECHANISM = 64;
+/** Characters of base64, without the padding (RFC 4648, section 4). */
+export const BASE64 = 128;
+
+const table: Uint8Array = new Uint8Array(128);
+
+for (let code = 0x21; code <= 0x7e; code++) {
+  const char = String.fromCharCode(code);
+  const upper = char >= "A" && char <= "Z";
+  const digit = char >= "0" && char <= "9";
+  const letDig = upper || digit || (char >= "a" && char <= "z");
+  table[code] = (letDig ? LET_DIG : 0) |
+    (letDig || "!#$%&'*+-/=?^_`{|}~".includes(char) ? ATEXT : 0) |
+    (char !== '"' && char !== "\\" ? QTEXT : 0) |
+    (char !== "=" ? ESMTP_VALUE : 0) |
+    (char !== "+" && char !== "=" ? XCHAR : 0) |
+    (char !== "[" && char !== "\\" && char !== "]" ? DCONTENT : 0) |
+    (upper || digit || char === "-" || char === "_" ? MECHANISM : 0) |
+    (letDig || char === "+" || char === "/" ? BASE64 : 0);
+}
+table[0x20] = QTEXT;
+
+/**
+ * Tells whether an ASCII character belongs to a class.
+ *
+ * @param code A UTF-16 code unit.
+ * @param kind One of the classes of this module, or several with `|`.
+ * @returns `false` for every code beyond ASCII.
+ */
+export function is(code: number, kind: number): boolean {
+  return code < 128 && (table[code]! & kind) !== 0;
+}
+
+/**
+ * Tells whether every character of a text is ASCII and belongs to a class.
+ *
+ * @param text The text.
+ * @param kind One of the classes of this module.
+ * @param start Where to begin. Default: 0.
+ * @param end Where to end, exclusive. Default: the end of the text.
+ * @returns `false` for an empty range.
+ */
+export function every(text: string, kind: number, start = 0, end: number = text.length): boolean {
+  if (start >= end) return false;
+  for (let i = start; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 128 || (table[code]! & kind) === 0) return false;
+  }
+  return true;
+}
+
+/**
+ * Tells whether a character is a digit.
+ *
+ * @param code A UTF-16 code unit, or a byte.
+ * @returns Whether it is one of `0` to `9`.
+ */
+export function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
+}
+
+/**
+ * Tells whether a character is a control character: C0, DEL or C1.
+ *
+ * @param code A UTF-16 code unit.
+ * @returns Whether it is one; the tab is one too.
+ */
+export function isControl(code: number): boolean {
+  return code < 0x20 || (code >= 0x7f && code <= 0x9f);
+}
+
+/**
+ * Tells whether a text is ASCII throughout.
+ *
+ * @param text The text.
+ * @returns Whether it is; so is the empty text.
+ */
+export function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return false;
+  }
+  return true;
+}
+
+/**
+ * Tells whether a text is a SASL response as a command carries it (RFC 4954, section 4): base64 with its padding, or `=`
+ * for an empty one.
+ *
+ * @param text The text.
+ * @returns Whether it is; the empty text is not.
+ */
+export function isBase64(text: string): boolean {
+  if (text === "=") return true;
+  const { length } = text;
+  if (length === 0 || length % 4 !== 0) return false;
+  const padding = text[length - 1] !== "=" ? 0 : text[length - 2] !== "=" ? 1 : 2;
+  return every(text, BASE64, 0, length - padding);
+}
+
+/** How much of a peer's or a caller's text an error message shows. */
+const MAX_SHOWN = 80;
+
+/**
+ * Makes a text fit to stand in an error message: in double quotes, control characters and lone surrogates escaped
+ * (a terminal would act on them, a log would break on them), cut where it is long.
+ *
+ * @param text The text.
+ * @returns The text in quotes.
+ */
+export function show(text: string): string {
+  let shown = '"';
+  const end = Math.min(text.length, MAX_SHOWN);
+  for (let i = 0; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x22 || code === 0x5c) shown += "\\" + text[i];
+    else if (code === 0x0d) shown += "\\r";
+    else if (code === 0x0a) shown += "\\n";
+    else if (isControl(code) || code === 0x2028 || code === 0x2029) shown += escapeUnit(code);
+    else if (code < 0xd800 || code > 0xdfff) shown += text[i];
+    else if (code <= 0xdbff && isLowSurrogate(text.charCodeAt(i + 1))) {
+      shown += text[i]! + text[i + 1]!;
+      i++;
+    } else shown += escapeUnit(code);
+  }
+  return shown + (text.length > end ? '…"' : '"');
+}
+
+function isLowSurrogate(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff;
+}
+
+function escapeUnit(code: number): string {
+  return code < 0x100
+    ? "\\x" + code.toString(16).padStart(2, "0")
+    : "\\u" + code.toString(16).padStart(4, "0");
+}

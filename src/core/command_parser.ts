@@ -1,0 +1,216 @@
+/**
+ * Commands as a server reads them: tolerant where old clients need it, linear, and with the reply to what is none
+ * (RFC 5321, sections 4.1.1 and 4.2.4).
+ *
+ * @module
+ */
+import { type Mailbox, parsePath, pathEnd } from "./address.ts";
+import { ESMTP_VALUE, every, is, isBase64, isControl, isDigit, LET_DIG, MECHANISM } from "./characters.ts";
+import type { Command, EsmtpParameters } from "./command.ts";
+import { Reply } from "./reply.ts";
+
+const HYPHEN = 0x2d;
+const SPACE = 0x20;
+const TAB = 0x09;
+const LESS = 0x3c;
+
+/** RFC 4422, section 3.1. */
+const MAX_MECHANISM_LENGTH = 20;
+
+/** A client's line that is not a command. It carries the reply to send. */
+export class CommandSyntaxError extends Error {
+  /** `"CommandSyntaxError"`. */
+  override name = "CommandSyntaxError";
+  /** What the server answers. */
+  readonly reply: Reply;
+
+  /**
+   * Makes the error for a reply.
+   *
+   * @param reply What the server answers.
+   */
+  constructor(reply: Reply) {
+    super(reply.text);
+    this.reply = reply;
+  }
+}
+
+/**
+ * Reads a command as a server gets it. Verbs and keywords may be in lower case; white space may stand around the colon
+ * of MAIL and RCPT and at the end of the line, as some clients have it. Whether a parameter is supported, and whether
+ * characters beyond ASCII are welcome, is for the session to say.
+ *
+ * @param line The line, without its end.
+ * @returns The command: keywords and the mechanism of AUTH are in upper case.
+ * @throws {CommandSyntaxError} If it is none, with a reply of 500 or 501.
+ */
+export function parseCommand(line: string): Command {
+  for (let i = 0; i < line.length; i++) {
+    const code = line.charCodeAt(i);
+    if (isControl(code) && code !== TAB) {
+      refuse(500, "5.5.2", "A control character has no place in a command");
+    }
+  }
+  let verbEnd = 0;
+  while (is(line.charCodeAt(verbEnd), LET_DIG)) verbEnd++;
+  const verb = line.slice(0, verbEnd).toUpperCase();
+  if (verbEnd < line.length && !isBlank(line.charCodeAt(verbEnd))) unknown();
+  const argument = trim(line, verbEnd);
+  switch (verb) {
+    case "EHLO":
+    case "HELO":
+    case "LHLO":
+      return { verb, domain: parseHello(verb, argument) };
+    case "MAIL":
+      return parseMail(argument);
+    case "RCPT":
+      return parseRcpt(argument);
+    case "BDAT":
+      return parseBdat(argument);
+    case "AUTH":
+      return parseAuth(argument);
+    case "VRFY":
+    case "EXPN":
+    case "ETRN":
+      if (argument === "") refuse(501, "5.5.4", `Syntax: ${verb} <string>`);
+      return { verb, argument };
+    case "HELP":
+    case "NOOP":
+      return argument === "" ? { verb } : { verb, argument };
+    case "STARTTLS":
+    case "DATA":
+    case "RSET":
+    case "QUIT":
+      if (argument !== "") refuse(501, "5.5.4", `${verb} takes no parameters`);
+      return { verb };
+    default:
+      unknown();
+  }
+}
+
+function refuse(code: number, enhancedCode: string, text: string): never {
+  throw new CommandSyntaxError(new Reply(code, text, { enhancedCode }));
+}
+
+function unknown(): never {
+  refuse(500, "5.5.1", "Command not recognized");
+}
+
+function isBlank(code: number): boolean {
+  return code === SPACE || code === TAB;
+}
+
+/** The text from an index on, without white space at its ends. */
+function trim(text: string, start: number): string {
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function blankAt(text: string): number {
+  for (let i = 0; i < text.length; i++) {
+    if (isBlank(text.charCodeAt(i))) return i;
+  }
+  return -1;
+}
+
+/** Any word will do: refusing a client for its name alone loses mail, and Windows hosts have names of all kinds. */
+function parseHello(verb: string, argument: string): string {
+  if (argument === "" || blankAt(argument) >= 0) refuse(501, "5.5.4", `Syntax: ${verb} hostname`);
+  return argument;
+}
+
+function parseMail(argument: string): Command {
+  const [path, rest] = splitPath("FROM", argument);
+  let reversePath: Mailbox | null;
+  try {
+    reversePath = parsePath(path);
+  } catch {
+    refuse(501, "5.1.7", "Bad sender address syntax");
+  }
+  if (reversePath?.domain === "") refuse(501, "5.1.7", "Bad sender address syntax");
+  const parameters = parseParameters(rest);
+  return parameters === undefined ? { verb: "MAIL", reversePath } : { verb: "MAIL", reversePath, parameters };
+}
+
+function parseRcpt(argument: string): Command {
+  const [path, rest] = splitPath("TO", argument);
+  let forwardPath: Mailbox | null;
+  try {
+    forwardPath = parsePath(path);
+  } catch {
+    forwardPath = null;
+  }
+  if (forwardPath === null) refuse(501, "5.1.3", "Bad recipient address syntax");
+  const parameters = parseParameters(rest);
+  return parameters === undefined ? { verb: "RCPT", forwardPath } : { verb: "RCPT", forwardPath, parameters };
+}
+
+/** Splits `FROM:<path> parameters`. */
+function splitPath(keyword: "FROM" | "TO", argument: string): [path: string, rest: string] {
+  const { length } = keyword;
+  const given = argument.slice(0, length);
+  const colon = trim(argument, length);
+  const known = given === keyword || (every(given, LET_DIG) && given.toUpperCase() === keyword);
+  if (!known || colon[0] !== ":") syntax(keyword);
+  const text = trim(colon, 1);
+  if (text.charCodeAt(0) !== LESS) syntax(keyword);
+  const end = pathEnd(text);
+  if (end < 0 || (end < text.length && !isBlank(text.charCodeAt(end)))) syntax(keyword);
+  return [text.slice(0, end), text.slice(end)];
+}
+
+function syntax(keyword: "FROM" | "TO"): never {
+  refuse(501, "5.5.4", keyword === "FROM" ? "Syntax: MAIL FROM:<address>" : "Syntax: RCPT TO:<address>");
+}
+
+function parseParameters(text: string): EsmtpParameters | undefined {
+  let parameters: Record<string, string | true> | undefined;
+  let i = 0;
+  for (;;) {
+    while (isBlank(text.charCodeAt(i))) i++;
+    if (i >= text.length) return parameters;
+    const start = i;
+    while (is(text.charCodeAt(i), LET_DIG) || (i > start && text.charCodeAt(i) === HYPHEN)) i++;
+    // Upper case also keeps a keyword such as "constructor" off the properties that every object has.
+    const keyword = text.slice(start, i).toUpperCase();
+    let value: string | true = true;
+    if (text[i] === "=") {
+      const valueStart = ++i;
+      while (i < text.length && (is(text.charCodeAt(i), ESMTP_VALUE) || text.charCodeAt(i) > 0x7f)) i++;
+      value = text.slice(valueStart, i);
+    }
+    const bad = keyword === "" || value === "" || (i < text.length && !isBlank(text.charCodeAt(i)));
+    parameters ??= {};
+    if (bad || keyword in parameters) refuse(501, "5.5.4", "Bad parameter syntax");
+    parameters[keyword] = value;
+  }
+}
+
+function parseBdat(argument: string): Command {
+  let i = 0;
+  while (isDigit(argument.charCodeAt(i))) i++;
+  const size = Number(argument.slice(0, i));
+  const rest = trim(argument, i);
+  const last = rest.length === 4 && every(rest, LET_DIG) && rest.toUpperCase() === "LAST";
+  const separated = i === argument.length || isBlank(argument.charCodeAt(i));
+  if (i === 0 || !Number.isSafeInteger(size) || !separated || (rest !== "" && !last)) {
+    refuse(501, "5.5.4", "Syntax: BDAT <size> [LAST]");
+  }
+  return { verb: "BDAT", size, last };
+}
+
+function parseAuth(argument: string): Command {
+  const blank = blankAt(argument);
+  const name = blank < 0 ? argument : argument.slice(0, blank);
+  if (!every(name, LET_DIG | MECHANISM) || name.length > MAX_MECHANISM_LENGTH) {
+    refuse(501, "5.5.4", "Syntax: AUTH mechanism [initial-response]");
+  }
+  const mechanism = name.toUpperCase();
+  if (blank < 0) return { verb: "AUTH", mechanism };
+  const initialResponse = trim(argument, blank);
+  // RFC 4954, section 4: 501 for what is not base64, and 5.5.2 for what cannot be read.
+  if (!isBase64(initialResponse)) refuse(501, "5.5.2", "The initial response is not base64");
+  return { verb: "AUTH", mechanism, initialResponse };
+}

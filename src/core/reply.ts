@@ -1,0 +1,207 @@
+/**
+ * Replies: a code, lines of text, an enhanced status code (RFC 5321, section 4.2; RFC 3463; RFC 2034).
+ *
+ * @module
+ */
+import { isControl, show } from "./characters.ts";
+import { enhancedCodeLength, withoutEnhancedCode } from "./enhanced_code.ts";
+import { decodeLines } from "./reply_text.ts";
+
+export { ReplyDecoder, type ReplyDecoderOptions } from "./reply_decoder.ts";
+
+/** What a {@linkcode Reply} may carry besides its code and text. */
+export interface ReplyOptions {
+  /** An enhanced status code such as `"5.1.1"` (RFC 3463), put before each line. Default: none. */
+  enhancedCode?: string | undefined;
+}
+
+/** A {@linkcode Reply} as JSON. */
+export interface ReplyJson {
+  /** The reply code. */
+  code: number;
+  /** The text of each line. */
+  lines: readonly string[];
+}
+
+/** Where the decoder's replies keep their lines until somebody asks for them. */
+const NOT_DECODED: readonly string[] = [];
+
+/**
+ * Makes a reply of bytes whose form the decoder has checked, without looking at its text: most replies are only asked
+ * for their code. Set by a static block, as it needs private fields.
+ */
+export let replyFromWire: (code: number, bytes: Uint8Array, start: number, end: number) => Reply;
+
+/**
+ * A reply of an SMTP server: a code and one or more lines of text (RFC 5321, section 4.2). It does not change, and no
+ * line holds a control character other than the tab: what a peer sends of them is replaced by U+FFFD.
+ *
+ * @example
+ * ```ts
+ * import { Reply } from "@streams/smtp";
+ *
+ * const reply = new Reply(550, "No such user here", { enhancedCode: "5.1.1" });
+ * console.log(reply.permanent, reply.text); // true "No such user here"
+ * console.log(reply.toString()); // "550 5.1.1 No such user here"
+ * ```
+ */
+export class Reply {
+  /** The reply code, 200 to 599. */
+  readonly code: number;
+  /** `undefined` as long as nobody has asked for the text; the bytes are kept until then. */
+  #lines: readonly string[] | undefined;
+  #bytes: Uint8Array | undefined;
+  #start = 0;
+  #end = 0;
+
+  /**
+   * Makes a reply, for a server to send or a test to expect.
+   *
+   * @param code The reply code, 200 to 599.
+   * @param text The text, or one text for each line.
+   * @param options The enhanced status code.
+   * @throws {RangeError} If the code is not an integer from 200 to 599, or the enhanced status code is of another class.
+   * @throws {TypeError} If there is no line, or a line holds a control character (other than the tab) or a lone surrogate.
+   */
+  constructor(code: number, text: string | readonly string[], options?: ReplyOptions) {
+    this.code = code;
+    if (text === NOT_DECODED) return;
+    if (!Number.isInteger(code) || code < 200 || code > 599) {
+      throw new RangeError(`Cannot make a reply: the code must be an integer from 200 to 599, it is ${code}`);
+    }
+    const lines = typeof text === "string" ? [text] : [...text];
+    if (lines.length === 0) throw new TypeError("Cannot make a reply: it needs at least one line");
+    for (const line of lines) checkText(line);
+    const enhancedCode = options?.enhancedCode;
+    if (enhancedCode !== undefined) {
+      if (enhancedCode === "" || enhancedCodeLength(enhancedCode, code) !== enhancedCode.length) {
+        throw new RangeError(
+          `Cannot make a reply: the enhanced status code ${show(enhancedCode)} does not fit the code ${code}`,
+        );
+      }
+      // RFC 2034, section 4: every line of the reply carries it.
+      for (let i = 0; i < lines.length; i++) {
+        lines[i] = lines[i] === "" ? enhancedCode : `${enhancedCode} ${lines[i]}`;
+      }
+    }
+    this.#lines = Object.freeze(lines);
+  }
+
+  static {
+    replyFromWire = (code, bytes, start, end) => {
+      const reply = new Reply(code, NOT_DECODED);
+      reply.#bytes = bytes;
+      reply.#start = start;
+      reply.#end = end;
+      return reply;
+    };
+    // What console.log() shows on Node, Deno and Bun: they find fields, and the text is not in one.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value(this: Reply): string {
+        return `Reply ${JSON.stringify(this.toString())}`;
+      },
+    });
+  }
+
+  /** The text of each line as it is on the wire behind the code, with the enhanced status code. */
+  get lines(): readonly string[] {
+    if (this.#lines === undefined) {
+      this.#lines = decodeLines(this.#bytes!, this.#start, this.#end);
+      this.#bytes = undefined;
+    }
+    return this.#lines;
+  }
+
+  /** The text for a person to read: the lines, joined by a line feed, without the enhanced status code. */
+  get text(): string {
+    const { lines, code } = this;
+    if (lines.length === 1) return withoutEnhancedCode(lines[0]!, code);
+    return lines.map((line) => withoutEnhancedCode(line, code)).join("\n");
+  }
+
+  /**
+   * The enhanced status code, such as `"5.1.1"` (RFC 3463): that of the first line, where it is of the same class as
+   * the code.
+   */
+  get enhancedCode(): string | undefined {
+    const line = this.lines[0]!;
+    const length = enhancedCodeLength(line, this.code);
+    return length === 0 ? undefined : line.slice(0, length);
+  }
+
+  /** Whether the server did what it was asked: 2xx. */
+  get positive(): boolean {
+    return this.code < 300;
+  }
+
+  /** Whether the server waits for more: 3xx. */
+  get intermediate(): boolean {
+    return this.code >= 300 && this.code < 400;
+  }
+
+  /** Whether the server refuses for now, and trying again later may help: 4xx. */
+  get temporary(): boolean {
+    return this.code >= 400 && this.code < 500;
+  }
+
+  /** Whether the server refuses for good: 5xx. */
+  get permanent(): boolean {
+    return this.code >= 500;
+  }
+
+  /**
+   * Gives the reply as one sees it on the wire, for logs and messages.
+   *
+   * @returns The lines with their codes, joined by a line feed, without a last one: `"250-mx.test\n250 SIZE"`.
+   */
+  toString(): string {
+    return this.#format(this.lines, "\n");
+  }
+
+  /**
+   * Gives the reply as a server sends it.
+   *
+   * @returns The complete reply with its line ends. A line that lacks the enhanced status code of the first one gets
+   * it (RFC 2034, section 4).
+   */
+  toWire(): string {
+    const { lines, enhancedCode } = this;
+    if (enhancedCode === undefined || lines.length === 1) return this.#format(lines, "\r\n") + "\r\n";
+    const complete = lines.map((line) => {
+      if (enhancedCodeLength(line, this.code) > 0) return line;
+      return line === "" ? enhancedCode : `${enhancedCode} ${line}`;
+    });
+    return this.#format(complete, "\r\n") + "\r\n";
+  }
+
+  /**
+   * Gives what a log of JSON lines should show.
+   *
+   * @returns The code and the lines.
+   */
+  toJSON(): ReplyJson {
+    return { code: this.code, lines: this.lines };
+  }
+
+  #format(lines: readonly string[], lineEnd: string): string {
+    const last = lines.length - 1;
+    let text = "";
+    for (let i = 0; i < last; i++) text += `${this.code}-${lines[i]}${lineEnd}`;
+    return `${text}${this.code} ${lines[last]}`;
+  }
+}
+
+function checkText(text: string): void {
+  if (typeof text !== "string") {
+    throw new TypeError(`Cannot make a reply: a line is ${typeof text}, not a string`);
+  }
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (isControl(code) && code !== 0x09) {
+      throw new TypeError(`Cannot make a reply: a control character stands in ${show(text)}`);
+    }
+  }
+  if (!text.isWellFormed()) {
+    throw new TypeError(`Cannot make a reply: a lone surrogate stands in ${show(text)}`);
+  }
+}

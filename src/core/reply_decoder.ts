@@ -1,0 +1,203 @@
+/**
+ * Finds replies in a server's bytes (RFC 5321, section 4.2).
+ *
+ * @module
+ */
+import { show } from "./characters.ts";
+import { ProtocolError } from "./protocol_error.ts";
+import { type Reply, replyFromWire } from "./reply.ts";
+import { decodeText } from "./reply_text.ts";
+
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const HYPHEN = 0x2d;
+const ZERO = 0x30;
+
+/** The limits of a {@linkcode ReplyDecoder}. */
+export interface ReplyDecoderOptions {
+  /** The longest line taken, in bytes with its end. Default: 12,288. */
+  maxLineLength?: number | undefined;
+  /** The longest reply taken, in bytes with all line ends. Default: 262,144. */
+  maxReplyLength?: number | undefined;
+}
+
+/**
+ * RFC 5321, section 4.5.3.1.5, says 512. Servers put whole URLs and policies into a line, and the challenge of a SASL
+ * mechanism is as long as the response to it, for which RFC 4954, section 4, allows 12,288.
+ */
+const MAX_LINE_LENGTH = 12_288;
+
+/** 512 lines of the 512 bytes of RFC 5321, section 4.5.3.1.5: long enough for HELP, and for a list that EXPN shows. */
+const MAX_REPLY_LENGTH = 262_144;
+
+/** Chunks are copied into slabs of at least this size. A reply whose text nobody has read yet keeps its slab alive. */
+const SLAB_SIZE = 4_096;
+
+/**
+ * Finds the replies in a server's bytes, however they are cut.
+ *
+ * A line ends at CRLF or at a bare LF. A code may stand alone (`250`), as RFC 5321, section 4.2, asks clients to
+ * expect. The lines of one reply may have different codes, against section 4.2.1; the last one counts. Text is UTF-8.
+ *
+ * @example
+ * ```ts
+ * import { ReplyDecoder } from "@streams/smtp/streams";
+ *
+ * const decoder = new ReplyDecoder();
+ * decoder.push(new TextEncoder().encode("250-mx.test\r\n250 SIZE 10"));
+ * console.log(decoder.next()); // undefined
+ * decoder.push(new TextEncoder().encode("00\r\n"));
+ * console.log(decoder.next()?.lines); // ["mx.test", "SIZE 1000"]
+ * ```
+ */
+export class ReplyDecoder {
+  readonly #maxLineLength: number;
+  readonly #maxReplyLength: number;
+  /** Only ever written behind `#end`, as replies whose text has not been read yet point into it. */
+  #bytes: Uint8Array = new Uint8Array(SLAB_SIZE);
+  /** Where the reply at hand begins, its last line begins, the search for a line end goes on, the bytes end. */
+  #start = 0;
+  #line = 0;
+  #scanned = 0;
+  #end = 0;
+  #failure: ProtocolError | undefined;
+
+  /**
+   * Makes a decoder for one connection. One made for the bytes in the clear must not see those under TLS.
+   *
+   * @param options The limits.
+   * @throws {RangeError} If a limit is not a positive integer.
+   */
+  constructor(options?: ReplyDecoderOptions) {
+    this.#maxLineLength = limit("maxLineLength", options?.maxLineLength, MAX_LINE_LENGTH);
+    this.#maxReplyLength = limit("maxReplyLength", options?.maxReplyLength, MAX_REPLY_LENGTH);
+  }
+
+  /** How many bytes were received that are not part of a reply already returned. */
+  get bufferedLength(): number {
+    return this.#end - this.#start;
+  }
+
+  /**
+   * Takes bytes from the server, of any length, cut anywhere. Call {@linkcode next} afterwards until it returns
+   * `undefined`.
+   *
+   * @param chunk The bytes. They are copied. Behind a failure they are dropped.
+   */
+  push(chunk: Uint8Array): void {
+    if (this.#failure !== undefined) return;
+    const length = chunk.length;
+    if (length > this.#bytes.length - this.#end) this.#makeRoom(length);
+    const bytes = this.#bytes;
+    const end = this.#end;
+    // A call of set() costs as much as copying a short reply.
+    if (length > 32) bytes.set(chunk, end);
+    else for (let i = 0; i < length; i++) bytes[end + i] = chunk[i]!;
+    this.#end = end + length;
+  }
+
+  /**
+   * Gives the next reply.
+   *
+   * @returns The reply, or `undefined` when it needs more bytes.
+   * @throws {ProtocolError} If the bytes are no reply, or a line or a reply is too long. Every later call throws it too.
+   */
+  next(): Reply | undefined {
+    if (this.#failure !== undefined) throw this.#failure;
+    const bytes = this.#bytes;
+    const end = this.#end;
+    let line = this.#line;
+    let i = this.#scanned;
+    while (i < end) {
+      const limit = line + this.#maxLineLength;
+      const stop = limit < end ? limit : end;
+      while (i < stop && bytes[i] !== LF) i++;
+      if (i === limit) this.#fail(`A line of the reply is longer than ${this.#maxLineLength} bytes`);
+      if (i === end) break;
+      const textEnd = i > line && bytes[i - 1] === CR ? i - 1 : i;
+      const code = codeAt(bytes, line, textEnd);
+      const mark = textEnd - line === 3 ? SPACE : bytes[line + 3];
+      if (code < 200 || (mark !== SPACE && mark !== HYPHEN)) this.#failAt(line, textEnd);
+      line = ++i;
+      if (i - this.#start > this.#maxReplyLength) break;
+      if (mark !== SPACE) continue;
+      const reply = replyFromWire(code, bytes, this.#start, i);
+      this.#start = this.#line = this.#scanned = i;
+      return reply;
+    }
+    if (i - this.#start > this.#maxReplyLength) {
+      this.#fail(`The reply is longer than ${this.#maxReplyLength} bytes`);
+    }
+    // A peer that speaks TLS or nothing we know may never send a line end: say so as soon as it is clear.
+    if (codeAt(bytes, line, end) === 0) this.#failAt(line, end);
+    this.#line = line;
+    this.#scanned = i;
+    return undefined;
+  }
+
+  /**
+   * Says that the server has closed the connection.
+   *
+   * @throws {ProtocolError} If a reply is half received.
+   */
+  end(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.bufferedLength > 0) {
+      this.#fail(`The connection ended within a reply: ${this.#show(this.#start, this.#end)}`);
+    }
+  }
+
+  /** Room for more bytes, in fresh memory. It doubles, so that a reply that comes byte by byte is not copied each time. */
+  #makeRoom(length: number): void {
+    const pending = this.#end - this.#start;
+    const bytes = new Uint8Array(Math.max(SLAB_SIZE, 2 * pending, pending + length));
+    bytes.set(this.#bytes.subarray(this.#start, this.#end));
+    this.#bytes = bytes;
+    this.#line -= this.#start;
+    this.#scanned -= this.#start;
+    this.#start = 0;
+    this.#end = pending;
+  }
+
+  #failAt(start: number, end: number): never {
+    // The first bytes of a TLS record: handshake or alert, version 3.x.
+    const tls = this.#bytes[start]! >= 0x14 && this.#bytes[start]! <= 0x17 && this.#bytes[start + 1] === 0x03;
+    this.#fail(`A line is ${tls ? "TLS and " : ""}not an SMTP reply: ${this.#show(start, end)}`);
+  }
+
+  #fail(message: string): never {
+    this.#failure = new ProtocolError(message);
+    throw this.#failure;
+  }
+
+  #show(start: number, end: number): string {
+    return show(decodeText(this.#bytes, start, Math.min(end, start + 256)));
+  }
+}
+
+function limit(name: string, value: number | undefined, standard: number): number {
+  if (value === undefined) return standard;
+  if (!Number.isSafeInteger(value) || value < 1) {
+    throw new RangeError(`Cannot decode replies: ${name} must be a positive integer, it is ${value}`);
+  }
+  return value;
+}
+
+/**
+ * Reads the code at the start of a line, or as much of it as there is: 0 if this cannot become one, 1 if it can and is
+ * not complete.
+ */
+function codeAt(bytes: Uint8Array, start: number, end: number): number {
+  const length = end - start;
+  if (length === 0) return 1;
+  const first = bytes[start]! - ZERO;
+  if (first < 2 || first > 5) return 0;
+  if (length === 1) return 1;
+  const second = bytes[start + 1]! - ZERO;
+  if (second < 0 || second > 9) return 0;
+  if (length === 2) return 1;
+  const third = bytes[start + 2]! - ZERO;
+  if (third < 0 || third > 9) return 0;
+  return first * 100 + second * 10 + third;
+}

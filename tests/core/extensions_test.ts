@@ -1,0 +1,197 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { Extensions } from "../../src/core/extensions.ts";
+import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { Reply } from "../../src/core/reply.ts";
+import { test } from "../support/harness.ts";
+
+function parse(...lines: string[]): Extensions {
+  return Extensions.parse(new Reply(250, ["mx.example.org", ...lines]));
+}
+
+test("Extensions.parse() reads the reply of a modern server", () => {
+  const extensions = Extensions.parse(
+    new Reply(250, [
+      "mx.example.org greets client.example",
+      "PIPELINING",
+      "SIZE 35882577",
+      "8BITMIME",
+      "BINARYMIME",
+      "CHUNKING",
+      "SMTPUTF8",
+      "DSN",
+      "ENHANCEDSTATUSCODES",
+      "STARTTLS",
+      "REQUIRETLS",
+      "AUTH SCRAM-SHA-256 PLAIN LOGIN",
+      "LIMITS RCPTMAX=20 MAILMAX=5 RCPTDOMAINMAX=1",
+      "DELIVERBY 240",
+      "FUTURERELEASE 1036800 2027-12-24T11:00:00Z",
+      "MT-PRIORITY MIXER",
+      "X-EXPS GSSAPI NTLM",
+    ]),
+  );
+  assertEquals(extensions.domain, "mx.example.org");
+  assertEquals(extensions.pipelining, true);
+  assertEquals(extensions.size, 35_882_577);
+  assertEquals(extensions.eightBitMime, true);
+  assertEquals(extensions.binaryMime, true);
+  assertEquals(extensions.chunking, true);
+  assertEquals(extensions.smtpUtf8, true);
+  assertEquals(extensions.dsn, true);
+  assertEquals(extensions.enhancedStatusCodes, true);
+  assertEquals(extensions.startTls, true);
+  assertEquals(extensions.requireTls, true);
+  assertEquals(extensions.auth, ["SCRAM-SHA-256", "PLAIN", "LOGIN"]);
+  assertEquals(extensions.limits, { rcptMax: 20, mailMax: 5, rcptDomainMax: 1 });
+  assertEquals(extensions.deliverBy, 240);
+  assertEquals(extensions.futureRelease, { maxInterval: 1_036_800, maxDateTime: "2027-12-24T11:00:00Z" });
+  assertEquals(extensions.mtPriority, "MIXER");
+  assertEquals(extensions.has("x-exps"), true);
+  assertEquals(extensions.get("X-Exps"), "GSSAPI NTLM");
+  assertEquals([...extensions.keywords()].length, 16);
+});
+
+test("Extensions.none has none", () => {
+  const { none } = Extensions;
+  assertEquals([...none.keywords()], []);
+  assertEquals(none.domain, "");
+  assertEquals(none.auth, []);
+  assertEquals(none.limits, {});
+  for (
+    const value of [none.size, none.deliverBy, none.futureRelease, none.mtPriority, none.get("SIZE")]
+  ) assertEquals(value, undefined);
+  for (
+    const value of [
+      none.pipelining,
+      none.chunking,
+      none.eightBitMime,
+      none.binaryMime,
+      none.smtpUtf8,
+      none.dsn,
+      none.enhancedStatusCodes,
+      none.startTls,
+      none.requireTls,
+      none.has("PIPELINING"),
+    ]
+  ) assertEquals(value, false);
+});
+
+test("Extensions.parse() never takes the greeting for an extension", () => {
+  assertEquals([...Extensions.parse(new Reply(250, "STARTTLS AUTH SIZE 8BITMIME")).keywords()], []);
+  const extensions = Extensions.parse(new Reply(250, ["STARTTLS PIPELINING", "DSN"]));
+  assertEquals(extensions.domain, "STARTTLS");
+  assertEquals(extensions.startTls, false);
+  assertEquals(extensions.pipelining, false);
+  assertEquals([...extensions.keywords()], ["DSN"]);
+});
+
+test("Extensions.parse() takes keywords and mechanisms in any case", () => {
+  const extensions = parse("pipelining", "Size 10", "auth plain Login", "limits rcptmax=3");
+  assertEquals(extensions.pipelining, true);
+  assertEquals(extensions.size, 10);
+  assertEquals(extensions.auth, ["PLAIN", "LOGIN"]);
+  assertEquals(extensions.limits, { rcptMax: 3 });
+});
+
+test("Extensions.parse() takes the AUTH= of old servers, alone and beside AUTH", () => {
+  assertEquals(parse("AUTH=LOGIN PLAIN").auth, ["LOGIN", "PLAIN"]);
+  assertEquals(parse("AUTH LOGIN", "AUTH=LOGIN PLAIN").auth, ["LOGIN", "PLAIN"]);
+  assertEquals(parse("AUTH=LOGIN", "AUTH CRAM-MD5").auth, ["LOGIN", "CRAM-MD5"]);
+  assertEquals(parse("AUTH").auth, []);
+});
+
+test("Extensions.parse() does not make ASCII of letters beyond it", () => {
+  // "ſ" and "ı" become S and I in upper case.
+  const extensions = parse("ſTARTTLS", "PıPELINING", "AUTH PLAıN PLAIN x@y");
+  assertEquals([...extensions.keywords()], ["AUTH"]);
+  assertEquals(extensions.auth, ["PLAIN"]);
+});
+
+test("Extensions.parse() passes over lines that are none", () => {
+  const extensions = parse(
+    "",
+    " PIPELINING",
+    "-DSN",
+    "=x",
+    "@x",
+    "STARTTLS;x",
+    "X_FOO bar",
+    "XA",
+    "\tCHUNKING",
+  );
+  assertEquals([...extensions.keywords()], ["X_FOO", "XA"]);
+});
+
+test("Extensions.parse() takes the first of a keyword that is repeated", () => {
+  assertEquals(parse("SIZE 10", "SIZE 20").size, 10);
+});
+
+test("Extensions.parse() does without a domain", () => {
+  assertEquals(Extensions.parse(new Reply(250, ["", "DSN"])).domain, "");
+  assertEquals(Extensions.parse(new Reply(250, ["  mx\tx", "DSN"])).domain, "mx");
+});
+
+test("Extensions.size is undefined where there is no limit to count with", () => {
+  for (const line of ["SIZE", "SIZE 0", "SIZE x", "SIZE -1", "SIZE 1e3", "SIZE 99999999999999999999"]) {
+    assertEquals([line, parse(line).size], [line, undefined]);
+    assertEquals(parse(line).has("SIZE"), true);
+  }
+  assertEquals(parse("SIZE 00010").size, 10);
+  assertEquals(parse("SIZE  1000  x").size, 1000);
+  assertEquals(parse("SIZE=1000").size, 1000);
+});
+
+test("Extensions.limits passes over what is no limit", () => {
+  assertEquals(parse("LIMITS RCPTMAX=0 MAILMAX= =3 RCPTDOMAINMAX=-1 FOO=7 MAILMAX RCPTMAX=9x").limits, {});
+  assertEquals(parse("LIMITS").limits, {});
+});
+
+test("Extensions.deliverBy is 0 where any time will do", () => {
+  assertEquals(parse("DELIVERBY").deliverBy, 0);
+  assertEquals(parse("DELIVERBY 0").deliverBy, 0);
+  assertEquals(parse("DELIVERBY x").deliverBy, undefined);
+});
+
+test("Extensions.futureRelease needs both parameters", () => {
+  assertEquals(parse("FUTURERELEASE").futureRelease, undefined);
+  assertEquals(parse("FUTURERELEASE 100").futureRelease, undefined);
+  assertEquals(parse("FUTURERELEASE x 2027-12-24T11:00:00Z").futureRelease, undefined);
+});
+
+test("Extensions.mtPriority is empty for the server's own profile", () => {
+  assertEquals(parse("MT-PRIORITY").mtPriority, "");
+});
+
+test("Extensions knows nothing that the server did not say", () => {
+  for (const name of ["constructor", "__proto__", "toString", ""]) {
+    assertEquals(parse("DSN").has(name), false);
+    assertEquals(parse("DSN").get(name), undefined);
+  }
+});
+
+test("Extensions.parse() throws ProtocolError when there are more than 256", () => {
+  const lines = (count: number) => Array.from({ length: count }, (_, i) => `X${i}`);
+  assertEquals([...parse(...lines(256)).keywords()].length, 256);
+  assertThrows(() => parse(...lines(257)), ProtocolError, "more than 256 extensions");
+});
+
+test("Extensions.parse() agrees with a simple parser on any lines", () => {
+  const unit = fc.constantFrom("A", "b", "1", "-", "_", " ", "\t", "=", "ü", ".");
+  fc.assert(
+    fc.property(fc.array(fc.string({ unit, maxLength: 8 }), { maxLength: 5 }), (lines) => {
+      const expected = new Map<string, string>();
+      for (const line of lines) {
+        const match = /^([A-Za-z0-9][A-Za-z0-9_-]*)(?:[ \t=](.*))?$/.exec(line);
+        if (match === null) continue;
+        const keyword = match[1]!.toUpperCase();
+        if (!expected.has(keyword)) expected.set(keyword, (match[2] ?? "").trim());
+      }
+      const extensions = parse(...lines);
+      assertEquals([...extensions.keywords()].map((keyword) => [keyword, extensions.get(keyword)]), [
+        ...expected,
+      ]);
+    }),
+    { numRuns: 2000 },
+  );
+});

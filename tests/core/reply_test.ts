@@ -1,0 +1,109 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { inspect } from "node:util";
+import { Reply, ReplyDecoder } from "../../src/core/reply.ts";
+import { test } from "../support/harness.ts";
+
+test("Reply gives code, lines, text and enhanced status code", () => {
+  const reply = new Reply(550, "5.1.1 No such user");
+  assertEquals(reply.code, 550);
+  assertEquals(reply.lines, ["5.1.1 No such user"]);
+  assertEquals(reply.text, "No such user");
+  assertEquals(reply.enhancedCode, "5.1.1");
+});
+
+test("Reply puts the enhanced status code before each line", () => {
+  const reply = new Reply(450, ["Busy", "", "Later"], { enhancedCode: "4.3.2" });
+  assertEquals(reply.lines, ["4.3.2 Busy", "4.3.2", "4.3.2 Later"]);
+  assertEquals(reply.text, "Busy\n\nLater");
+  assertEquals(reply.toWire(), "450-4.3.2 Busy\r\n450-4.3.2\r\n450 4.3.2 Later\r\n");
+});
+
+test("Reply takes the enhanced status code off each line that has it", () => {
+  assertEquals(new Reply(250, ["2.1.0 One", "two", "2.1.5 Three"]).text, "One\ntwo\nThree");
+});
+
+test("Reply has no enhanced status code when its class is another, or only a later line has one", () => {
+  assertEquals(new Reply(250, "4.2.1 is our version").enhancedCode, undefined);
+  assertEquals(new Reply(250, ["mx.test", "2.0.0 Ok"]).enhancedCode, undefined);
+  assertEquals(new Reply(354, "3.0.0 Go on").enhancedCode, undefined);
+});
+
+test("Reply knows its class", () => {
+  const classes = [200, 299, 300, 399, 400, 499, 500, 599].map((code) => {
+    const { positive, intermediate, temporary, permanent } = new Reply(code, "");
+    return [positive, intermediate, temporary, permanent].indexOf(true);
+  });
+  assertEquals(classes, [0, 0, 1, 1, 2, 2, 3, 3]);
+});
+
+test("Reply.toString() shows the lines with their codes", () => {
+  assertEquals(new Reply(250, ["mx.test", "SIZE"]).toString(), "250-mx.test\n250 SIZE");
+  assertEquals(`${new Reply(220, "mx.test")}`, "220 mx.test");
+});
+
+test("Reply.toWire() adds the enhanced status code where a line lacks it", () => {
+  assertEquals(new Reply(250, ["2.1.0 a", "b", ""]).toWire(), "250-2.1.0 a\r\n250-2.1.0 b\r\n250 2.1.0\r\n");
+  assertEquals(new Reply(250, ["mx.test", "SIZE"]).toWire(), "250-mx.test\r\n250 SIZE\r\n");
+  assertEquals(new Reply(250, "").toWire(), "250 \r\n");
+});
+
+test("Reply shows its text in JSON and in the console", () => {
+  const decoder = new ReplyDecoder();
+  decoder.push(new TextEncoder().encode("550 5.1.1 No such user\r\n"));
+  const reply = decoder.next()!;
+  assertEquals(JSON.stringify(reply), '{"code":550,"lines":["5.1.1 No such user"]}');
+  assertEquals(inspect({ reply }), `{ reply: Reply "550 5.1.1 No such user" }`);
+});
+
+test("Reply throws RangeError when the code is not one of a reply", () => {
+  for (const code of [0, 100, 199, 600, 250.5, NaN, Infinity, "250" as unknown as number]) {
+    assertThrows(() => new Reply(code, "x"), RangeError, `it is ${code}`);
+  }
+});
+
+test("Reply throws RangeError when the enhanced status code does not fit the code", () => {
+  for (const enhancedCode of ["", "5.1.1", "2.1", "2.1.0 ", "2.1.0\r\n", "2.1.1234", "x"]) {
+    assertThrows(() => new Reply(250, "x", { enhancedCode }), RangeError, "does not fit the code 250");
+  }
+  assertThrows(() => new Reply(354, "x", { enhancedCode: "3.0.0" }), RangeError, "does not fit");
+});
+
+test("Reply throws TypeError when a line holds a control character or a lone surrogate, or there is none", () => {
+  for (const char of ["\0", "\n", "\r", "\x1b", "\x7f", "\x80", "\x9f"]) {
+    assertThrows(() => new Reply(250, `a${char}b`), TypeError, "control character");
+    assertThrows(() => new Reply(250, ["ok", char]), TypeError, "control character");
+  }
+  assertThrows(() => new Reply(250, "a\ud800"), TypeError, "lone surrogate");
+  assertThrows(() => new Reply(250, []), TypeError, "at least one line");
+  assertThrows(() => new Reply(250, [1 as unknown as string]), TypeError, "number");
+  assertEquals(new Reply(250, "a\tb").text, "a\tb");
+});
+
+test("Reply does not follow changes to the array it was made of", () => {
+  const lines = ["a"];
+  const reply = new Reply(250, lines);
+  lines[0] = "b\r\n";
+  assertEquals(reply.toWire(), "250 a\r\n");
+  assertThrows(() => (reply.lines as string[]).push("c"), TypeError);
+});
+
+test("Reply comes back from the decoder as it was sent", () => {
+  const line = fc.string({ unit: "grapheme", maxLength: 60 }).filter((text) => !/\p{Cc}|\p{Cs}/u.test(text));
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 200, max: 599 }),
+      fc.array(line, { minLength: 1, maxLength: 5 }),
+      (code, lines) => {
+        const reply = new Reply(code, lines);
+        const decoder = new ReplyDecoder();
+        decoder.push(new TextEncoder().encode(reply.toWire()));
+        const again = decoder.next()!;
+        assertEquals(again.toWire(), reply.toWire());
+        assertEquals(again.text, reply.text);
+        assertEquals(again.enhancedCode, reply.enhancedCode);
+        assertEquals(decoder.bufferedLength, 0);
+      },
+    ),
+  );
+});
