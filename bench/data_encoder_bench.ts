@@ -1,0 +1,171 @@
+/**
+ * How fast content is encoded and decoded, in GB/s of input: medians of several rounds, all ways taken in turn.
+ *
+ * ```sh
+ * deno run bench/data_encoder_bench.ts   # or node, or bun run
+ * deno run --allow-write=results.jsonl bench/data_encoder_bench.ts --json results.jsonl
+ * ```
+ *
+ * `--rounds N` sets the number of rounds (default 15), `--case TEXT` picks the cases whose name holds the text.
+ *
+ * @module
+ */
+import { appendFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { DataDecoder, DataEncoder, DataEncoderStream } from "../src/streams/mod.ts";
+
+const { values: flags } = parseArgs({
+  options: { json: { type: "string" }, rounds: { type: "string" }, case: { type: "string" } },
+});
+const rounds = Number(flags.rounds ?? 15);
+const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
+
+const KIB = 1_024;
+const CHUNK = 64 * KIB;
+/** What one round works through. Long, as the processor learns the line lengths of a short text by heart. */
+const TOTAL = 4 * KIB * KIB;
+const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const WORDS = ["the", "mail", "of", "a", "receiver", "to", "transparency", "is", "sent", "line", "and", "by"];
+
+/** The same numbers in every run. */
+function random(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function text(line: (index: number) => string): Uint8Array {
+  const lines: string[] = [];
+  for (let i = 0, length = 0; length < TOTAL; i++) length += lines[lines.push(line(i)) - 1]!.length;
+  return new TextEncoder().encode(lines.join("")).slice(0, TOTAL);
+}
+
+function prose(width: number, end: string, dotEvery = Infinity, words = WORDS): Uint8Array {
+  const next = random(1);
+  return text((index) => {
+    const limit = width - 8 + Math.floor(next() * 16);
+    let line = index % dotEvery === dotEvery - 1 ? "." : "";
+    while (line.length < limit) line += words[Math.floor(next() * words.length)] + " ";
+    return line.slice(0, limit) + end;
+  });
+}
+
+function base64(end: string): Uint8Array {
+  const next = random(2);
+  return text(() => {
+    let line = "";
+    for (let i = 0; i < 76; i++) line += BASE64[Math.floor(next() * 64)];
+    return line + end;
+  });
+}
+
+function binary(): Uint8Array {
+  const next = random(3);
+  return Uint8Array.from({ length: TOTAL }, () => next() * 256);
+}
+
+/** Cuts bytes into chunks with memory of their own, `shift` bytes off a word's border. */
+function cut(bytes: Uint8Array, length = CHUNK, shift = 0): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let i = 0; i < bytes.length; i += length) {
+    const part = bytes.subarray(i, i + length);
+    const chunk = new Uint8Array(shift + part.length).subarray(shift);
+    chunk.set(part);
+    chunks.push(chunk);
+  }
+  return chunks;
+}
+
+const inputs: Record<string, () => Uint8Array[]> = {
+  "text CRLF, 64 KiB": () => cut(prose(72, "\r\n")),
+  "base64 CRLF, 64 KiB": () => cut(base64("\r\n")),
+  "base64 LF, 64 KiB": () => cut(base64("\n")),
+  "text LF, 64 KiB": () => cut(prose(72, "\n")),
+  "text LF, short lines, dots, 64 KiB": () => cut(prose(40, "\n", 10)),
+  "UTF-8 text LF, 64 KiB": () =>
+    cut(prose(60, "\n", Infinity, ["Все", "счастливые", "семьи", "похожи", "друг", "на"])),
+  "binary, 64 KiB": () => cut(binary()),
+  "text CRLF, unaligned, 64 KiB": () => cut(prose(72, "\r\n"), CHUNK, 1),
+  "base64 LF, unaligned, 64 KiB": () => cut(base64("\n"), CHUNK, 1),
+  "base64 LF, 1 MiB": () => cut(base64("\n"), KIB * KIB),
+  "text CRLF, 1 KiB": () => cut(prose(60, "\r\n"), KIB),
+  "text LF, 1 KiB": () => cut(prose(60, "\n"), KIB),
+};
+
+type Way = (chunks: Uint8Array[]) => void | Promise<void>;
+
+const target = new Uint8Array(DataEncoder.maxLength(KIB * KIB));
+
+const ways: Record<string, Way> = {
+  encode(chunks) {
+    const encoder = new DataEncoder();
+    for (const chunk of chunks) encoder.encode(chunk);
+  },
+  encodeInto(chunks) {
+    const encoder = new DataEncoder();
+    for (const chunk of chunks) encoder.encodeInto(chunk, target, 0);
+  },
+  async DataEncoderStream(chunks) {
+    const source = chunks.values();
+    const readable = new ReadableStream<Uint8Array>({
+      pull(controller): void {
+        const { done, value } = source.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+    });
+    await readable.pipeThrough(new DataEncoderStream()).pipeTo(new WritableStream());
+  },
+  decode(chunks) {
+    const decoder = new DataDecoder();
+    for (const chunk of chunks) decoder.decode(chunk);
+  },
+};
+
+function median(numbers: number[]): number {
+  return numbers.sort((a, b) => a - b)[numbers.length >> 1]!;
+}
+
+function lengthOf(chunks: Uint8Array[]): number {
+  return chunks.reduce((length, chunk) => length + chunk.length, 0);
+}
+
+async function measure(name: string, input: Uint8Array[]): Promise<void> {
+  const encoder = new DataEncoder();
+  const wire = input.map((chunk) => encoder.encode(chunk));
+  const results = new Map<string, number[]>(Object.keys(ways).map((way) => [way, []]));
+  // Three rounds go by while the engine compiles.
+  for (let round = -3; round < rounds; round++) {
+    for (const [way, run] of Object.entries(ways)) {
+      const chunks = way === "decode" ? wire : input;
+      const start = performance.now();
+      await run(chunks);
+      const seconds = (performance.now() - start) / 1_000;
+      if (round >= 0) results.get(way)!.push(lengthOf(chunks) / seconds / 1e9);
+    }
+  }
+  let row = name.padEnd(36);
+  for (const [way, samples] of results) {
+    const value = median(samples);
+    const time = input[0]!.length <= KIB ? ` (${(KIB / value).toFixed(0)} ns)` : "";
+    row += (value.toFixed(2) + time).padStart(20);
+    if (flags.json === undefined) continue;
+    const record = {
+      bench: "encoder",
+      case: `${name}, ${way}`,
+      runtime,
+      subject: "@streams/smtp",
+      value,
+      unit: "GB/s",
+    };
+    appendFileSync(flags.json, JSON.stringify(record) + "\n");
+  }
+  console.log(row);
+}
+
+console.log(`GB/s on ${runtime}`.padEnd(36) + Object.keys(ways).map((way) => way.padStart(20)).join(""));
+for (const [name, input] of Object.entries(inputs)) {
+  if (flags.case === undefined || name.includes(flags.case)) await measure(name, input());
+}
