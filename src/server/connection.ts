@@ -1,0 +1,309 @@
+/**
+ * One client's connection: the session's state machine, driven over a socket.
+ *
+ * @module
+ */
+import type { Reply } from "../core/reply.ts";
+import { ServerSession } from "../core/session.ts";
+import type { SessionEvent } from "../core/session_events.ts";
+import * as replies from "../core/session_replies.ts";
+import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
+import { DataDecoder } from "../streams/data_decoder.ts";
+import { type AuthExchange, createAuthExchange } from "./auth.ts";
+import { Deadline } from "./deadline.ts";
+import { Judge, type MaybePromise } from "./judge.ts";
+import type { ServerHandlers, TlsInfo } from "./handlers.ts";
+import { type ContentEvent, MessageContent } from "./message_content.ts";
+import type { SessionSettings } from "./options.ts";
+import { ConnectionSession } from "./connection_session.ts";
+import { Transport } from "./transport.ts";
+
+/** What a connection is told besides the settings. */
+export interface ConnectionInit {
+  /** Whether STARTTLS is offered. */
+  startTls: boolean;
+  /** Tells what is known about the TLS of the socket. */
+  tlsInfo?: (() => TlsInfo | undefined) | undefined;
+}
+
+/** What a client does when it goes away without a word. */
+const EVERYDAY: ReadonlySet<SocketErrorCode> = new Set([
+  "connection-reset",
+  "timed-out",
+  "closed",
+  "aborted",
+  "network",
+]);
+
+/** Serves one connection. */
+export class ServerConnection {
+  readonly #settings: SessionSettings;
+  readonly #handlers: ServerHandlers;
+  readonly #machine: ServerSession;
+  readonly #session: ConnectionSession;
+  readonly #judge: Judge;
+  readonly #transport: Transport;
+  readonly #deadline: Deadline;
+  #stopping = false;
+  #exchange: AuthExchange | undefined;
+
+  /**
+   * @param socket The connection, open or about to be.
+   * @param settings How to serve.
+   * @param handlers Who decides.
+   * @param init What else there is to know.
+   */
+  constructor(socket: Socket, settings: SessionSettings, handlers: ServerHandlers, init: ConnectionInit) {
+    this.#settings = settings;
+    this.#handlers = handlers;
+    this.#machine = new ServerSession(
+      { ...settings.session, secure: socket.secureTransport === "on", startTls: init.startTls },
+      new DataDecoder(),
+    );
+    this.#transport = new Transport(socket);
+    this.#session = new ConnectionSession(this.#machine, init.tlsInfo);
+    this.#judge = new Judge((error) => settings.onError(error, this.#session));
+    const { command, data, tls } = settings.timeouts;
+    this.#deadline = new Deadline(Math.min(command, data, tls), () => this.#onTimeout());
+  }
+
+  /** Serves the connection to its end. Never rejects: what goes wrong is reported. */
+  async run(): Promise<void> {
+    try {
+      this.#deadline.start(this.#settings.timeouts.tls);
+      const info = await this.#transport.opened;
+      this.#deadline.stop();
+      this.#session.remoteAddress = info.remoteAddress;
+      this.#session.localAddress = info.localAddress;
+      try {
+        await this.#serve();
+      } finally {
+        this.#machine.close();
+        await this.#notify("close");
+      }
+      this.#deadline.dispose();
+      await this.#transport.finish();
+    } catch (error) {
+      this.#reportLink(error);
+    } finally {
+      this.#deadline.dispose();
+      await this.#transport.cut();
+    }
+  }
+
+  /** Ends the session with 421: at once if no transaction is open, else behind it. */
+  shutdown(): void {
+    this.#stopping = true;
+    if (this.#transport.state === "reading" && !this.#inTransaction()) this.#interrupt(replies.SHUTTING_DOWN);
+  }
+
+  /** Ends the connection, whatever is under way. */
+  cut(): void {
+    this.#machine.close();
+    void this.#transport.cut(new SocketError("closed", "The server was shut down"));
+  }
+
+  #inTransaction(): boolean {
+    return this.#machine.envelope !== undefined;
+  }
+
+  async #serve(): Promise<void> {
+    const machine = this.#machine;
+    for (;;) {
+      const event = machine.next();
+      if (event === undefined) {
+        if (this.#stopping && !this.#inTransaction()) machine.close(replies.SHUTTING_DOWN);
+        else if (!await this.#receive(this.#settings.timeouts.command)) machine.close();
+        continue;
+      }
+      if (event.kind === "close") break;
+      const done = this.#handle(event);
+      if (done !== undefined) await done;
+    }
+    await this.#flush();
+  }
+
+  /** Sends what there is to send, then waits for bytes. Tells whether there are any. */
+  async #receive(timeout: number): Promise<boolean> {
+    this.#deadline.start(timeout);
+    const bytes = this.#machine.takeOutput();
+    if (bytes !== undefined) {
+      const blocked = this.#transport.write(bytes);
+      if (blocked !== undefined) await blocked;
+    }
+    const chunk = await this.#transport.read();
+    this.#deadline.stop();
+    if (chunk === undefined) return false;
+    this.#machine.receive(chunk);
+    return true;
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = this.#machine.takeOutput();
+    if (bytes === undefined) return;
+    this.#deadline.start(this.#settings.timeouts.command);
+    await this.#transport.write(bytes);
+    await this.#transport.written();
+    this.#deadline.stop();
+  }
+
+  #onTimeout(): void {
+    if (this.#transport.state === "reading") this.#interrupt(replies.TIMED_OUT);
+    else void this.#transport.cut(new SocketError("timed-out", "The client took too long"));
+  }
+
+  /** Ends a session that waits for its client: the loop sees an end, and sends the reply. */
+  #interrupt(reply: Reply): void {
+    this.#machine.close(reply);
+    this.#transport.stopReading();
+  }
+
+  #handle(event: SessionEvent): MaybePromise<void> | undefined {
+    const { mail, rcpt, greet } = this.#handlers;
+    const session = this.#session;
+    switch (event.kind) {
+      case "mail":
+        return this.#answer(mail && (() => this.#handlers.mail!(event.sender, session)));
+      case "rcpt":
+        return this.#answer(rcpt && (() => this.#handlers.rcpt!(event.recipient, session)));
+      case "content":
+        return this.#onContent(event);
+      case "connect":
+        return this.#onConnect();
+      case "greet":
+        return this.#answer(greet && (() => this.#handlers.greet!(event.name, session)));
+      case "auth":
+        this.#exchange = createAuthExchange(event.mechanism);
+        return this.#onAuth(event.response);
+      case "auth-response":
+        return this.#onAuth(event.response);
+      case "auth-end":
+        this.#exchange = undefined;
+        return;
+      case "reset":
+        return this.#notify("reset");
+      case "starttls":
+        return this.#startTls();
+      case "close":
+        return;
+    }
+  }
+
+  #answer(call: (() => unknown) | undefined): MaybePromise<void> {
+    if (call === undefined) return this.#machine.answer();
+    const reply = this.#judge.decide(call);
+    if (!(reply instanceof Promise)) return this.#machine.answer(reply);
+    return reply.then((reply) => this.#giveAnswer(reply));
+  }
+
+  /** The connection may have ended while the handler was thinking. */
+  #giveAnswer(reply: Reply | undefined): void {
+    if (!this.#machine.closed) this.#machine.answer(reply);
+  }
+
+  #report(error: unknown): void {
+    this.#judge.report(error);
+  }
+
+  /** A client that goes away is an everyday thing; a handshake that fails may be the server's certificate. */
+  #reportLink(error: unknown): void {
+    if (!(error instanceof SocketError) || !EVERYDAY.has(error.code)) this.#report(error);
+  }
+
+  async #notify(kind: "reset" | "close"): Promise<void> {
+    try {
+      await this.#handlers[kind]?.(this.#session);
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  async #onConnect(): Promise<void> {
+    const call = this.#handlers.connect && (() => this.#handlers.connect!(this.#session));
+    let reply = call && this.#judge.decide(call);
+    const { greetDelay } = this.#settings;
+    if (reply instanceof Promise || greetDelay > 0) {
+      const timer = Promise.withResolvers<void>();
+      const id = setTimeout(timer.resolve, greetDelay);
+      const decided = Promise.all([reply, timer.promise]);
+      const early = await Promise.race([this.#transport.peek(), decided.then(() => undefined)]);
+      clearTimeout(id);
+      if (this.#machine.closed) return;
+      if (early === "end") return this.#machine.close();
+      if (early === "bytes") return this.#machine.earlyTalker();
+      reply = await reply;
+    }
+    if (reply === replies.LOCAL_ERROR) reply = replies.CANNOT_CONNECT;
+    this.#giveAnswer(reply);
+  }
+
+  #onAuth(response: string | undefined): MaybePromise<void> {
+    const step = this.#exchange!.step(response);
+    if (step.kind === "challenge") return this.#machine.challenge(step.text);
+    this.#exchange = undefined;
+    if (step.kind === "refusal") return this.#machine.answer(step.reply);
+    return this.#authenticate(step.credentials);
+  }
+
+  async #authenticate(credentials: Parameters<NonNullable<ServerHandlers["auth"]>>[0]): Promise<void> {
+    const reply = await this.#judge.decide(async () => {
+      const verdict = await this.#handlers.auth!(credentials, this.#session);
+      // Whoever forgets to return something lets nobody in.
+      return verdict === true ? replies.AUTHENTICATED : verdict || replies.BAD_CREDENTIALS;
+    });
+    if (this.#machine.closed) return;
+    if (reply?.positive) this.#machine.authenticated(credentials.user, reply);
+    else this.#machine.answer(reply);
+  }
+
+  async #startTls(): Promise<void> {
+    await this.#flush();
+    this.#deadline.start(this.#settings.timeouts.tls);
+    await this.#transport.startTls();
+    this.#deadline.stop();
+    this.#machine.secured();
+  }
+
+  #onContent(first: ContentEvent): MaybePromise<void> {
+    if (this.#handlers.message === undefined && first.last) return this.#machine.answer();
+    return this.#onMessage(first);
+  }
+
+  async #onMessage(first: ContentEvent): Promise<void> {
+    const content = new MessageContent(first, () => this.#nextContent());
+    let reply: Reply | undefined;
+    if (this.#handlers.message !== undefined) {
+      const { message } = this.#handlers;
+      reply = await this.#judge.decide(
+        () => message.call(this.#handlers, content.readable, this.#session),
+        // The stream's own error is no news: the session knows what to say.
+        (error) => error === content.error,
+      );
+    }
+    await content.drain();
+    this.#giveAnswer(reply);
+  }
+
+  /** The next piece of content, from the client. */
+  async #nextContent(): Promise<ContentEvent | undefined> {
+    for (;;) {
+      if (this.#machine.closed) return undefined;
+      const event = this.#machine.next();
+      if (event === undefined) {
+        if (!await this.#receiveContent()) return undefined;
+      } else {
+        return event.kind === "content" ? event : undefined;
+      }
+    }
+  }
+
+  async #receiveContent(): Promise<boolean> {
+    try {
+      if (await this.#receive(this.#settings.timeouts.data)) return true;
+    } catch {
+      // The link is broken: for the message it is the same as an end.
+    }
+    this.#machine.close();
+    return false;
+  }
+}

@@ -1,0 +1,101 @@
+/**
+ * Listens by `node:net`, on every runtime, and makes sockets of what connects.
+ *
+ * @module
+ */
+import net from "node:net";
+import type tls from "node:tls";
+import { TOO_MANY_CONNECTIONS, toWire } from "../core/session_replies.ts";
+import { nodeSocket } from "../sockets/node.ts";
+import type { Socket } from "../sockets/socket.ts";
+import type { TlsInfo } from "./handlers.ts";
+import type { ServerAddress } from "./options.ts";
+import { describeTls, type SecureServerSocket } from "./tls.ts";
+
+/** How to listen. */
+export interface ListenerInit {
+  /** An IP address or a host name. */
+  readonly hostname: string;
+  /** The port; 0 for any. */
+  readonly port: number;
+  /** The path of a unix socket instead. */
+  readonly path: string | undefined;
+  /** When TLS begins. */
+  readonly security: "tls" | "starttls" | "none";
+  /** Makes TLS sockets; undefined with `security: "none"`. */
+  readonly secure: SecureServerSocket | undefined;
+  /** Takes a connection; `false` if there are too many. */
+  readonly accept: (connection: AcceptedConnection | undefined) => boolean;
+  /** Something is wrong with the listening itself. */
+  readonly onError: (error: unknown) => void;
+}
+
+/** A client that has connected. */
+export interface AcceptedConnection {
+  /** The connection; with `security: "tls"` its handshake is still to come. */
+  readonly socket: Socket;
+  /** Tells what is known about its TLS. */
+  readonly tlsInfo: () => TlsInfo | undefined;
+}
+
+/** What listens. */
+export interface Listener {
+  /** Resolves when it listens; rejects if it cannot. */
+  readonly listening: Promise<ServerAddress>;
+  /** Stops listening; connections go on. Resolves when the port is free, or has never been taken. */
+  close(): Promise<void>;
+}
+
+/**
+ * Begins to listen.
+ *
+ * @param init How.
+ * @returns The listener.
+ */
+export function listen(init: ListenerInit): Listener {
+  // Read on demand only; and a client that ends its side behind its last command still gets its replies.
+  const settings = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark: 0 };
+  const server = net.createServer(settings, (raw) => onConnection(raw, init));
+  const listening = Promise.withResolvers<ServerAddress>();
+  let address: ServerAddress | undefined;
+  server.on("error", (error) => {
+    if (address === undefined) listening.reject(error);
+    else init.onError(error);
+  });
+  server.on("listening", () => listening.resolve(address = describeAddress(server, init.path)));
+  const { path, hostname, port } = init;
+  server.listen(path === undefined ? { host: hostname, port } : { path });
+  return {
+    listening: listening.promise,
+    async close() {
+      // A server that is closed before it is bound would tell neither (Deno).
+      const bound = await listening.promise.then(() => true, () => false);
+      if (bound) await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function onConnection(raw: net.Socket, { security, secure, accept }: ListenerInit): void {
+  if (!accept(undefined)) return refuse(raw, security === "tls");
+  let encrypted: tls.TLSSocket | undefined;
+  const tlsInfo = () => encrypted && describeTls(encrypted);
+  const socket = secure === undefined ? nodeSocket(raw, { allowHalfOpen: true }) : nodeSocket(raw, {
+    secureTransport: security === "tls" ? "on" : "starttls",
+    upgrade: (raw) => encrypted = secure(raw),
+    allowHalfOpen: true,
+  });
+  accept({ socket, tlsInfo });
+}
+
+/** One connection too many. Under TLS it would cost a handshake to say so. */
+function refuse(raw: net.Socket, silently: boolean): void {
+  raw.on("error", () => {});
+  if (silently) raw.destroy();
+  else raw.end(toWire(TOO_MANY_CONNECTIONS), () => raw.destroy());
+}
+
+function describeAddress(server: net.Server, path: string | undefined): ServerAddress {
+  const address = server.address();
+  if (address === null || typeof address === "string") return Object.freeze({ hostname: "", port: 0, path });
+  return Object.freeze({ hostname: address.address, port: address.port, path: undefined });
+}

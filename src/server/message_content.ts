@@ -1,0 +1,85 @@
+/**
+ * The content of a message as a stream.
+ *
+ * @module
+ */
+import { ProtocolError } from "../core/protocol_error.ts";
+import type { SessionEvent } from "../core/session_events.ts";
+
+/** A piece of content. */
+export type ContentEvent = Extract<SessionEvent, { kind: "content" }>;
+
+/** Gives the next piece of content; `undefined` when the session is over. */
+export type NextContent = () => Promise<ContentEvent | undefined>;
+
+/**
+ * The content of one message. The stream reads from the client when it is read from, and ends only where the message
+ * does: a message that was cut off never looks whole.
+ */
+export class MessageContent {
+  /** What the handler reads. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** What the stream failed with. */
+  error: Error | undefined;
+
+  readonly #next: NextContent;
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  /** `over`: no more content will come. */
+  #state: "reading" | "over" = "reading";
+  /** The handler is done, or has no use for the rest. */
+  #unwanted = false;
+  #pulling: Promise<void> | undefined;
+
+  /**
+   * @param first The first piece, which is here already: with a small message it is the last one too.
+   * @param next Gives the others.
+   */
+  constructor(first: ContentEvent, next: NextContent) {
+    this.#next = next;
+    this.readable = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+        this.#take(first);
+      },
+      pull: () => this.#pulling = this.#pull(),
+      cancel: () => void (this.#unwanted = true),
+    }, { highWaterMark: 0 });
+  }
+
+  /** Reads what the handler left, and throws it away. Afterwards the stream gives nothing any more. */
+  async drain(): Promise<void> {
+    await this.#pulling;
+    if (this.#state === "reading") {
+      this.#fail(new TypeError("Cannot read the content: the handler has returned"));
+    }
+    while (this.#state === "reading") this.#take(await this.#next());
+  }
+
+  async #pull(): Promise<void> {
+    // A chunk may hold no more than the beginning of the end.
+    while (this.#state === "reading" && !this.#unwanted && !this.#take(await this.#next()));
+  }
+
+  /** Tells whether the stream got something. */
+  #take(event: ContentEvent | undefined): boolean {
+    if (event === undefined) {
+      this.#state = "over";
+      return this.#fail(new ProtocolError("The connection ended before the end of the message"));
+    }
+    if (event.last) this.#state = "over";
+    if (event.fault !== undefined) return this.#fail(new ProtocolError(event.fault.text));
+    if (this.#unwanted) return false;
+    if (event.bytes.length > 0) this.#controller.enqueue(event.bytes);
+    if (event.last) this.#controller.close();
+    return event.last || event.bytes.length > 0;
+  }
+
+  #fail(error: Error): true {
+    if (!this.#unwanted) {
+      this.#unwanted = true;
+      this.error = error;
+      this.#controller.error(error);
+    }
+    return true;
+  }
+}

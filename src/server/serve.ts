@@ -1,0 +1,189 @@
+/**
+ * Listens and serves, in the manner of `Deno.serve`.
+ *
+ * @module
+ */
+import { ServerConnection } from "./connection.ts";
+import type { ServerHandlers } from "./handlers.ts";
+import { type AcceptedConnection, listen, type Listener } from "./listener.ts";
+import {
+  limit,
+  resolveSessionOptions,
+  type ServeOptions,
+  type ServerAddress,
+  type SessionSettings,
+} from "./options.ts";
+import { createSecureServer } from "./tls.ts";
+
+/** A server that listens. */
+export interface SmtpServer extends AsyncDisposable {
+  /**
+   * Where the server listens.
+   *
+   * @throws {Error} As long as it does not: to take a port is asynchronous on Node and Deno. Wait for `listening`.
+   */
+  readonly addr: ServerAddress;
+  /** Resolves when the server listens, rejects if it cannot. Marked as handled: the error goes to `onError` too. */
+  readonly listening: Promise<ServerAddress>;
+  /** Resolves when the server has ended, with all its sessions; rejects if it could not listen. Marked as handled. */
+  readonly finished: Promise<void>;
+  /** How many sessions there are now. */
+  readonly connections: number;
+  /**
+   * Listens no more. Sessions without an open transaction end with 421 4.3.2 at once, the others behind their
+   * transaction, or are cut after `timeouts.shutdown`. May be called any number of times.
+   *
+   * @returns When all has ended.
+   */
+  shutdown(): Promise<void>;
+  /** Like `shutdown()`. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Starts a server.
+ *
+ * @param options Where to listen and how to serve.
+ * @param handlers Who decides. Without any, every message is accepted and thrown away.
+ * @returns The server, at once; see `listening`.
+ * @throws {TypeError | RangeError} If an option makes no sense.
+ *
+ * @example Take mail for one domain
+ * ```ts
+ * import { Reply } from "@streams/smtp";
+ * import { serve } from "@streams/smtp/server";
+ *
+ * await using server = serve({ serverName: "mx.example.org" }, {
+ *   rcpt(recipient) {
+ *     if (recipient.mailbox.domain !== "example.org") throw new Reply(550, "No relaying", { enhancedCode: "5.7.1" });
+ *   },
+ *   async message(content, { envelope }) {
+ *     let size = 0;
+ *     for await (const chunk of content) size += chunk.length;
+ *     console.log(`${size} bytes from ${envelope.from} to ${envelope.to.join(", ")}`);
+ *   },
+ * });
+ * console.log("Listening on port", (await server.listening).port);
+ * ```
+ */
+export function serve(options: ServeOptions = {}, handlers: ServerHandlers = {}): SmtpServer {
+  return new ListeningServer(options, handlers);
+}
+
+class ListeningServer implements SmtpServer {
+  readonly listening: Promise<ServerAddress>;
+  readonly finished: Promise<void>;
+  readonly #settings: SessionSettings;
+  readonly #handlers: ServerHandlers;
+  readonly #listener: Listener;
+  readonly #maxConnections: number;
+  readonly #startTls: boolean;
+  /** Each connection and the end of its session. */
+  readonly #running: Map<ServerConnection, Promise<void>> = new Map();
+  readonly #stopped = Promise.withResolvers<void>();
+  #addr: ServerAddress | undefined;
+  #stopping = false;
+
+  constructor(options: ServeOptions, handlers: ServerHandlers) {
+    const { hostname = "127.0.0.1", path, tls, security = tls === undefined ? "none" : "starttls" } = options;
+    if (!["tls", "starttls", "none"].includes(security)) {
+      throw new TypeError(
+        `Cannot serve: "security" must be "tls", "starttls" or "none", it is "${security}"`,
+      );
+    }
+    if (security !== "none" && tls === undefined) {
+      throw new TypeError(`Cannot serve: "security" is "${security}", which needs "tls" with a certificate`);
+    }
+    const port = limit("port", options.port, 0, 0, 65_535);
+    this.#settings = resolveSessionOptions(options, handlers);
+    this.#handlers = handlers;
+    this.#maxConnections = limit("maxConnections", options.maxConnections, 500, 1);
+    this.#startTls = security === "starttls";
+    this.#listener = listen({
+      hostname,
+      port,
+      path,
+      security,
+      secure: security === "none" ? undefined : createSecureServer(tls!),
+      accept: (connection) => this.#accept(connection),
+      onError: (error) => this.#settings.onError(error, undefined),
+    });
+    this.listening = this.#listen(options.onListen);
+    this.finished = this.#finish();
+    this.listening.catch(() => {});
+    this.finished.catch(() => {});
+    const { signal } = this.#settings;
+    if (signal?.aborted) void this.shutdown();
+    else signal?.addEventListener("abort", this.#onAbort);
+  }
+
+  get addr(): ServerAddress {
+    if (this.#addr === undefined) throw new Error("Cannot tell the address: the server does not listen yet");
+    return this.#addr;
+  }
+
+  get connections(): number {
+    return this.#running.size;
+  }
+
+  shutdown(): Promise<void> {
+    if (!this.#stopping) {
+      this.#stopping = true;
+      this.#settings.signal?.removeEventListener("abort", this.#onAbort);
+      void this.#stop();
+    }
+    return this.finished.catch(() => {});
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.shutdown();
+  }
+
+  readonly #onAbort = (): void => void this.shutdown();
+
+  async #listen(onListen: ServeOptions["onListen"]): Promise<ServerAddress> {
+    try {
+      this.#addr = await this.#listener.listening;
+    } catch (error) {
+      this.#settings.signal?.removeEventListener("abort", this.#onAbort);
+      this.#settings.onError(error, undefined);
+      throw error;
+    }
+    onListen?.(this.#addr);
+    return this.#addr;
+  }
+
+  async #finish(): Promise<void> {
+    await this.#listener.listening;
+    await this.#stopped.promise;
+  }
+
+  async #stop(): Promise<void> {
+    const closed = this.#listener.close();
+    const limit = this.#settings.timeouts.shutdown;
+    const timer = limit === Infinity ? undefined : setTimeout(() => this.#cut(), limit);
+    for (const connection of this.#running.keys()) connection.shutdown();
+    await closed;
+    while (this.#running.size > 0) await Promise.all(this.#running.values());
+    clearTimeout(timer);
+    this.#stopped.resolve();
+  }
+
+  #cut(): void {
+    for (const connection of this.#running.keys()) connection.cut();
+  }
+
+  /** Whether there is room, and if a connection is given, serves it. */
+  #accept(accepted: AcceptedConnection | undefined): boolean {
+    if (this.#running.size >= this.#maxConnections) return false;
+    if (accepted === undefined) return true;
+    const connection = new ServerConnection(accepted.socket, this.#settings, this.#handlers, {
+      startTls: this.#startTls,
+      tlsInfo: accepted.tlsInfo,
+    });
+    const end = connection.run().then(() => void this.#running.delete(connection));
+    this.#running.set(connection, end);
+    if (this.#stopping) connection.shutdown();
+    return true;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Serves a connection that is there already.
+ *
+ * @module
+ */
+import type { Socket } from "../sockets/socket.ts";
+import { ServerConnection } from "./connection.ts";
+import type { ServerHandlers } from "./handlers.ts";
+import { resolveSessionOptions, type SessionOptions } from "./options.ts";
+
+/**
+ * Serves one client over a socket: one in memory, a tunnel, a WebSocket, or a connection that somebody else has
+ * accepted. STARTTLS is offered if the socket has `secureTransport: "starttls"`.
+ *
+ * @param socket The connection. It is closed at the end.
+ * @param options How to serve. `signal` ends the session with 421, behind an open transaction, at most
+ * `timeouts.shutdown` later.
+ * @param handlers Who decides.
+ * @returns When the session is over. It does not reject for what the client does.
+ * @throws {TypeError | RangeError} If an option makes no sense.
+ *
+ * @example A session in memory
+ * ```ts
+ * import { serveSocket } from "@streams/smtp/server";
+ * import { memorySocketPair } from "@streams/smtp/sockets";
+ *
+ * const [client, server] = memorySocketPair();
+ * const served = serveSocket(server, { serverName: "mx.test" });
+ *
+ * const reader = client.readable.getReader();
+ * const { value } = await reader.read();
+ * console.log(new TextDecoder().decode(value)); // "220 mx.test ESMTP\r\n"
+ *
+ * const writer = client.writable.getWriter();
+ * await writer.write(new TextEncoder().encode("QUIT\r\n"));
+ * await reader.read();
+ * await client.close();
+ * await served;
+ * ```
+ */
+export function serveSocket(
+  socket: Socket,
+  options: SessionOptions = {},
+  handlers: ServerHandlers = {},
+): Promise<void> {
+  const settings = resolveSessionOptions(options, handlers);
+  const connection = new ServerConnection(socket, settings, handlers, {
+    startTls: socket.secureTransport === "starttls",
+  });
+  return runUntilAborted(connection, settings.signal, settings.timeouts.shutdown);
+}
+
+async function runUntilAborted(
+  connection: ServerConnection,
+  signal: AbortSignal | undefined,
+  limit: number,
+): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const abort = () => {
+    if (limit !== Infinity) timer = setTimeout(() => connection.cut(), limit);
+    connection.shutdown();
+  };
+  signal?.addEventListener("abort", abort);
+  if (signal?.aborted) abort();
+  try {
+    await connection.run();
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", abort);
+  }
+}

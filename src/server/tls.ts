@@ -1,0 +1,61 @@
+/**
+ * The server's side of TLS by `node:tls`, on every runtime.
+ *
+ * @module
+ */
+import type net from "node:net";
+import tls from "node:tls";
+import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
+import type { TlsInfo } from "./handlers.ts";
+import type { ServerTlsOptions } from "./options.ts";
+
+/** Makes the server's side of TLS over an accepted connection. The handshake is still to come. */
+export type SecureServerSocket = (raw: net.Socket) => tls.TLSSocket;
+
+/**
+ * Reads a certificate.
+ *
+ * @param options The certificate.
+ * @returns What makes TLS sockets with it.
+ * @throws {TypeError} If certificate and key are not PEM, or do not belong together.
+ */
+export function createSecureServer(options: ServerTlsOptions): SecureServerSocket {
+  const { cert, key, caCerts } = options;
+  assertCertificates(cert, "tls.cert");
+  assertPrivateKey(key, "tls.key");
+  for (const pem of caCerts ?? []) assertCertificates(pem, "tls.caCerts");
+  let secureContext: tls.SecureContext;
+  try {
+    secureContext = tls.createSecureContext({
+      cert,
+      key,
+      ...(caCerts !== undefined && { ca: [...caCerts] }),
+    });
+  } catch (cause) {
+    throw new TypeError("Cannot serve: the certificate and the key cannot be used together", { cause });
+  }
+  const requestCert = caCerts !== undefined;
+  return (raw) =>
+    new tls.TLSSocket(raw, {
+      isServer: true,
+      secureContext,
+      requestCert,
+      rejectUnauthorized: requestCert,
+      ...{ highWaterMark: 0 },
+    });
+}
+
+/**
+ * Tells what is known about a TLS connection.
+ *
+ * @param secure The TLS socket.
+ * @returns What it says of itself.
+ */
+export function describeTls(secure: tls.TLSSocket): TlsInfo {
+  const { servername } = secure as { servername?: string | false | null };
+  return {
+    protocol: secure.getProtocol() ?? undefined,
+    cipher: secure.getCipher()?.name,
+    serverName: servername || undefined,
+  };
+}

@@ -1,0 +1,118 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { LineDecoder, type LineDecoderOptions } from "../../src/core/line_decoder.ts";
+import { Reply } from "../../src/core/reply.ts";
+import { test } from "../support/harness.ts";
+
+/** All lines of some chunks; a faulty one as its reply's text. */
+function lines(chunks: Iterable<Uint8Array>, options?: LineDecoderOptions): string[] {
+  const decoder = new LineDecoder(options);
+  const found: string[] = [];
+  for (const chunk of chunks) {
+    decoder.push(chunk);
+    for (let line = decoder.next(); line !== undefined; line = decoder.next()) {
+      found.push(line instanceof Reply ? line.text : line);
+    }
+  }
+  return found;
+}
+
+const TOO_LONG = "Line is too long";
+const BARE_LF = "Line does not end with CR LF";
+const NOT_UTF8 = "Line is not UTF-8";
+
+/** The same without any cleverness. */
+function reference(bytes: Uint8Array, maxLineLength: number, bareLineFeeds: boolean): string[] {
+  const found: string[] = [];
+  let line: number[] = [];
+  for (const byte of bytes) {
+    line.push(byte);
+    if (byte !== 0x0a) continue;
+    const crlf = line.length >= 2 && line.at(-2) === 0x0d;
+    if (line.length > maxLineLength) found.push(TOO_LONG);
+    else if (!crlf && !bareLineFeeds) found.push(BARE_LF);
+    else {
+      try {
+        const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+        found.push(text.decode(Uint8Array.from(line.slice(0, crlf ? -2 : -1))));
+      } catch {
+        found.push(NOT_UTF8);
+      }
+    }
+    line = [];
+  }
+  return found;
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+test("LineDecoder finds lines wherever the bytes are cut", () => {
+  const text = bytes("EHLO client.test\r\n\r\nNOOP ä\r\nMAIL FROM:<a@example.com>\r\nQU");
+  const expected = ["EHLO client.test", "", "NOOP ä", "MAIL FROM:<a@example.com>"];
+  assertEquals(lines([text]), expected);
+  assertEquals(lines(Array.from(text, (byte) => Uint8Array.of(byte))), expected);
+  for (let i = 0; i <= text.length; i++) {
+    assertEquals(lines([text.subarray(0, i), text.subarray(i)]), expected);
+  }
+});
+
+test("LineDecoder says what a simple one says, for any bytes in any pieces", () => {
+  const byte = fc.oneof(
+    { weight: 6, arbitrary: fc.constantFrom(0x41, 0x20) },
+    { weight: 3, arbitrary: fc.constantFrom(0x0d, 0x0a) },
+    { weight: 1, arbitrary: fc.constantFrom(0xc3, 0xa4, 0xff, 0x00) },
+  );
+  fc.assert(
+    fc.property(
+      fc.array(fc.array(byte, { maxLength: 30 }).map((list) => Uint8Array.from(list)), { maxLength: 10 }),
+      fc.boolean(),
+      (chunks, bareLineFeeds) => {
+        const all = Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
+        const options = { maxLineLength: 12, bareLineFeeds };
+        assertEquals(lines(chunks, options), reference(all, 12, bareLineFeeds));
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
+test("LineDecoder counts the line end to the length of a line", () => {
+  const options = { maxLineLength: 10 };
+  for (const cut of [0, 3, 8, 9]) {
+    const pieces = (text: string) => [bytes(text).subarray(0, cut), bytes(text).subarray(cut)];
+    assertEquals(lines(pieces("12345678\r\nNOOP\r\n"), options), ["12345678", "NOOP"]);
+    assertEquals(lines(pieces("123456789\r\nNOOP\r\n"), options), [TOO_LONG, "NOOP"]);
+  }
+});
+
+test("LineDecoder keeps no more than a line of what has no end", () => {
+  const decoder = new LineDecoder({ maxLineLength: 100 });
+  for (let i = 0; i < 50; i++) {
+    decoder.push(bytes("x".repeat(64)));
+    assertEquals(decoder.next(), undefined);
+    assert(decoder.bufferedLength <= 100);
+  }
+  decoder.push(bytes("\r\nNOOP\r\n"));
+  const fault = decoder.next();
+  assert(fault instanceof Reply);
+  assertEquals(fault.toString(), "500 5.5.2 Line is too long");
+  assertEquals(decoder.next(), "NOOP");
+});
+
+test("LineDecoder tells what stands behind a line, and forgets it when told to", () => {
+  const decoder = new LineDecoder();
+  decoder.push(bytes("DATA\r\nSubject: Hi\r\n"));
+  assertEquals(decoder.bufferedLength, 19);
+  assertEquals(decoder.next(), "DATA");
+  assertEquals(decoder.bufferedLength, 13);
+  decoder.clear();
+  assertEquals(decoder.bufferedLength, 0);
+  assertEquals(decoder.next(), undefined);
+  decoder.push(bytes("NO"));
+  assertEquals(decoder.next(), undefined);
+  assertEquals(decoder.bufferedLength, 2);
+  decoder.clear();
+  decoder.push(bytes("QUIT\r\n"));
+  assertEquals(decoder.next(), "QUIT");
+  assertEquals(decoder.bufferedLength, 0);
+});

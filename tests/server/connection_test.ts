@@ -1,0 +1,413 @@
+import { test } from "../support/harness.ts";
+import { assertTranscript } from "./transcript.ts";
+
+const GREETED = `
+  S: 220 mx.test ESMTP
+  C: EHLO client.test
+  S: 250-mx.test
+  S: 250-PIPELINING
+  S: 250-8BITMIME
+  S: 250-SMTPUTF8
+  S: 250-ENHANCEDSTATUSCODES
+  S: 250 SIZE 33554432
+`;
+
+const ENVELOPE = `
+  C: MAIL FROM:<a@example.com>
+  C: RCPT TO:<b@example.org>
+  C: DATA
+  S: 250 2.1.0 Sender ok
+  S: 250 2.1.5 Recipient ok
+  S: 354 End data with <CR><LF>.<CR><LF>
+`;
+
+test("serveSocket() takes a message, and another one pipelined behind it", async () => {
+  await assertTranscript(`
+    ${GREETED}
+    C: MAIL FROM:<a@example.com> SIZE=20 BODY=8BITMIME
+    C: RCPT TO:<b@example.org>
+    C: RCPT TO:<Postmaster>
+    C: DATA
+    S: 250 2.1.0 Sender ok
+    S: 250 2.1.5 Recipient ok
+    S: 250 2.1.5 Recipient ok
+    S: 354 End data with <CR><LF>.<CR><LF>
+    C: Subject: Hi
+    C:
+    C: ..Hello
+    C: .
+    C: MAIL FROM:<>
+    C: RCPT TO:<b@example.org>
+    C: DATA
+    S: 250 2.0.0 Ok
+    S: 250 2.1.0 Sender ok
+    S: 250 2.1.5 Recipient ok
+    S: 354 End data with <CR><LF>.<CR><LF>
+    C: .
+    C: QUIT
+    S: 250 2.0.0 Ok
+    S: 221 2.0.0 Bye
+    (end)
+  `);
+});
+
+test("serveSocket() answers the commands that belong to no transaction", async () => {
+  await assertTranscript(`
+    S: 220 mx.test ESMTP
+    C: helo client.test
+    C: NOOP whatever
+    C: VRFY a@example.com
+    C: HELP
+    C: EXPN list
+    C: ETRN example.org
+    C: RSET
+    C: quit
+    S: 250 mx.test
+    S: 250 2.0.0 Ok
+    S: 252 2.5.2 Cannot verify, but will take the message and try
+    S: 214 2.0.0 See RFC 5321
+    S: 502 5.5.1 Command not implemented
+    S: 502 5.5.1 Command not implemented
+    S: 250 2.0.0 Ok
+    S: 221 2.0.0 Bye
+    (end)
+  `);
+});
+
+test("serveSocket() refuses commands that are out of order", async () => {
+  await assertTranscript(
+    `
+    S: 220 mx.test ESMTP
+    C: MAIL FROM:<a@example.com>
+    C: STARTTLS
+    C: AUTH PLAIN
+    C: DATA
+    C: EHLO client.test
+    S: 503 5.5.1 Send EHLO first
+    S: 503 5.5.1 Send EHLO first
+    S: 503 5.5.1 Send EHLO first
+    (end)
+  `,
+    { cuts: [] },
+  );
+  await assertTranscript(`
+    ${GREETED}
+    C: RCPT TO:<b@example.org>
+    C: MAIL FROM:<a@example.com>
+    C: MAIL FROM:<a@example.com>
+    C: STARTTLS
+    S: 503 5.5.1 Send MAIL first
+    S: 250 2.1.0 Sender ok
+    S: 503 5.5.1 Sender already given
+    S: 503 5.5.1 Not during a mail transaction
+    C: DATA
+    S: 554 5.5.1 No valid recipients
+    C: RSET
+    C: DATA
+    S: 250 2.0.0 Ok
+    S: 503 5.5.1 Send MAIL first
+  `);
+});
+
+test("serveSocket() refuses parameters that it does not know", async () => {
+  await assertTranscript(`
+    ${GREETED}
+    C: MAIL FROM:<a@example.com> RET=FULL
+    C: MAIL FROM:<a@example.com> BODY=BINARYMIME
+    C: MAIL FROM:<a@example.com> SIZE=many
+    C: MAIL FROM:<a@example.com> SIZE=33554433
+    C: MAIL FROM:<a@example.com> SMTPUTF8=yes
+    C: MAIL FROM:<ä@example.com>
+    C: MAIL FROM:<a@example.com> AUTH=<>
+    C: MAIL FROM:<a@example.com> SIZE=1 SMTPUTF8 BODY=7bit
+    C: RCPT TO:<ö@example.org>
+    C: RCPT TO:<b@example.org> NOTIFY=NEVER
+    S: 555 5.5.4 Parameter not recognized or not implemented
+    S: 501 5.5.4 BODY is neither 7BIT nor 8BITMIME
+    S: 501 5.5.4 SIZE is not a number
+    S: 552 5.3.4 Message is too large
+    S: 501 5.5.4 SMTPUTF8 takes no value
+    S: 553 5.6.7 Address is not ASCII, and SMTPUTF8 was not asked for
+    S: 555 5.5.4 Parameter not recognized or not implemented
+    S: 250 2.1.0 Sender ok
+    S: 250 2.1.5 Recipient ok
+    S: 555 5.5.4 Parameter not recognized or not implemented
+  `);
+});
+
+test("serveSocket() refuses a line that is too long and reads on behind it", async () => {
+  await assertTranscript(`
+    S: 220 mx.test ESMTP
+    C: NOOP ${"x".repeat(2041)}
+    C: NOOP ${"x".repeat(2042)}
+    C: NOOP ${"x".repeat(10_000)}
+    C: NOOP
+    S: 250 2.0.0 Ok
+    S: 500 5.5.2 Line is too long
+    S: 500 5.5.2 Line is too long
+    S: 250 2.0.0 Ok
+  `);
+});
+
+test("serveSocket() refuses a lone LF in commands and content, unless it is allowed", async () => {
+  await assertTranscript(`
+    ${GREETED}
+    C: NOOP\\nNOOP
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 250 2.0.0 Ok
+    ${ENVELOPE}
+    C: one\\n.\\ntwo
+    C: .\\nthree
+    C: .
+    S: 550 5.6.0 Message has a bare CR or LF, see RFC 5321 section 2.3.8
+    C: NOOP
+    S: 250 2.0.0 Ok
+  `);
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: NOOP\\nNOOP
+    S: 250 2.0.0 Ok
+    S: 250 2.0.0 Ok
+    ${ENVELOPE}
+    C: one\\n.\\ntwo\\r.\\r
+    C: .
+    S: 250 2.0.0 Ok
+  `,
+    { options: { bareLineEnds: "allow" } },
+  );
+});
+
+test("serveSocket() refuses content that is larger than it takes, and goes on", async () => {
+  await assertTranscript(
+    `
+    ${GREETED.replace("33554432", "10")}
+    ${ENVELOPE}
+    C: 12345678
+    C: .
+    S: 250 2.0.0 Ok
+    ${ENVELOPE}
+    C: 12345678
+    C:
+    C: .
+    S: 552 5.3.4 Message is too large
+    C: NOOP
+    S: 250 2.0.0 Ok
+  `,
+    { options: { maxMessageSize: 10 } },
+  );
+});
+
+test("serveSocket() takes no more recipients than it says", async () => {
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:<a@example.com>
+    C: RCPT TO:<b@example.org>
+    C: RCPT TO:<c@example.org>
+    C: DATA
+    S: 250 2.1.0 Sender ok
+    S: 250 2.1.5 Recipient ok
+    S: 452 4.5.3 Too many recipients
+    S: 354 End data with <CR><LF>.<CR><LF>
+    C: .
+    S: 250 2.0.0 Ok
+  `,
+    { options: { maxRecipients: 1 } },
+  );
+});
+
+test("serveSocket() hangs up when bytes stand behind DATA, accepted or refused", async () => {
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:<a@example.com>
+    C: RCPT TO:<b@example.org>
+    C: DATA
+    C: Subject: too early
+    S: 250 2.1.0 Sender ok
+    S: 250 2.1.5 Recipient ok
+    S: 554 5.5.1 Wait for the reply to DATA
+    (end)
+  `,
+    { cuts: ["whole"] },
+  );
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:<a@example.com>
+    C: DATA
+    C: MAIL FROM:<smuggled@example.com>
+    S: 250 2.1.0 Sender ok
+    S: 554 5.5.1 Wait for the reply to DATA
+    (end)
+  `,
+    { cuts: ["whole"] },
+  );
+});
+
+test("serveSocket() hangs up on BDAT, whose content would be taken for commands", async () => {
+  await assertTranscript(`
+    ${GREETED}
+    C: BDAT 6 LAST
+    S: 502 5.5.1 Command not implemented
+    (end)
+  `);
+});
+
+test("serveSocket() hangs up on a web browser", async () => {
+  await assertTranscript(`
+    S: 220 mx.test ESMTP
+    C: POST / HTTP/1.1
+    S: 421 4.7.0 This is not a web server
+    (end)
+  `);
+});
+
+test("serveSocket() hangs up after too many errors", async () => {
+  await assertTranscript(
+    `
+    S: 220 mx.test ESMTP
+    C: XYZZY
+    C: PLUGH
+    S: 500 5.5.1 Command not recognized
+    S: 500 5.5.1 Command not recognized
+    S: 421 4.7.0 Too many errors
+    (end)
+  `,
+    { options: { maxUnrecognized: 2 } },
+  );
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL
+    C: RCPT TO:<b@example.org>
+    C: EXPN
+    S: 501 5.5.4 Syntax: MAIL FROM:<address>
+    S: 503 5.5.1 Send MAIL first
+    S: 501 5.5.4 Syntax: EXPN <string>
+    S: 421 4.7.0 Too many errors
+    (end)
+  `,
+    { options: { maxErrors: 3 } },
+  );
+});
+
+test("serveSocket() counts no errors behind a refused MAIL, and forgets them with a message", async () => {
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:<a@example.com> X=1
+    C: RCPT TO:<b@example.org>
+    C: RCPT TO:<c@example.org>
+    C: DATA
+    S: 555 5.5.4 Parameter not recognized or not implemented
+    S: 503 5.5.1 Send MAIL first
+    S: 503 5.5.1 Send MAIL first
+    S: 503 5.5.1 Send MAIL first
+    ${ENVELOPE}
+    C: .
+    S: 250 2.0.0 Ok
+    C: EXPN
+    C: NOOP
+    S: 501 5.5.4 Syntax: EXPN <string>
+    S: 250 2.0.0 Ok
+  `,
+    { options: { maxErrors: 2 } },
+  );
+});
+
+test("serveSocket() hides extensions and the commands and parameters that go with them", async () => {
+  await assertTranscript(
+    `
+    S: 220 mx.test ESMTP
+    C: EHLO client.test
+    S: 250 mx.test
+    C: MAIL FROM:<a@example.com> SIZE=1
+    S: 555 Parameter not recognized or not implemented
+    C: MAIL FROM:<a@example.com> BODY=8BITMIME
+    S: 555 Parameter not recognized or not implemented
+    C: MAIL FROM:<a@example.com> SMTPUTF8
+    S: 555 Parameter not recognized or not implemented
+    C: STARTTLS
+    S: 502 Command not implemented
+    C: AUTH PLAIN
+    S: 502 Command not implemented
+    C: MAIL FROM:<a@example.com>
+    S: 250 Sender ok
+  `,
+    {
+      options: {
+        allowInsecureAuth: true,
+        hide: ["PIPELINING", "8bitmime", "SMTPUTF8", "SIZE", "ENHANCEDSTATUSCODES", "STARTTLS", "AUTH"],
+      },
+      handlers: { auth: () => true },
+      secureTransport: "starttls",
+    },
+  );
+  await assertTranscript(
+    `
+    S: 220 mx.test ESMTP
+    C: EHLO client.test
+    S: 502 5.5.1 Command not implemented
+    C: HELO client.test
+    S: 250 mx.test
+    C: MAIL FROM:<a@example.com> SIZE=1
+    S: 555 5.5.4 Parameter not recognized or not implemented
+  `,
+    { options: { hide: ["EHLO"] } },
+  );
+});
+
+test("serveSocket() hangs up on a client that pipelines where PIPELINING is hidden", async () => {
+  await assertTranscript(
+    `
+    S: 220 mx.test ESMTP
+    C: NOOP
+    C: NOOP
+    S: 554 5.5.1 Wait for the reply, PIPELINING is not offered
+    (end)
+  `,
+    { options: { hide: ["PIPELINING"] }, cuts: ["whole"] },
+  );
+});
+
+test("serveSocket() goes over to TLS and forgets what was said before", async () => {
+  await assertTranscript(
+    `
+    ${GREETED.replace("S: 250 SIZE 33554432", "S: 250-SIZE 33554432\n S: 250 STARTTLS")}
+    C: MAIL FROM:<a@example.com>
+    S: 530 5.7.0 Send STARTTLS first
+    C: STARTTLS now
+    S: 501 5.5.4 STARTTLS takes no parameters
+    C: STARTTLS
+    S: 220 2.0.0 Ready to start TLS
+    (tls)
+    C: MAIL FROM:<a@example.com>
+    S: 503 5.5.1 Send EHLO first
+    ${GREETED.replace("S: 220 mx.test ESMTP", "")}
+    C: STARTTLS
+    S: 503 5.5.1 TLS is already on
+    ${ENVELOPE}
+    C: .
+    C: QUIT
+    S: 250 2.0.0 Ok
+    S: 221 2.0.0 Bye
+    (end)
+  `,
+    { secureTransport: "starttls", options: { requireTls: true } },
+  );
+});
+
+test("serveSocket() hangs up when bytes stand behind STARTTLS", async () => {
+  await assertTranscript(
+    `
+    ${GREETED.replace("S: 250 SIZE 33554432", "S: 250-SIZE 33554432\n S: 250 STARTTLS")}
+    C: STARTTLS
+    C: MAIL FROM:<injected@example.com>
+    S: 554 5.5.1 Nothing may stand behind STARTTLS
+    (end)
+  `,
+    { secureTransport: "starttls", cuts: ["whole"] },
+  );
+});

@@ -1,0 +1,320 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  assert,
+  assertEquals,
+  assertInstanceOf,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { toText } from "@std/streams";
+import { serve, type ServeOptions, type ServerHandlers, type TlsInfo } from "../../src/server/mod.ts";
+import { connect, SocketError } from "../../src/sockets/mod.ts";
+import { createAuthority } from "../support/certificates.ts";
+import { test } from "../support/harness.ts";
+import { Peer } from "./transcript.ts";
+
+const authority = await createAuthority();
+const tls = await authority.issue();
+const trust = { caCerts: [authority.cert], serverName: "localhost" };
+
+async function connectTo(
+  server: { listening: Promise<{ port: number; path: string | undefined }> },
+  secureTransport: "on" | "off" | "starttls" = "off",
+): Promise<Peer> {
+  const { port, path } = await server.listening;
+  const address = path === undefined ? { hostname: "127.0.0.1", port } : { path };
+  const socket = connect(address, {
+    secureTransport,
+    ...(secureTransport === "on" && { tls: trust }),
+    allowHalfOpen: true,
+  });
+  await socket.opened;
+  return new Peer(socket);
+}
+
+async function sendMail(peer: Peer, content = "Hello\r\n"): Promise<string> {
+  await peer.ask("MAIL FROM:<a@example.com>");
+  await peer.ask("RCPT TO:<b@example.org>");
+  await peer.ask("DATA");
+  return await peer.ask(content + ".");
+}
+
+test("serve() takes mail over TCP, in the clear, after STARTTLS and under TLS", async () => {
+  for (const security of ["none", "starttls", "tls"] as const) {
+    const messages: string[] = [];
+    let info: TlsInfo | undefined;
+    let address: string | undefined;
+    await using server = serve({ security, ...(security !== "none" && { tls }) }, {
+      async message(content, session) {
+        messages.push(await toText(content));
+        info = session.tls;
+        address = session.remoteAddress;
+      },
+    });
+    const peer = await connectTo(
+      server,
+      ({ none: "off", starttls: "starttls", tls: "on" } as const)[security],
+    );
+    assertEquals(await peer.reply(), "220 localhost ESMTP");
+    assertEquals((await peer.ask("EHLO client.test")).includes("STARTTLS"), security === "starttls");
+    if (security === "starttls") {
+      assertEquals(await peer.ask("STARTTLS"), "220 2.0.0 Ready to start TLS");
+      await peer.startTls(trust);
+      assert(!(await peer.ask("EHLO client.test")).includes("STARTTLS"));
+    }
+    assertEquals(await sendMail(peer), "250 2.0.0 Ok");
+    assertEquals(await peer.ask("QUIT"), "221 2.0.0 Bye");
+    assertEquals(await peer.reply(), "(end)");
+    await peer.close();
+    assertEquals(messages, ["Hello\r\n"]);
+    assertMatch(address!, /^127\.0\.0\.1:\d+$/);
+    if (security === "none") assertEquals(info, undefined);
+    else assertStringIncludes(info!.protocol!, "TLSv1.");
+  }
+});
+
+test("serve() carries large messages in pieces, both ways of TLS and none", async () => {
+  const content = ("x".repeat(76) + "\r\n").repeat(20_000);
+  for (const security of ["none", "tls"] as const) {
+    let size = 0;
+    await using server = serve({ security, ...(security === "tls" && { tls }) }, {
+      async message(stream) {
+        for await (const chunk of stream) size += chunk.length;
+      },
+    });
+    const peer = await connectTo(server, security === "tls" ? "on" : "off");
+    await peer.reply();
+    await peer.ask("EHLO client.test");
+    assertEquals(await sendMail(peer, content), "250 2.0.0 Ok");
+    assertEquals(size, content.length);
+    await peer.close();
+  }
+});
+
+test("serve() hangs up when bytes stand behind STARTTLS", async () => {
+  await using server = serve({ tls });
+  const peer = await connectTo(server);
+  await peer.reply();
+  await peer.ask("EHLO client.test");
+  assertEquals(await peer.ask("STARTTLS\r\nNOOP"), "554 5.5.1 Nothing may stand behind STARTTLS");
+  assertEquals(await peer.reply(), "(end)");
+  await peer.close();
+});
+
+test("serve() reports a TLS handshake that fails, and hangs up", async () => {
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  await using server = serve({ tls, onError: resolve });
+  const peer = await connectTo(server);
+  await peer.reply();
+  await peer.ask("EHLO client.test");
+  await peer.ask("STARTTLS");
+  await peer.say("EHLO client.test\r\n");
+  const error = await promise;
+  assertInstanceOf(error, SocketError);
+  assertEquals(error.code, "tls-failed");
+  await peer.close();
+});
+
+test("serve() answers a client that has ended its side behind its last command", async () => {
+  await using server = serve();
+  const { port } = await server.listening;
+  const socket = connect({ hostname: "127.0.0.1", port }, { allowHalfOpen: true });
+  const writer = socket.writable.getWriter();
+  await writer.write(new TextEncoder().encode("HELO client.test\r\nNOOP\r\n"));
+  await writer.close();
+  assertEquals(await toText(socket.readable), "220 localhost ESMTP\r\n250 localhost\r\n250 2.0.0 Ok\r\n");
+  await socket.close();
+});
+
+test("serve() listens on a unix socket", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "smtp-"));
+  const path = join(directory, "smtp.sock");
+  try {
+    await using server = serve({ path });
+    assertEquals(await server.listening, { hostname: "", port: 0, path });
+    const peer = await connectTo(server);
+    assertEquals(await peer.reply(), "220 localhost ESMTP");
+    assertEquals(await peer.ask("QUIT"), "221 2.0.0 Bye");
+    await peer.close();
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test("serve() tells where it listens once it does", async () => {
+  let told: unknown;
+  await using server = serve({ onListen: (address) => told = address });
+  const address = await server.listening;
+  assertEquals(server.addr, address);
+  assertEquals(told, address);
+  assertEquals(address.hostname, "127.0.0.1");
+  assertEquals(address.path, undefined);
+  assert(address.port > 0);
+});
+
+test("serve() does not know its address before it listens", async () => {
+  await using server = serve();
+  assertThrows(() => server.addr, Error, "the server does not listen yet");
+});
+
+test("serve() says so when it cannot listen", async () => {
+  await using first = serve();
+  const { port } = await first.listening;
+  const errors: unknown[] = [];
+  await using second = serve({ port, onError: (error) => errors.push(error) });
+  await assertRejects(() => second.listening, Error);
+  await assertRejects(() => second.finished, Error);
+  assertEquals(errors.length, 1);
+  await second.shutdown();
+});
+
+test("serve() refuses options that make no sense before it listens", () => {
+  const cases: [ServeOptions, ServerHandlers, string][] = [
+    [{ port: 65_536 }, {}, `"port" must be a whole number from 0 to 65535, it is 65536`],
+    [{ security: "tls" }, {}, `needs "tls" with a certificate`],
+    [{ security: "ssl" as "tls" }, {}, `"security" must be`],
+    [{ tls: { cert: "x", key: "y" } }, {}, `"tls.cert" has no PEM block`],
+    [{ tls: { ...tls, key: tls.cert } }, {}, `"tls.key" has no PEM block`],
+    [{ serverName: "mx\r\n.test" }, {}, `"serverName" is not a domain name`],
+    [{ requireAuth: true }, {}, `"requireAuth" needs the handler "auth"`],
+    [{ maxMessageSize: -1 }, {}, `"maxMessageSize" must be`],
+    [{ maxRecipients: 0 }, {}, `"maxRecipients" must be`],
+    [{ maxLineLength: 100 }, {}, `"maxLineLength" must be`],
+    [{ timeouts: { command: NaN } }, {}, `"timeouts.command" must be`],
+    [{ bareLineEnds: "maybe" as "allow" }, {}, `"bareLineEnds" must be`],
+    [{ protocol: "lmtp" as "smtp" }, {}, `"protocol" must be`],
+  ];
+  for (const [options, handlers, message] of cases) {
+    assertThrows(() => serve(options, handlers), Error, message);
+  }
+});
+
+test("serve() turns away connections beyond the limit", async () => {
+  await using server = serve({ maxConnections: 1 });
+  const first = await connectTo(server);
+  await first.reply();
+  assertEquals(server.connections, 1);
+  const second = await connectTo(server);
+  assertEquals(await second.reply(), "421 4.7.0 Too many connections");
+  assertEquals(await second.reply(), "(end)");
+  await second.close();
+  assertEquals(await first.ask("QUIT"), "221 2.0.0 Bye");
+  await first.close();
+});
+
+test("shutdown() ends idle sessions at once and the others behind their transaction", async () => {
+  await using server = serve();
+  const idle = await connectTo(server);
+  const busy = await connectTo(server);
+  await idle.reply();
+  await busy.reply();
+  await busy.ask("EHLO client.test");
+  await busy.ask("MAIL FROM:<a@example.com>");
+  let over = false;
+  const shutdown = server.shutdown().then(() => over = true);
+  assertEquals(await idle.reply(), "421 4.3.2 Service is shutting down");
+  assertEquals(await idle.reply(), "(end)");
+  await idle.close();
+  await busy.ask("RCPT TO:<b@example.org>");
+  await busy.ask("DATA");
+  assertEquals(over, false);
+  assertEquals(await busy.ask("Hello\r\n."), "250 2.0.0 Ok");
+  assertEquals(await busy.reply(), "421 4.3.2 Service is shutting down");
+  assertEquals(await busy.reply(), "(end)");
+  await busy.close();
+  await shutdown;
+  await server.finished;
+  assertEquals(server.connections, 0);
+});
+
+test("shutdown() cuts a transaction that takes too long, and its message is not whole", async () => {
+  let failure: unknown;
+  const { promise: started, resolve: start } = Promise.withResolvers<void>();
+  await using server = serve({ timeouts: { shutdown: 0 } }, {
+    async message(content) {
+      start();
+      await toText(content).catch((error) => failure = error);
+    },
+  });
+  const peer = await connectTo(server);
+  await peer.reply();
+  await peer.ask("EHLO client.test");
+  await peer.ask("MAIL FROM:<a@example.com>");
+  await peer.ask("RCPT TO:<b@example.org>");
+  await peer.ask("DATA");
+  await peer.say("Hello\r\n");
+  await started;
+  await server.shutdown();
+  assertStringIncludes(String(failure), "The connection ended before the end of the message");
+  await peer.close();
+});
+
+test("serve() shuts down when its signal is aborted", async () => {
+  const controller = new AbortController();
+  const server = serve({ signal: controller.signal });
+  const peer = await connectTo(server);
+  await peer.reply();
+  controller.abort();
+  assertEquals(await peer.reply(), "421 4.3.2 Service is shutting down");
+  await peer.close();
+  await server.finished;
+  const late = serve({ signal: controller.signal });
+  await late.finished;
+});
+
+test("serve() hangs up on a client that says nothing, in a command and in content", async () => {
+  await using server = serve({ timeouts: { command: 50, data: 50 } });
+  const silent = await connectTo(server);
+  await silent.reply();
+  assertEquals(await silent.reply(), "421 4.4.2 Waited too long");
+  assertEquals(await silent.reply(), "(end)");
+  await silent.close();
+  const stuck = await connectTo(server);
+  await stuck.reply();
+  await stuck.say("HELO client.test\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n");
+  for (let i = 0; i < 4; i++) await stuck.reply();
+  await stuck.say("Hello");
+  assertEquals(await stuck.reply(), "421 4.4.2 Waited too long");
+  await stuck.close();
+});
+
+test("serve() turns away clients that speak before the greeting", async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const delays: [ServeOptions, ServerHandlers][] = [
+    [{ greetDelay: 10_000 }, {}],
+    [{}, { connect: () => promise }],
+  ];
+  for (const [options, handlers] of delays) {
+    await using server = serve(options, handlers);
+    const peer = await connectTo(server);
+    assertEquals(await peer.ask("EHLO client.test"), "554 5.5.1 Wait for the greeting");
+    assertEquals(await peer.reply(), "(end)");
+    await peer.close();
+  }
+  resolve();
+  await using server = serve({ greetDelay: 5 });
+  const patient = await connectTo(server);
+  assertEquals(await patient.reply(), "220 localhost ESMTP");
+  assertEquals(await patient.ask("HELO client.test"), "250 localhost");
+  await patient.close();
+});
+
+test("serve() tells of each session's end, however it comes", async () => {
+  const closed: string[] = [];
+  const server = serve({}, { close: ({ clientName }) => void closed.push(clientName) });
+  const cut = await connectTo(server);
+  await cut.reply();
+  await cut.ask("HELO cut.test");
+  await cut.cut();
+  const polite = await connectTo(server);
+  await polite.reply();
+  await polite.ask("HELO polite.test");
+  await polite.ask("QUIT");
+  await polite.close();
+  await server.shutdown();
+  assertEquals(closed.sort(), ["cut.test", "polite.test"]);
+});
