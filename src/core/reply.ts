@@ -7,8 +7,6 @@ import { isControl, show } from "./characters.ts";
 import { enhancedCodeLength, withoutEnhancedCode } from "./enhanced_code.ts";
 import { decodeLines } from "./reply_text.ts";
 
-export { ReplyDecoder, type ReplyDecoderOptions } from "./reply_decoder.ts";
-
 /** What a {@linkcode Reply} may carry besides its code and text. */
 export interface ReplyOptions {
   /** An enhanced status code such as `"5.1.1"` (RFC 3463), put before each line. Default: none. */

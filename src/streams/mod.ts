@@ -19,13 +19,8 @@
  *
  * @module
  */
-export {
-  Reply,
-  ReplyDecoder,
-  type ReplyDecoderOptions,
-  type ReplyJson,
-  type ReplyOptions,
-} from "../core/reply.ts";
+export { Reply, type ReplyJson, type ReplyOptions } from "../core/reply.ts";
+export { ReplyDecoder, type ReplyDecoderOptions } from "../core/reply_decoder.ts";
 export { ProtocolError } from "../core/protocol_error.ts";
 export * from "./data_decoder.ts";
 export * from "./data_encoder.ts";

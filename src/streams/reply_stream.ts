@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { type Reply, ReplyDecoder, type ReplyDecoderOptions } from "../core/reply.ts";
+import type { Reply } from "../core/reply.ts";
+import { ReplyDecoder, type ReplyDecoderOptions } from "../core/reply_decoder.ts";
 
 /**
  * Turns what a server sends into replies, with {@linkcode ReplyDecoder}. Fails with a `ProtocolError` if that is no reply, is

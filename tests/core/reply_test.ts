@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { inspect } from "node:util";
-import { Reply, ReplyDecoder } from "../../src/core/reply.ts";
+import { Reply } from "../../src/core/reply.ts";
+import { ReplyDecoder } from "../../src/core/reply_decoder.ts";
 import { test } from "../support/harness.ts";
 
 test("Reply gives code, lines, text and enhanced status code", () => {
