@@ -1,0 +1,53 @@
+/**
+ * Picks the adapter: the only place that asks which runtime this is.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import { ConnectionSocket } from "./connection_socket.ts";
+import { settle, type SocketSettings } from "./settings.ts";
+import type { Socket, SocketAddress, SocketOptions } from "./socket.ts";
+
+/**
+ * Opens a socket, on whichever runtime this is.
+ *
+ * @param address Where to: a host and a port, or the path of a unix socket.
+ * @param options How.
+ * @returns The socket, not yet open: wait for {@linkcode Socket.opened}, or just read and write.
+ * @throws {TypeError} If an option is not what it has to be or cannot be honoured, or if the runtime has no sockets.
+ * @throws {RangeError} If the port is none.
+ *
+ * @example
+ * ```ts no-eval
+ * import { connect } from "@streams/smtp/sockets";
+ *
+ * const socket = connect({ hostname: "smtp.example.com", port: 465 }, { secureTransport: "on" });
+ * const { remoteAddress } = await socket.opened;
+ * await socket.close();
+ * ```
+ */
+export function connect(address: SocketAddress, options?: SocketOptions): Socket {
+  const settings = settle(address, options);
+  const open = adapter(settings);
+  return new ConnectionSocket((signal) => open(settings, signal), settings);
+}
+
+type OpenWith = (settings: SocketSettings, signal: AbortSignal) => Promise<Connection>;
+
+/** The adapters are loaded when they are needed: the others' modules do not exist on every runtime. */
+function adapter(settings: SocketSettings): OpenWith {
+  // Deno cannot choose the local address by its own means, and does everything else best by them.
+  if ("Deno" in globalThis && settings.localAddress === undefined) {
+    return async (settings, signal) => (await import("./deno.ts")).openDeno(settings, signal);
+  }
+  if (globalThis.navigator?.userAgent !== "Cloudflare-Workers" && hasNode()) {
+    return async (settings, signal) => (await import("./node.ts")).openNode(settings, signal);
+  }
+  throw new TypeError("This runtime has no sockets: bring one of your own, such as a WebSocket's streams");
+}
+
+/** Node itself, and Deno and Bun, which both have `node:net` and `node:tls`. */
+function hasNode(): boolean {
+  const { process } = globalThis as { process?: { versions?: { node?: string } } };
+  return process?.versions?.node !== undefined;
+}

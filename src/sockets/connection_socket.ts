@@ -1,0 +1,351 @@
+/**
+ * The one place where a connection becomes a {@linkcode Socket}: streams, states, errors, the signal. The adapters
+ * only make connections.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import { normalizeError } from "./normalize_error.ts";
+import type { TlsSettings } from "./settings.ts";
+import {
+  type SecureTransport,
+  type Socket,
+  SocketError,
+  type SocketInfo,
+  type TlsOptions,
+} from "./socket.ts";
+
+/** Opens a connection. It must settle soon after the signal is aborted, and leave nothing open when it rejects. */
+export type Open = (signal: AbortSignal) => Promise<Connection>;
+
+/** What a socket has besides its connection. */
+export interface ConnectionSocketInit {
+  /** See {@linkcode Socket.secureTransport}. */
+  secureTransport: SecureTransport;
+  /** See {@linkcode SocketOptions.allowHalfOpen}. Default: `false`. */
+  allowHalfOpen?: boolean | undefined;
+  /** See {@linkcode SocketOptions.signal}. */
+  signal?: AbortSignal | undefined;
+  /** Settles the options of `startTls()`; throws what they are worth. */
+  startTls: (options?: TlsOptions) => TlsSettings;
+  /** What to call the peer in messages. */
+  target?: string | undefined;
+  /** See {@linkcode Socket.upgraded}. Default: `false`. */
+  upgraded?: boolean;
+}
+
+/**
+ * - `opening`: there is no connection yet.
+ * - `open`: there is one.
+ * - `handed-over`: `startTls()` was called; the connection is another socket's.
+ * - `closed`: closed by the owner, by the signal, by an error, or by both sides having ended.
+ */
+type State = "opening" | "open" | "handed-over" | "closed";
+
+/** One direction. `busy`: a read, a write or an end is under way. `ended`: nothing more will pass. */
+type Direction = "idle" | "busy" | "ended";
+
+/** `cancelled`: the reader wants no more, which says nothing about the peer's side. */
+type Reading = Direction | "cancelled";
+
+/** A {@linkcode Socket} over a {@linkcode Connection} that is there or still has to be opened. */
+export class ConnectionSocket implements Socket {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+  readonly opened: Promise<SocketInfo>;
+  readonly closed: Promise<void>;
+  readonly upgraded: boolean;
+  readonly secureTransport: SecureTransport;
+
+  readonly #init: ConnectionSocketInit;
+  readonly #opened = Promise.withResolvers<SocketInfo>();
+  readonly #closed = Promise.withResolvers<void>();
+  /** Gives up the opening. */
+  readonly #giveUp = new AbortController();
+  readonly #opening: Promise<Connection>;
+  #connection: Connection | undefined;
+  #state: State = "opening";
+  #reading: Reading = "idle";
+  #writing: Direction = "idle";
+  /** What broke the connection: the first failure counts. */
+  #broken: SocketError | undefined;
+  /** What a write gets that comes, or was under way, when the socket is closed. */
+  #closeReason: unknown;
+  #source!: ReadableStreamDefaultController<Uint8Array>;
+  #sink!: WritableStreamDefaultController;
+
+  /**
+   * @param connection The connection, or how to open it.
+   * @param init What else the socket has.
+   */
+  constructor(connection: Connection | Open, init: ConnectionSocketInit) {
+    this.#init = init;
+    this.secureTransport = init.secureTransport;
+    this.upgraded = init.upgraded ?? false;
+    this.opened = this.#opened.promise;
+    this.closed = this.#closed.promise;
+    // As the Sockets API has it: whoever does not look at them is not punished with an unhandled rejection.
+    this.opened.catch(() => {});
+    this.closed.catch(() => {});
+    this.readable = new ReadableStream<Uint8Array>({
+      start: (controller) => void (this.#source = controller),
+      pull: () => this.#pull(),
+      cancel: () => this.#cancel(),
+    }, { highWaterMark: 0 });
+    this.writable = new WritableStream<Uint8Array>({
+      start: (controller) => void (this.#sink = controller),
+      write: (chunk) => this.#write(chunk),
+      close: () => this.#end(),
+      abort: (reason) => void this.close(reason ?? new SocketError("closed", "The writable was aborted")),
+    });
+    const { signal } = init;
+    if (typeof connection === "function") {
+      this.#opening = this.#open(signal?.aborted ? () => Promise.reject(this.#abortError()) : connection);
+      this.#opening.catch(() => {});
+    } else {
+      this.#opening = Promise.resolve(connection);
+      this.#connection = connection;
+      this.#state = "open";
+      this.#opened.resolve(connection.info);
+    }
+    if (signal?.aborted) this.#onAbort();
+    else signal?.addEventListener("abort", this.#onAbort);
+  }
+
+  close(reason?: unknown): Promise<void> {
+    if (this.#state === "opening" || this.#state === "open") {
+      this.#closeReason = reason ?? new SocketError("closed", "The socket was closed");
+      if (reason !== undefined) this.#source.error(reason);
+      else if (!this.#readingIsOver()) this.#source.close();
+      this.#release(reason);
+    }
+    return this.closed;
+  }
+
+  startTls(options?: TlsOptions): Socket {
+    this.#assertCanUpgrade();
+    const settings = this.#init.startTls(options);
+    // Locked for good, so that nothing comes between; and closing it waits for the writes that are still queued.
+    const writer = this.writable.getWriter();
+    this.readable.getReader();
+    this.#state = "handed-over";
+    this.#init.signal?.removeEventListener("abort", this.#onAbort);
+    return new ConnectionSocket((signal) => this.#handOver(writer, settings, signal), {
+      ...this.#init,
+      secureTransport: "on",
+      upgraded: true,
+    });
+  }
+
+  #assertCanUpgrade(): void {
+    const refuse = (why: string): never => {
+      throw new TypeError(`Cannot start TLS: ${why}`);
+    };
+    if (this.secureTransport === "on") refuse("the connection is TLS already");
+    if (this.secureTransport === "off") refuse(`the socket was opened with secureTransport "off"`);
+    if (this.#state === "handed-over") refuse("it was started before");
+    if (this.#state === "closed") refuse("the socket is closed");
+    if (this.readable.locked) refuse("the readable is locked");
+    if (this.writable.locked) refuse("the writable is locked");
+    // A reader that was released in the middle of a read leaves the read to the runtime: Deno.startTls() would
+    // then fail and leave a connection that can be neither used nor closed.
+    if (this.#reading === "busy") refuse("a read is under way");
+    // … and one that ended in the meantime leaves bytes that came in the clear: they must not count as protected.
+    if (this.#source.desiredSize !== null && this.#source.desiredSize < 0) {
+      refuse("there are bytes not read yet");
+    }
+    if (this.#readingIsOver() || this.#writing === "ended") refuse("a direction has ended");
+  }
+
+  async #handOver(
+    writer: WritableStreamDefaultWriter,
+    settings: TlsSettings,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    const giveUp = () => {
+      this.#giveUp.abort(signal.reason);
+      this.#connection?.close();
+    };
+    signal.addEventListener("abort", giveUp);
+    try {
+      const connection = await this.#opening;
+      await writer.close();
+      this.#source.error(new SocketError("closed", "The connection went over to TLS"));
+      signal.throwIfAborted();
+      signal.removeEventListener("abort", giveUp);
+      return await connection.startTls(settings, signal);
+    } catch (error) {
+      this.#connection?.close();
+      throw normalizeError(error, { handshake: true, ...this.#context });
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+      this.#closed.resolve();
+    }
+  }
+
+  async #open(open: Open): Promise<Connection> {
+    let connection: Connection;
+    try {
+      connection = await open(this.#giveUp.signal);
+    } catch (error) {
+      const failure = normalizeError(error, this.#context);
+      this.#fail(failure);
+      throw this.#broken ?? failure;
+    }
+    this.#connection = connection;
+    // It may have been closed in the meantime; #release() then waits for this promise and closes the connection.
+    if (this.#state === "opening") this.#state = "open";
+    this.#opened.resolve(connection.info);
+    return connection;
+  }
+
+  get #context(): { target?: string } {
+    return this.#init.target === undefined ? {} : { target: this.#init.target };
+  }
+
+  #pull(): Promise<void> | void {
+    this.#reading = "busy";
+    const connection = this.#connection;
+    if (connection === undefined) return this.#opening.then(() => this.#read(), () => {});
+    return this.#read();
+  }
+
+  #read(): Promise<void> | void {
+    if (this.#state === "closed") return;
+    try {
+      const bytes = this.#connection!.read();
+      return bytes instanceof Promise ? bytes.then(this.#onRead, this.#onReadError) : this.#onRead(bytes);
+    } catch (error) {
+      this.#onReadError(error);
+    }
+  }
+
+  readonly #onRead = (bytes: Uint8Array | null): void => {
+    if (this.#reading !== "busy" || this.#state === "closed") return; // cancelled, closed: nobody wants it
+    if (bytes !== null) {
+      this.#reading = "idle";
+      this.#source.enqueue(bytes);
+      return;
+    }
+    this.#reading = "ended";
+    this.#source.close();
+    if (this.#writing === "ended") this.#release();
+    else if (this.#writing === "idle" && !this.#init.allowHalfOpen) this.#closeAfterPeer();
+  };
+
+  readonly #onReadError = (error: unknown): void => {
+    if (this.#reading !== "busy") return;
+    this.#fail(normalizeError(error, this.#context));
+  };
+
+  #cancel(): void {
+    // The reading side only; a reply may still have to be sent.
+    this.#reading = "cancelled";
+    if (this.#writing === "ended") this.#release();
+  }
+
+  #write(chunk: Uint8Array): Promise<void> | void {
+    if (!(chunk instanceof Uint8Array)) throw new TypeError("Cannot write: the chunk is no Uint8Array");
+    if (chunk.length === 0) return;
+    this.#writing = "busy";
+    if (this.#connection === undefined) return this.#opening.then(() => this.#send(chunk));
+    return this.#send(chunk);
+  }
+
+  #send(chunk: Uint8Array): Promise<void> | void {
+    if (this.#state === "closed") throw this.#closeReason;
+    try {
+      const written = this.#connection!.write(chunk);
+      if (written instanceof Promise) return written.then(this.#onWritten, this.#onWriteError);
+      this.#onWritten();
+    } catch (error) {
+      this.#onWriteError(error);
+    }
+  }
+
+  readonly #onWritten = (): void => {
+    if (this.#state === "closed") return;
+    this.#writing = "idle";
+    if (this.#reading === "ended" && !this.#init.allowHalfOpen) this.#closeAfterPeer();
+  };
+
+  /** A failed write leaves the readable alone: the server's last reply, which says why, may be waiting there. */
+  readonly #onWriteError = (error: unknown): never => {
+    if (this.#state === "closed") throw this.#closeReason;
+    this.#writing = "ended";
+    this.#broken ??= normalizeError(error, this.#context);
+    if (this.#readingIsOver()) this.#release();
+    throw this.#broken;
+  };
+
+  async #end(): Promise<void> {
+    if (this.#state === "handed-over") return;
+    this.#writing = "busy";
+    try {
+      const connection = this.#connection ?? await this.#opening;
+      await connection.closeWrite();
+    } catch (error) {
+      return this.#onWriteError(error);
+    }
+    if (this.#isClosed()) return;
+    this.#writing = "ended";
+    if (this.#readingIsOver()) this.#release();
+  }
+
+  /** The peer has ended its side, and half-open connections are not wanted. */
+  #closeAfterPeer(): void {
+    this.#closeReason = new SocketError("connection-reset", "The peer closed the connection");
+    this.#release();
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#abortError());
+
+  #abortError(): SocketError {
+    return new SocketError("aborted", "The socket was aborted", { cause: this.#init.signal!.reason });
+  }
+
+  #fail(error: SocketError): void {
+    if (this.#state === "closed") return;
+    this.#broken ??= error;
+    this.#closeReason = error;
+    this.#source.error(error);
+    if (this.#state === "handed-over") {
+      // Only its opening can fail: the connection is no longer this socket's.
+      this.#opened.reject(error);
+      this.#closed.reject(error);
+      return;
+    }
+    this.#release(error);
+  }
+
+  #release(reason?: unknown): void {
+    this.#state = "closed";
+    this.#reading = "ended";
+    this.#writing = "ended";
+    this.#init.signal?.removeEventListener("abort", this.#onAbort);
+    this.#sink.error(this.#closeReason);
+    this.#opened.reject(this.#broken ?? this.#closeReason);
+    this.#giveUp.abort(this.#closeReason);
+    void this.#settleClosed(reason);
+  }
+
+  async #settleClosed(reason: unknown): Promise<void> {
+    try {
+      const connection = this.#connection ?? await this.#opening;
+      await connection.close(reason);
+    } catch {
+      // It never opened: there is nothing to close, and `opened` says why.
+    }
+    if (this.#broken === undefined) this.#closed.resolve();
+    else this.#closed.reject(this.#broken);
+  }
+
+  #readingIsOver(): boolean {
+    return this.#reading === "ended" || this.#reading === "cancelled";
+  }
+
+  // A method, because TypeScript takes #state to be unchanged by an await.
+  #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * Sockets in the shape of the WinterTC Sockets API, on every runtime.
+ *
+ * @module
+ */
+export * from "./connect.ts";
+export { type MemorySocketOptions, memorySocketPair } from "./memory.ts";
+export * from "./socket.ts";

@@ -1,0 +1,187 @@
+/**
+ * A connection over a socket of `node:net` or `node:tls`.
+ *
+ * @module
+ */
+import type net from "node:net";
+import type { Duplex } from "node:stream";
+import type tls from "node:tls";
+import type { Connection } from "./connection.ts";
+import { Gate } from "./node_gate.ts";
+import { formatAddress, type TlsSettings } from "./settings.ts";
+import type { SocketInfo } from "./socket.ts";
+
+/** Does the handshake over a socket that is open, or over a duplex stream that stands for one. */
+export type StartNodeTls = (
+  raw: Duplex,
+  settings: TlsSettings,
+  signal: AbortSignal,
+) => Promise<tls.TLSSocket>;
+
+/** How much is written at once through a gate. */
+const PIECE_LENGTH = 65_536;
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** A {@linkcode Connection} over an open `net.Socket` or `tls.TLSSocket`. */
+export class NodeConnection implements Connection {
+  readonly info: SocketInfo;
+  readonly #raw: net.Socket;
+  readonly #startTls: StartNodeTls;
+  readonly #gate: Gate | undefined;
+  #ended = false;
+  #error: Error | undefined;
+  #reader: PromiseWithResolvers<Bytes | null> | undefined;
+  readonly #released = Promise.withResolvers<void>();
+
+  /**
+   * @param raw The socket, connected, with nobody else reading from it.
+   * @param startTls What `startTls()` does with it.
+   * @param info What is known of it. Default: what it tells itself.
+   * @param gate What a TLS socket runs over, where that is not a socket.
+   */
+  constructor(raw: net.Socket, startTls: StartNodeTls, info: SocketInfo = describe(raw), gate?: Gate) {
+    this.info = info;
+    this.#gate = gate;
+    gate?.shut();
+    this.#raw = raw;
+    this.#startTls = startTls;
+    raw.on("readable", this.#onReadable);
+    raw.on("end", this.#onEnd);
+    raw.on("error", this.#onError);
+    raw.on("close", this.#onClose);
+    if (raw.destroyed) this.#onClose();
+  }
+
+  read(): Promise<Bytes | null> | Bytes | null {
+    const bytes = this.#take();
+    if (bytes !== null) return bytes;
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#ended) return null;
+    const reader = this.#reader = Promise.withResolvers();
+    this.#gate?.open(); // may bring something at once
+    return reader.promise;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (this.#gate === undefined) return await this.#send(bytes);
+    // Over a stream, node:tls on Deno takes all it is given at once, however much, but no second helping.
+    for (let start = 0; start < bytes.length; start += PIECE_LENGTH) {
+      await this.#send(bytes.subarray(start, start + PIECE_LENGTH));
+      if (this.#gate.error !== undefined) throw this.#gate.error;
+    }
+  }
+
+  closeWrite(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#error !== undefined) return reject(this.#error);
+      this.#raw.end((error?: Error | null) => error ? reject(this.#error ?? error) : resolve());
+    });
+  }
+
+  close(): Promise<void> {
+    this.#raw.destroy();
+    return this.#released.promise;
+  }
+
+  async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
+    if ("Deno" in globalThis) return await startTlsOver(this, this.#startTls, settings, signal);
+    this.#letGo();
+    return secured(await this.#startTls(this.#raw, settings, signal), this.#startTls, this.info);
+  }
+
+  #send(bytes: Uint8Array): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#raw.write(
+        bytes,
+        (error) => error ? reject(this.#error ?? this.#gate?.error ?? error) : resolve(),
+      );
+    });
+  }
+
+  /** What is in the socket's buffer, all of it. Asks the system for more only when there is nothing. */
+  #take(): Bytes | null {
+    const buffer: { buffer: ArrayBuffer; byteOffset: number; length: number } | null = this.#raw.read();
+    // Not a Buffer, whose slice() is a view where a Uint8Array's is a copy.
+    return buffer === null ? null : new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+  }
+
+  #letGo(): void {
+    this.#raw.off("readable", this.#onReadable);
+    this.#raw.off("end", this.#onEnd);
+    this.#raw.off("close", this.#onClose);
+    this.#raw.off("error", this.#onError);
+  }
+
+  readonly #onReadable = (): void => {
+    const reader = this.#reader;
+    if (reader === undefined) return;
+    const bytes = this.#take();
+    if (bytes === null) return; // the end: "end" follows
+    this.#reader = undefined;
+    this.#gate?.shut();
+    reader.resolve(bytes);
+  };
+
+  readonly #onEnd = (): void => {
+    this.#ended = true;
+    this.#reader?.resolve(null);
+    this.#reader = undefined;
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.#error ??= error;
+    this.#reader?.reject(error);
+    this.#reader = undefined;
+  };
+
+  readonly #onClose = (): void => {
+    if (this.#gate?.error !== undefined) this.#onError(this.#gate.error);
+    this.#onEnd();
+    this.#released.resolve();
+  };
+}
+
+/**
+ * Goes over to TLS with `node:tls` on a connection of any kind.
+ *
+ * @param connection The connection in the clear.
+ * @param startTls What does the handshake.
+ * @param settings How.
+ * @param signal Gives up.
+ * @returns The connection to use from now on.
+ */
+export async function startTlsOver(
+  connection: Connection,
+  startTls: StartNodeTls,
+  settings: TlsSettings,
+  signal: AbortSignal,
+): Promise<Connection> {
+  const gate = new Gate(connection);
+  return secured(await startTls(gate.duplex, settings, signal), startTls, connection.info, gate);
+}
+
+function secured(
+  raw: tls.TLSSocket,
+  startTls: StartNodeTls,
+  { remoteAddress, localAddress }: SocketInfo,
+  gate?: Gate,
+): Connection {
+  const info = {
+    ...(remoteAddress !== undefined && { remoteAddress }),
+    ...(localAddress !== undefined && { localAddress }),
+    alpn: raw.alpnProtocol || null,
+  };
+  return new NodeConnection(raw, startTls, info, gate);
+}
+
+function describe(raw: net.Socket & { alpnProtocol?: string | false | null }): SocketInfo {
+  const { remoteAddress, remotePort, localAddress, localPort, alpnProtocol } = raw;
+  return {
+    ...(remoteAddress !== undefined && remotePort !== undefined &&
+      { remoteAddress: formatAddress(remoteAddress, remotePort) }),
+    ...(localAddress !== undefined && localPort !== undefined &&
+      { localAddress: formatAddress(localAddress, localPort) }),
+    ...(alpnProtocol !== undefined && { alpn: alpnProtocol || null }),
+  };
+}

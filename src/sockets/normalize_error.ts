@@ -1,0 +1,149 @@
+/**
+ * The runtimes' own errors, in the words of {@linkcode SocketErrorCode}.
+ *
+ * @module
+ */
+import { SocketError, type SocketErrorCode } from "./socket.ts";
+
+/** What was being done when the error came. */
+export interface ErrorContext {
+  /** Whether it was the TLS handshake: what is not understood then is `"tls-failed"`. */
+  handshake?: boolean;
+  /** Where to, for the message. */
+  target?: string | undefined;
+}
+
+/** Codes of libuv, of the resolver and of OpenSSL's verification, as Node, Bun and Deno's `node:` modules give them. */
+const CODES: Readonly<Record<string, SocketErrorCode>> = {
+  ECONNREFUSED: "connection-refused",
+  ENOENT: "connection-refused", // a unix socket that is not there
+  ENOTSOCK: "connection-refused",
+  ECONNRESET: "connection-reset",
+  ECONNABORTED: "connection-reset",
+  EPIPE: "connection-reset",
+  ENOTCONN: "connection-reset",
+  ESHUTDOWN: "connection-reset",
+  ETIMEDOUT: "timed-out",
+  ENOTFOUND: "host-not-found",
+  EAI_AGAIN: "host-not-found", // the resolver gave no answer: no name server, or none that could be reached
+  EAI_NODATA: "host-not-found",
+  EAI_NONAME: "host-not-found",
+  EHOSTUNREACH: "unreachable",
+  ENETUNREACH: "unreachable",
+  EHOSTDOWN: "unreachable",
+  ENETDOWN: "unreachable",
+  EADDRNOTAVAIL: "unreachable",
+  EACCES: "not-permitted",
+  EPERM: "not-permitted",
+  ERR_ACCESS_DENIED: "not-permitted",
+  ABORT_ERR: "aborted",
+  CERT_HAS_EXPIRED: "certificate-expired",
+  CERT_NOT_YET_VALID: "certificate-expired",
+  ERR_TLS_CERT_ALTNAME_INVALID: "certificate-name",
+  HOSTNAME_MISMATCH: "certificate-name",
+  UNABLE_TO_GET_ISSUER_CERT: "certificate-untrusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "certificate-untrusted",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "certificate-untrusted",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "certificate-untrusted",
+  SELF_SIGNED_CERT_IN_CHAIN: "certificate-untrusted",
+  CERT_UNTRUSTED: "certificate-untrusted",
+  CERT_REJECTED: "certificate-untrusted",
+  CERT_REVOKED: "certificate-untrusted",
+  CERT_SIGNATURE_FAILURE: "certificate-untrusted",
+  CERT_CHAIN_TOO_LONG: "certificate-untrusted",
+  INVALID_CA: "certificate-untrusted",
+  INVALID_PURPOSE: "certificate-untrusted",
+  PATH_LENGTH_EXCEEDED: "certificate-untrusted",
+};
+
+/** Names of Deno's error classes. */
+const NAMES: Readonly<Record<string, SocketErrorCode>> = {
+  ConnectionRefused: "connection-refused",
+  NotFound: "connection-refused",
+  ConnectionReset: "connection-reset",
+  ConnectionAborted: "connection-reset",
+  BrokenPipe: "connection-reset",
+  NotConnected: "connection-reset",
+  UnexpectedEof: "connection-reset",
+  TimedOut: "timed-out",
+  HostUnreachable: "unreachable",
+  NetworkUnreachable: "unreachable",
+  NetworkDown: "unreachable",
+  AddrNotAvailable: "unreachable",
+  PermissionDenied: "not-permitted",
+  NotCapable: "not-permitted",
+};
+
+/**
+ * rustls (Deno) has no codes, only words; Bun and Deno's `node:tls` hand them on. The order counts: a message may
+ * name the certificate's names and its issuer.
+ */
+const MESSAGES: readonly (readonly [RegExp, SocketErrorCode])[] = [
+  [/lookup address|name or service not known|nodename nor servname|no such host is known/i, "host-not-found"],
+  [/not valid for name|NotValidForName|altname|hostname mismatch/i, "certificate-name"],
+  [
+    /certificate (has )?expired|CertExpired|not valid yet|NotValidYet|certificate is not yet valid/i,
+    "certificate-expired",
+  ],
+  [
+    /UnknownIssuer|CaUsedAsEndEntity|self[- ]signed certificate|unable to (get|verify)/i,
+    "certificate-untrusted",
+  ],
+  [/invalid peer certificate/i, "certificate-untrusted"],
+];
+
+const WORDS: Readonly<Record<SocketErrorCode, string>> = {
+  "connection-refused": "Connection refused",
+  "connection-reset": "The peer cut the connection",
+  "timed-out": "The system gave up waiting for the peer",
+  "host-not-found": "The host name has no address",
+  "unreachable": "There is no route to the host",
+  "certificate-untrusted": "The issuer of the server's certificate is not trusted",
+  "certificate-name": "The server's certificate is for another name",
+  "certificate-expired": "The server's certificate has expired, or is not yet valid",
+  "tls-failed": "TLS failed",
+  "aborted": "The socket was aborted",
+  "closed": "The socket was closed",
+  "not-permitted": "Not permitted",
+  "network": "The connection failed",
+};
+
+/**
+ * Says what went wrong in the same words on every runtime.
+ *
+ * @param error The runtime's error, which becomes the `cause`. A `SocketError` comes back as it is.
+ * @param context What was being done.
+ */
+export function normalizeError(error: unknown, context: ErrorContext = {}): SocketError {
+  if (error instanceof SocketError) return error;
+  const code = classify(error) ?? (context.handshake ? "tls-failed" : "network");
+  const at = context.target === undefined ? "" : ` (${context.target})`;
+  const detail = error instanceof Error && error.message !== "" ? `: ${error.message}` : "";
+  return new SocketError(code, `${WORDS[code]}${at}${detail}`, { cause: error });
+}
+
+function classify(error: unknown): SocketErrorCode | undefined {
+  if (typeof error !== "object" || error === null) return undefined;
+  const { name, code, message, errors } = error as {
+    name?: string;
+    code?: unknown;
+    message?: string;
+    errors?: unknown;
+  };
+  if (typeof code === "string") {
+    if (Object.hasOwn(CODES, code)) return CODES[code];
+    if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO") {
+      return classifyMessage(message) ?? "tls-failed";
+    }
+  }
+  // Node tries all addresses of a name; the first one's failure tells the most.
+  if (Array.isArray(errors) && errors.length > 0) return classify(errors[0]);
+  const known = classifyMessage(message);
+  if (known !== undefined) return known;
+  return name !== undefined && Object.hasOwn(NAMES, name) ? NAMES[name] : undefined;
+}
+
+function classifyMessage(message: string | undefined): SocketErrorCode | undefined {
+  if (message === undefined) return undefined;
+  return MESSAGES.find(([pattern]) => pattern.test(message))?.[1];
+}

@@ -1,0 +1,181 @@
+/**
+ * Options are read once, here, before anything is opened, into complete values.
+ *
+ * @module
+ */
+import { assertCertificates, assertPrivateKey } from "./pem.ts";
+import type { SecureTransport, SocketAddress, SocketOptions, TlsOptions } from "./socket.ts";
+
+/** {@linkcode TlsOptions}, checked and complete. */
+export interface TlsSettings {
+  /** The name that the certificate must carry. `undefined` only where the peer has none (a unix socket). */
+  readonly serverName: string | undefined;
+  /** See {@linkcode TlsOptions.caCerts}. */
+  readonly caCerts: readonly string[];
+  /** See {@linkcode TlsOptions.cert}. */
+  readonly cert: string | undefined;
+  /** See {@linkcode TlsOptions.key}. */
+  readonly key: string | undefined;
+  /** See {@linkcode TlsOptions.alpnProtocols}. */
+  readonly alpnProtocols: readonly string[];
+  /** See {@linkcode TlsOptions.verify}. */
+  readonly verify: boolean;
+}
+
+/** {@linkcode SocketOptions} and the address, checked and complete. */
+export interface SocketSettings {
+  /** Where to. A host name is in ASCII, an IPv6 address without brackets. */
+  readonly address: SocketAddress;
+  /** `mx.test:25` or the path: what to call the peer in messages. */
+  readonly target: string;
+  /** See {@linkcode SocketOptions.secureTransport}. */
+  readonly secureTransport: SecureTransport;
+  /** See {@linkcode SocketOptions.tls}; `undefined` with `"off"`. */
+  readonly tls: TlsSettings | undefined;
+  /** Settles the options of `startTls()`, for which those of `connect()` are the defaults. */
+  readonly startTls: (options?: TlsOptions) => TlsSettings;
+  /** See {@linkcode SocketOptions.allowHalfOpen}. */
+  readonly allowHalfOpen: boolean;
+  /** See {@linkcode SocketOptions.signal}. */
+  readonly signal: AbortSignal | undefined;
+  /** See {@linkcode SocketOptions.localAddress}. */
+  readonly localAddress: string | undefined;
+  /** See {@linkcode SocketOptions.keepAlive}. */
+  readonly keepAlive: boolean;
+}
+
+/**
+ * Checks what `connect()` was given.
+ *
+ * @param address Where to.
+ * @param options How.
+ * @returns The settings, frozen.
+ * @throws {TypeError} If something is not what it has to be, or contradicts something else.
+ * @throws {RangeError} If the port is none.
+ */
+export function settle(address: SocketAddress, options: SocketOptions = {}): SocketSettings {
+  const place = settleAddress(address);
+  const { secureTransport = "off", allowHalfOpen = false, signal, localAddress, keepAlive = true } = options;
+  if (secureTransport !== "off" && secureTransport !== "on" && secureTransport !== "starttls") {
+    throw new TypeError(`"secureTransport" is "off", "on" or "starttls": it is ${show(secureTransport)}`);
+  }
+  if (secureTransport === "off" && options.tls !== undefined) {
+    throw new TypeError(`"tls" has no meaning with secureTransport "off"`);
+  }
+  if (localAddress !== undefined) {
+    if ("path" in place) throw new TypeError(`"localAddress" has no meaning with a unix socket`);
+    if (!isIpAddress(localAddress)) {
+      throw new TypeError(`"localAddress" is an IP address: it is ${show(localAddress)}`);
+    }
+  }
+  const hostname = "path" in place ? undefined : place.hostname;
+  const startTls = (later?: TlsOptions) => settleTls({ ...options.tls, ...later }, hostname);
+  return Object.freeze({
+    address: place,
+    target: "path" in place ? place.path : formatAddress(place.hostname, place.port),
+    secureTransport,
+    tls: secureTransport === "off"
+      ? undefined
+      : secureTransport === "on" || options.tls !== undefined
+      ? startTls()
+      : undefined,
+    startTls,
+    allowHalfOpen,
+    signal,
+    localAddress,
+    keepAlive,
+  });
+}
+
+/**
+ * Checks how TLS is wanted.
+ *
+ * @param options What the user gave.
+ * @param hostname The host that is connected to; `undefined` for a unix socket.
+ * @returns The settings, frozen.
+ * @throws {TypeError} If a certificate or key is not PEM, one of the two is missing, or there is no name to check.
+ */
+export function settleTls(options: TlsOptions, hostname: string | undefined): TlsSettings {
+  const { serverName, caCerts = [], cert, key, alpnProtocols = [], verify = true } = options;
+  caCerts.forEach((pem, index) => assertCertificates(pem, `caCerts[${index}]`));
+  if ((cert === undefined) !== (key === undefined)) {
+    throw new TypeError(
+      `"${cert === undefined ? "cert" : "key"}" is missing: a client certificate needs both`,
+    );
+  }
+  if (cert !== undefined) assertCertificates(cert, "cert");
+  if (key !== undefined) assertPrivateKey(key, "key");
+  for (const protocol of alpnProtocols) {
+    // RFC 7301, section 3.1: 1 to 255 bytes.
+    if (typeof protocol !== "string" || !/^[\x21-\x7e]{1,255}$/.test(protocol)) {
+      throw new TypeError(`An ALPN protocol is 1 to 255 printable ASCII characters: it is ${show(protocol)}`);
+    }
+  }
+  const name = serverName ?? hostname;
+  if (name === undefined && verify) {
+    throw new TypeError(
+      `A unix socket has no host name to check the certificate for: "tls.serverName" is missing`,
+    );
+  }
+  return Object.freeze({
+    // A certificate never has the final dot of an absolute name.
+    serverName: name === undefined ? undefined : settleHostname(name, "serverName").replace(/\.$/, ""),
+    caCerts,
+    cert,
+    key,
+    alpnProtocols,
+    verify,
+  });
+}
+
+/**
+ * Writes a host and a port as one word.
+ *
+ * @returns `192.0.2.1:587`, `[2001:db8::1]:587`, `mx.test:587`.
+ */
+export function formatAddress(hostname: string, port: number): string {
+  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
+}
+
+/** Whether `text` is an IPv4 or IPv6 address, without brackets. */
+export function isIpAddress(text: string): boolean {
+  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return text.split(".").every((part) => Number(part) < 256);
+  return text.includes(":") && URL.canParse(`http://[${text.replace(/%.*$/, "")}]/`);
+}
+
+function settleAddress(address: SocketAddress): SocketAddress {
+  if ("path" in address && address.path !== undefined) {
+    const { path } = address;
+    if (typeof path !== "string" || path === "" || path.includes("\0")) {
+      throw new TypeError(`A unix socket's path is a non-empty string: it is ${show(path)}`);
+    }
+    return Object.freeze({ path });
+  }
+  const { hostname, port } = address as { hostname: string; port: number };
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new RangeError(`A port is a whole number from 1 to 65535: it is ${show(port)}`);
+  }
+  return Object.freeze({ hostname: settleHostname(hostname, "hostname"), port });
+}
+
+function settleHostname(hostname: string, what: string): string {
+  // What could make a host name mean something else to the resolver, in a message or in a URL is not one.
+  // deno-lint-ignore no-control-regex
+  if (typeof hostname !== "string" || hostname === "" || /[\x00-\x20\x7f/\\?#@"<>]/.test(hostname)) {
+    throw new TypeError(`"${what}" is a host name or an IP address: it is ${show(hostname)}`);
+  }
+  const bare = hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname;
+  if (bare.includes(":")) {
+    if (!isIpAddress(bare)) throw new TypeError(`"${what}" is no IPv6 address: it is ${show(hostname)}`);
+    return bare;
+  }
+  // deno-lint-ignore no-control-regex
+  if (/^[\x00-\x7f]*$/.test(bare)) return bare;
+  const url = URL.parse(`http://${bare}/`); // RFC 5891: the A-label, as the resolver wants it
+  if (url === null) throw new TypeError(`"${what}" is no host name: it is ${show(hostname)}`);
+  return url.hostname;
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,158 @@
+/**
+ * The seam between SMTP and the network: the shape of the WinterTC Sockets API, which Workers have of their own and
+ * which a thin adapter makes everywhere else.
+ *
+ * @module
+ */
+
+/** Where a socket connects to: a host and a port, or the path of a unix socket. */
+export type SocketAddress =
+  | {
+    /** A host name or an IP address. */
+    hostname: string;
+    /** The TCP port, 1 to 65535. */
+    port: number;
+  }
+  | {
+    /** The path of a unix socket. */
+    path: string;
+  };
+
+/**
+ * How a connection is protected: `"off"` never, `"on"` with TLS from the first byte, `"starttls"` in the clear until
+ * {@linkcode Socket.startTls} is called.
+ */
+export type SecureTransport = "off" | "on" | "starttls";
+
+/** How TLS is spoken and what the peer has to prove. An option that no adapter of the runtime can honour is a `TypeError`. */
+export interface TlsOptions {
+  /**
+   * The name that the server's certificate must carry, also sent to it (SNI). Default: the host name that was
+   * connected to.
+   */
+  serverName?: string;
+  /** Certificate authorities to trust besides those of the system, PEM. */
+  caCerts?: readonly string[];
+  /** A client certificate with its chain, PEM. Needs `key`. */
+  cert?: string;
+  /** The private key of `cert`, PEM. */
+  key?: string;
+  /** Protocols to offer through ALPN, most wanted first. Default: none. */
+  alpnProtocols?: readonly string[];
+  /**
+   * Whether the certificate and its name are checked. `false` accepts any: for tests, and for servers that are
+   * authenticated in another way. Default: `true`.
+   */
+  verify?: boolean;
+}
+
+/** How to open a socket. */
+export interface SocketOptions {
+  /** Default: `"off"`. */
+  secureTransport?: SecureTransport;
+  /**
+   * How TLS is spoken with `secureTransport: "on"`; with `"starttls"`, what {@linkcode Socket.startTls} takes where
+   * it is not told otherwise.
+   */
+  tls?: TlsOptions;
+  /**
+   * Whether the writable side stays open when the peer has closed its own. With `false` the socket closes by itself.
+   * Default: `false`.
+   */
+  allowHalfOpen?: boolean;
+  /** Gives up: while connecting or in the handshake `opened` rejects, later the socket closes. */
+  signal?: AbortSignal;
+  /** The local address to connect from. Default: the system's choice. */
+  localAddress?: string;
+  /** Whether the system probes an idle connection (TCP keep-alive). Default: `true`. */
+  keepAlive?: boolean;
+}
+
+/** What is known about an open socket. */
+export interface SocketInfo {
+  /** The peer's address and port, `192.0.2.1:587` or `[2001:db8::1]:587`, or the path of a unix socket. */
+  readonly remoteAddress?: string;
+  /** One's own address and port. */
+  readonly localAddress?: string;
+  /** The protocol agreed on through ALPN. `null`: none. */
+  readonly alpn?: string | null;
+}
+
+/** A duplex connection, in the shape of the WinterTC Sockets API. */
+export interface Socket {
+  /** What the peer sends. Nothing is read from the network before it is asked for. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** What is sent to the peer. A write resolves once the system has taken the bytes; closing it ends one's own side. */
+  readonly writable: WritableStream<Uint8Array>;
+  /** Resolves when the connection stands, TLS included. Marked as handled. */
+  readonly opened: Promise<SocketInfo>;
+  /** Resolves when the connection is closed, rejects when it broke. Marked as handled. */
+  readonly closed: Promise<void>;
+  /** Whether this socket was made by `startTls()`. */
+  readonly upgraded: boolean;
+  /** How the connection is protected. */
+  readonly secureTransport: SecureTransport;
+  /**
+   * Closes both directions, at once. May be called at any time and any number of times.
+   *
+   * @returns `closed`.
+   */
+  close(reason?: unknown): Promise<void>;
+  /**
+   * Goes over to TLS. Both streams must be unlocked, with no read under way; they are dead afterwards, and the new
+   * socket's take their place.
+   *
+   * @throws {TypeError} If the socket was not opened with `secureTransport: "starttls"`, is TLS already, or has a
+   * stream that is locked.
+   */
+  startTls(options?: TlsOptions): Socket;
+}
+
+/** What went wrong with a socket, the same words on every runtime. */
+export type SocketErrorCode =
+  /** The address is not listening, or a firewall said no. */
+  | "connection-refused"
+  /** The peer cut the connection. */
+  | "connection-reset"
+  /** The system gave up waiting. */
+  | "timed-out"
+  /** The host name has no address. */
+  | "host-not-found"
+  /** No route to the host or the network. */
+  | "unreachable"
+  /** The certificate's issuer is not trusted. */
+  | "certificate-untrusted"
+  /** The certificate is for another name. */
+  | "certificate-name"
+  /** The certificate is no longer, or not yet, valid. */
+  | "certificate-expired"
+  /** Any other failure of TLS. */
+  | "tls-failed"
+  /** The caller's signal was aborted. */
+  | "aborted"
+  /** The socket was closed by its owner. */
+  | "closed"
+  /** The runtime does not permit it (Deno's `--allow-net`, a file mode). */
+  | "not-permitted"
+  /** Anything else; `cause` has the runtime's own error. */
+  | "network";
+
+/** A failed socket. The runtime's own error is the `cause`. A `TypeError`, as the Sockets API has it. */
+export class SocketError extends TypeError {
+  /** `"SocketError"`. */
+  override name = "SocketError";
+  /** What went wrong. */
+  readonly code: SocketErrorCode;
+
+  /**
+   * Makes a socket error.
+   *
+   * @param code What went wrong.
+   * @param message What to tell a person. A capital, no full stop.
+   * @param options The runtime's own error as `cause`.
+   */
+  constructor(code: SocketErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
