@@ -14,6 +14,8 @@ import {
   stateBehind,
 } from "./content_block.ts";
 
+const LF = 0x0A;
+const CR = 0x0D;
 const DOT = 0x2E;
 
 /** Options of {@linkcode DataEncoder} and {@linkcode DataEncoderStream}. */
@@ -121,11 +123,31 @@ export class DataEncoder {
    * @returns What the line lacks of its line end and, with transparency, the line `.`; may be empty without.
    */
   end(): Uint8Array {
-    const line = { "line-start": "", "in-line": "\r\n", "after-cr": "\n" }[this.#state];
+    const end = new Uint8Array(DataEncoder.maxEndLength);
+    return end.subarray(0, this.endInto(end, 0));
+  }
+
+  /** The most bytes that {@linkcode DataEncoder.endInto} may write: a line end, and a line with a dot. */
+  static readonly maxEndLength = 5;
+
+  /**
+   * {@linkcode DataEncoder.end} into memory of the caller's, to save the allocation.
+   *
+   * @param target Where the output goes; what does not fit is lost.
+   * @param offset The index in `target` of the first byte to write.
+   * @returns The number of bytes written.
+   */
+  endInto(target: Uint8Array, offset: number): number {
+    let at = offset;
+    if (this.#state === "in-line") target[at++] = CR;
+    if (this.#state !== "line-start") target[at++] = LF;
     this.#state = "line-start";
-    const end = this.#escape === NO_ESCAPE ? line : `${line}.\r\n`;
-    // Not a constant: whoever is given it may transfer or change it.
-    return Uint8Array.from(end, (character) => character.charCodeAt(0));
+    if (this.#escape !== NO_ESCAPE) {
+      target[at++] = DOT;
+      target[at++] = CR;
+      target[at++] = LF;
+    }
+    return at - offset;
   }
 
   /** Encodes without keeping the output, unless there is but one block. Gives the length. */

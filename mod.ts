@@ -1,0 +1,43 @@
+/**
+ * SMTP on web streams: a client that keeps whole transactions in flight and says honestly what became of each mail. One
+ * source for Deno, Bun, Node and every other runtime that has streams.
+ *
+ * @example A first mail
+ * ```ts ignore
+ * import { sendMail } from "@streams/smtp";
+ *
+ * const receipt = await sendMail(
+ *   { hostname: "smtp.example.com", auth: { user: "me", pass: "secret" } },
+ *   { from: "me@example.com", to: ["you@example.org"] },
+ *   "Subject: Hi\r\n\r\nHello",
+ * );
+ * console.log(receipt.accepted, receipt.queueId);
+ * ```
+ *
+ * @module
+ */
+export * from "./src/client/channel.ts";
+export * from "./src/client/client.ts";
+export type { Progress } from "./src/client/delivery.ts";
+export type { Envelope } from "./src/client/envelope.ts";
+export type { Message, MessageStream } from "./src/client/message.ts";
+export type {
+  Auth,
+  MechanismAuth,
+  PasswordAuth,
+  Security,
+  SmtpClientOptions,
+  Timeouts,
+} from "./src/client/options.ts";
+export * from "./src/client/receipt.ts";
+export * from "./src/client/send.ts";
+export * from "./src/core/extensions.ts";
+export { ProtocolError } from "./src/core/protocol_error.ts";
+export { Reply } from "./src/core/reply.ts";
+export type { ReplyJson, ReplyOptions } from "./src/core/reply.ts";
+export type { ReplyDecoderOptions } from "./src/core/reply_decoder.ts";
+export * from "./src/errors.ts";
+export type { PasswordCredentials, SaslMechanism } from "./src/sasl/mechanism.ts";
+export * from "./src/sockets/socket.ts";
+export { consoleTrace, formatTrace } from "./src/trace.ts";
+export type { SessionState, Trace, TraceEvent } from "./src/trace.ts";

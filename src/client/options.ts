@@ -1,0 +1,239 @@
+/**
+ * The options of a client, and the complete values that the rest of the code goes by.
+ *
+ * @module
+ */
+import { isAddressLiteral, isDomain } from "../core/address.ts";
+import type { Phase } from "../errors.ts";
+import type { PasswordCredentials, SaslMechanism } from "../sasl/mechanism.ts";
+import type { Socket, SocketAddress, TlsOptions } from "../sockets/socket.ts";
+import { callback } from "../trace.ts";
+import type { Trace } from "../trace.ts";
+
+/**
+ * How the session is protected.
+ *
+ * - `"tls"`: TLS from the first byte (RFC 8314).
+ * - `"starttls"`: the session goes over to TLS before anything of weight is said, or ends (RFC 3207).
+ * - `"opportunistic"`: TLS where the server offers it. Keeps out those who only listen.
+ * - `"none"`: in the clear, credentials too.
+ */
+export type Security = "tls" | "starttls" | "opportunistic" | "none";
+
+/** Limits of time, in milliseconds. Those of RFC 5321 are from section 4.5.3.2. */
+export interface Timeouts {
+  /** To connect, and for the handshake of TLS. Default: 120,000. */
+  connect?: number;
+  /** For the greeting. Default: 300,000 (RFC 5321). */
+  greeting?: number;
+  /** For the reply to a command that is not named here. Default: 300,000. */
+  command?: number;
+  /** For the reply to MAIL. Default: 300,000 (RFC 5321). */
+  mail?: number;
+  /** For the reply to RCPT. Default: 300,000 (RFC 5321). */
+  rcpt?: number;
+  /** For the reply to DATA. Default: 120,000 (RFC 5321). */
+  data?: number;
+  /** For the server to take a piece of the content. Default: 180,000 (RFC 5321). */
+  block?: number;
+  /** For the reply to the content. Default: 600,000 (RFC 5321): too short a limit leads to mail that comes twice. */
+  end?: number;
+  /** For the reply to QUIT. Default: 5,000: nothing hangs on it. */
+  quit?: number;
+}
+
+/** How the client proves who it is: a name and a password, or a mechanism of one's own. */
+export type Auth = PasswordAuth | MechanismAuth;
+
+/** A name and a password, for the mechanisms that come with the library. */
+export interface PasswordAuth extends PasswordCredentials {
+  /**
+   * Whether a mechanism that may speak first does so in the AUTH command (RFC 4954, section 4). Set it to `false` for
+   * servers that cannot read it there. Default: `true`.
+   */
+  initialResponse?: boolean;
+}
+
+/** A SASL mechanism of one's own. */
+export interface MechanismAuth {
+  /** Makes the mechanism, anew for each attempt. */
+  mechanism: () => SaslMechanism;
+  /** As in {@linkcode PasswordAuth}. Default: `true`. */
+  initialResponse?: boolean;
+}
+
+/** The options of a client. */
+export interface SmtpClientOptions {
+  /** The server's name or address. Default: `"localhost"`. */
+  hostname?: string;
+  /** The port. Default: 465 with `security: "tls"`, else 587. */
+  port?: number;
+  /** The path of a unix socket, in the place of `hostname` and `port`. */
+  path?: string;
+  /** A socket of one's own, in the place of `hostname`, `port` and `path`. */
+  socket?: Socket;
+  /**
+   * How the session is protected. Default: `"tls"` on port 465, else `"starttls"` with `auth` and `"opportunistic"`
+   * without.
+   */
+  security?: Security;
+  /** How TLS is spoken. */
+  tls?: TlsOptions;
+  /** Who to log in as. With it TLS is required, unless `security` is `"none"`. Default: no login. */
+  auth?: Auth;
+  /**
+   * What the client calls itself in EHLO: a domain or an address literal (RFC 5321, section 4.1.1.1). Default: its own
+   * address, `"[192.0.2.1]"`; `"localhost"` where that is not known.
+   */
+  clientName?: string;
+  /** `"lmtp"` to hand mail to a delivery agent (RFC 2033). Default: `"smtp"`. */
+  protocol?: "smtp" | "lmtp";
+  /** Limits of time. */
+  timeouts?: Timeouts;
+  /**
+   * How many messages may be in flight, where the server lets more than one be: those that were sent and whose outcome is
+   * not known yet. If the connection breaks, the outcome of as many may stay unknown. Default: 128, which keeps a server
+   * that takes 1,000 messages a second busy over a round trip of 100 ms.
+   */
+  maxInFlight?: number;
+  /**
+   * How many bytes may be in flight before the next message waits. One message may be larger. Default: 4,194,304, that
+   * is 4 MiB: 300 Mbit/s over a round trip of 100 ms.
+   */
+  maxBytesInFlight?: number;
+  /**
+   * How the content of messages travels: `"bdat"` in chunks of announced size (RFC 3030), which lets whole messages be in
+   * flight one behind the other; `"data"` up to a line with a dot, which costs a round trip for each. Default: `"auto"`,
+   * `"bdat"` where the server offers PIPELINING and CHUNKING.
+   */
+  transfer?: "auto" | "data" | "bdat";
+  /** Gives up connecting, and later closes the client. */
+  signal?: AbortSignal;
+  /** Sees everything that happens in the session, secrets masked. */
+  trace?: Trace;
+  /** The local address to connect from. Default: the system's choice. */
+  localAddress?: string;
+  /** Whether the system probes an idle connection. Default: `true`. */
+  keepAlive?: boolean;
+}
+
+/** Options, read once: complete and checked. */
+export interface Settings {
+  readonly address: SocketAddress;
+  readonly socket: Socket | undefined;
+  readonly security: Security;
+  readonly tls: TlsOptions;
+  readonly auth: Auth | undefined;
+  readonly clientName: string | undefined;
+  readonly protocol: "smtp" | "lmtp";
+  readonly connectTimeout: number;
+  readonly timeouts: Readonly<Record<Phase | "block" | "end", number>>;
+  readonly maxInFlight: number;
+  readonly maxBytesInFlight: number;
+  readonly transfer: "auto" | "data" | "bdat";
+  readonly signal: AbortSignal | undefined;
+  readonly trace: Trace | undefined;
+  readonly localAddress: string | undefined;
+  readonly keepAlive: boolean;
+}
+
+const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none"];
+
+/**
+ * Reads the options.
+ *
+ * @param options What the caller wants.
+ * @returns The settings.
+ * @throws {TypeError | RangeError} If an option makes no sense.
+ */
+export function readOptions(options: SmtpClientOptions): Settings {
+  const { path, socket, auth, clientName, protocol = "smtp", transfer = "auto", trace } = options;
+  const security = options.security ?? (options.port === 465 ? "tls" : auth ? "starttls" : "opportunistic");
+  if (!SECURITIES.includes(security)) {
+    throw new TypeError(
+      `Cannot connect: security must be one of ${SECURITIES.join(", ")}, it is "${security}"`,
+    );
+  }
+  if (protocol !== "smtp" && protocol !== "lmtp") {
+    throw new TypeError(`Cannot connect: protocol must be "smtp" or "lmtp", it is "${protocol}"`);
+  }
+  if (!["auto", "data", "bdat"].includes(transfer)) {
+    throw new TypeError(`Cannot connect: transfer must be "auto", "data" or "bdat", it is "${transfer}"`);
+  }
+  if (clientName !== undefined && !isDomain(clientName) && !isAddressLiteral(clientName)) {
+    throw new TypeError(
+      `Cannot connect: clientName must be a domain or an address literal, it is ${
+        JSON.stringify(clientName)
+      }`,
+    );
+  }
+  if (options.tls !== undefined && security === "none") {
+    throw new TypeError('Cannot connect: tls has no meaning with security "none"');
+  }
+  if (auth !== undefined) checkAuth(auth);
+  const { hostname = "localhost", port = security === "tls" ? 465 : 587 } = options;
+  return {
+    address: path === undefined ? { hostname, port } : { path },
+    socket,
+    security,
+    tls: options.tls ?? {},
+    auth,
+    clientName,
+    protocol,
+    connectTimeout: readTimeout("connect", options.timeouts?.connect, 120_000),
+    timeouts: readTimeouts(options.timeouts ?? {}),
+    maxInFlight: readWindow("maxInFlight", options.maxInFlight, 128),
+    maxBytesInFlight: readWindow("maxBytesInFlight", options.maxBytesInFlight, 4 * 1024 * 1024),
+    transfer,
+    signal: options.signal,
+    trace: trace && ((event) => callback(trace, event)),
+    localAddress: options.localAddress,
+    keepAlive: options.keepAlive ?? true,
+  };
+}
+
+function checkAuth(auth: Auth): void {
+  if ("mechanism" in auth) {
+    if (typeof auth.mechanism !== "function") {
+      throw new TypeError("Cannot connect: auth.mechanism must be a function that makes a mechanism");
+    }
+    return;
+  }
+  if (typeof auth.user !== "string" || typeof auth.pass !== "string") {
+    throw new TypeError("Cannot connect: auth must have a user and a pass, both strings, or a mechanism");
+  }
+}
+
+function readWindow(name: string, value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (value === Infinity || (Number.isInteger(value) && value >= 1)) return value;
+  throw new RangeError(`Cannot connect: ${name} must be a whole number from 1, it is ${value}`);
+}
+
+function readTimeouts(timeouts: Timeouts): Settings["timeouts"] {
+  const command = readTimeout("command", timeouts.command, 300_000);
+  return {
+    connect: command,
+    greeting: readTimeout("greeting", timeouts.greeting, 300_000),
+    ehlo: command,
+    starttls: command,
+    auth: command,
+    mail: readTimeout("mail", timeouts.mail, 300_000),
+    rcpt: readTimeout("rcpt", timeouts.rcpt, 300_000),
+    data: readTimeout("data", timeouts.data, 120_000),
+    content: readTimeout("end", timeouts.end, 600_000),
+    reset: command,
+    command,
+    quit: readTimeout("quit", timeouts.quit, 5_000),
+    block: readTimeout("block", timeouts.block, 180_000),
+    end: readTimeout("end", timeouts.end, 600_000),
+  };
+}
+
+function readTimeout(name: string, value: number | undefined, otherwise: number): number {
+  if (value === undefined) return otherwise;
+  if (typeof value === "number" && value > 0) return value;
+  throw new RangeError(
+    `Cannot connect: timeouts.${name} must be a number of milliseconds above 0, it is ${value}`,
+  );
+}

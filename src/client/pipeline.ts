@@ -1,0 +1,318 @@
+/**
+ * Commands in flight on one connection, in order, and who waits for which reply.
+ *
+ * Everything that is said to the server is an {@linkcode Exchange}. Exchanges take the wire one after the other; one that
+ * has written all it will ever write lets go of it, so that the next may write before the replies to the first came.
+ * Replies come in the order of the commands (RFC 2920, section 3.1), so they belong to the oldest exchange that still
+ * awaits one.
+ *
+ * @module
+ */
+import { ProtocolError } from "../core/protocol_error.ts";
+import type { Reply } from "../core/reply.ts";
+import { SmtpError } from "../errors.ts";
+import type { Phase } from "../errors.ts";
+import type { Trace } from "../trace.ts";
+import { Deadline } from "./deadline.ts";
+import { phaseOf, serviceClosing, timedOut, toSmtpError } from "./failure.ts";
+import type { Awaited } from "./failure.ts";
+import type { Link } from "./link.ts";
+
+/** What a part of the conversation has to know and to do. Every method is called synchronously. */
+export interface Exchange {
+  /** Whether it goes out only when nothing is in flight, and lets nothing behind it out before its end. */
+  readonly exclusive: boolean;
+  /** Whether a reply is due. */
+  readonly awaitsReply: boolean;
+  /** Whether the connection is to be watched though no reply is due, to learn early that it was lost. */
+  readonly watches: boolean;
+  /** Whether nothing more will happen: nothing to write, no reply due. */
+  readonly finished: boolean;
+  /** What the oldest reply due answers; selects the time limit. */
+  readonly awaited: Awaited;
+  /** Where in the output it begins. Set by the pipeline. */
+  position: number;
+  /** Begins to write: the wire is free. */
+  begin(): void;
+  /** Takes a reply that was due. */
+  receive(reply: Reply): void;
+  /** The connection failed, or the exchange never had its turn. Called once, and nothing else afterwards. */
+  fail(error: SmtpError): void;
+}
+
+/** Limits in milliseconds, by what is awaited. */
+export type PipelineTimeouts = Readonly<Record<Awaited, number>>;
+
+/** How long a connection that can no longer be written to is still read, for a last word of the server. */
+const LAST_WORD_TIMEOUT = 1_000;
+
+/** What is closed with a reset: something hangs, or stands half said. Everywhere else that would be rude. */
+const RESETTING: ReadonlySet<string> = new Set(["aborted", "timeout", "connection-lost"]);
+
+/** Carries exchanges over a link. */
+export class Pipeline {
+  readonly #link: Link;
+  readonly #timeouts: PipelineTimeouts;
+  readonly #maxBytesInFlight: number;
+  readonly #trace: Trace | undefined;
+  readonly #waiting: Exchange[] = [];
+  readonly #flying: Exchange[] = [];
+  #wire: Exchange | undefined;
+  /** Whether the code below is in the middle of its own loop, which looks again by itself. */
+  #busy = false;
+  #reading = false;
+  #failure: SmtpError | undefined;
+  readonly #deadline: Deadline = new Deadline(() => this.#expired());
+  #idle: (() => void)[] = [];
+  readonly #onFailure: (error: SmtpError) => void;
+
+  /** How many exchanges may be in flight. 1 until the server is known to offer PIPELINING. */
+  maxInFlight = 1;
+
+  /**
+   * @param link What carries it. Nobody else may read from it or write to it while exchanges are in flight.
+   * @param options Limits, and who is told of replies and of the end.
+   */
+  constructor(
+    link: Link,
+    options: {
+      timeouts: PipelineTimeouts;
+      maxBytesInFlight: number;
+      trace: Trace | undefined;
+      onFailure: (error: SmtpError) => void;
+    },
+  ) {
+    this.#link = link;
+    this.#timeouts = options.timeouts;
+    this.#maxBytesInFlight = options.maxBytesInFlight;
+    this.#trace = options.trace;
+    this.#onFailure = options.onFailure;
+    link.onWriteError = (error) => this.#onWriteError(error);
+  }
+
+  /** Why nothing can be sent any more, once that is so. */
+  get failure(): SmtpError | undefined {
+    return this.#failure;
+  }
+
+  /** How many exchanges wait or are in flight. */
+  get pending(): number {
+    return this.#waiting.length + this.#flying.length;
+  }
+
+  /** Queues an exchange behind all others. */
+  enqueue(exchange: Exchange): void {
+    if (this.#failure !== undefined) {
+      exchange.fail(this.#failure);
+      return;
+    }
+    this.#waiting.push(exchange);
+    if (!this.#busy) this.#advance();
+  }
+
+  /**
+   * Takes an exchange out that has not begun.
+   *
+   * @returns Whether it was still waiting.
+   */
+  withdraw(exchange: Exchange): boolean {
+    const index = this.#waiting.indexOf(exchange);
+    if (index < 0) return false;
+    this.#waiting.splice(index, 1);
+    return true;
+  }
+
+  /** An exchange has written all that it will, or has ended: the wire is free for the next. */
+  release(exchange: Exchange): void {
+    if (this.#wire === exchange) this.#wire = undefined;
+    if (!this.#busy) this.#advance();
+  }
+
+  /** An exchange has written, or waits for something else than before: the time limit starts anew. */
+  progress(): void {
+    this.#deadline.renew();
+    this.#watch();
+  }
+
+  /** Resolves when nothing waits or is in flight, or the pipeline has failed. */
+  idle(): Promise<void> {
+    if (this.pending === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #advance(): void {
+    this.#busy = true;
+    this.#letOut();
+    this.#busy = false;
+    this.#watch();
+  }
+
+  /** Lets exchanges out as long as the wire is free and the window open. */
+  #letOut(): void {
+    this.#settleFront();
+    while (this.#wire === undefined && this.#waiting.length > 0 && this.#failure === undefined) {
+      const next = this.#waiting[0]!;
+      if (this.#blocks(next)) return;
+      if (this.#flying.length === 0 && !this.#quiet()) return;
+      this.#waiting.shift();
+      this.#flying.push(next);
+      next.position = this.#link.position;
+      this.#wire = next;
+      this.#deadline.renew();
+      next.begin();
+      this.#settleFront();
+    }
+  }
+
+  /** Whether an exchange has to wait for others to end. */
+  #blocks(next: Exchange): boolean {
+    const oldest = this.#flying[0];
+    if (oldest === undefined) return false;
+    return next.exclusive || this.#flying.length >= this.maxInFlight ||
+      this.#link.position - oldest.position >= this.#maxBytesInFlight;
+  }
+
+  /** What a server says without having been asked must never be taken for the answer to what is asked next. */
+  #quiet(): boolean {
+    if (this.#link.bufferedLength === 0) return true;
+    try {
+      const reply = this.#link.takeReply();
+      if (reply?.code === 421) {
+        this.#trace?.({ type: "reply", reply });
+        this.fail(serviceClosing(reply, "command"));
+        return false;
+      }
+      throw new ProtocolError(
+        reply === undefined
+          ? "Unexpected bytes, no command is waiting for a reply"
+          : `Unexpected reply, no command is waiting for one: ${reply.code}`,
+      );
+    } catch (error) {
+      this.#failWith(error);
+      return false;
+    }
+  }
+
+  /** Exchanges that have ended leave, in order. */
+  #settleFront(): void {
+    while (this.#flying.length > 0 && this.#flying[0]!.finished) {
+      const exchange = this.#flying.shift()!;
+      if (this.#wire === exchange) this.#wire = undefined;
+    }
+    if (this.pending === 0) {
+      this.#deadline.stop();
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
+  }
+
+  /** Sees to it that somebody reads and the clock runs while a reply is due, and that what was written leaves. */
+  #watch(): void {
+    if (this.#failure !== undefined) return;
+    this.#link.scheduleFlush();
+    const front = this.#flying[0];
+    if (front === undefined) return;
+    if (front.awaitsReply || front.watches) {
+      this.#deadline.start(this.#timeouts[front.awaited]);
+      if (!this.#reading) this.#read();
+    }
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true;
+    try {
+      while (this.#answer()) {
+        this.#link.flush();
+        if (!await this.#link.fill()) throw this.#endOfConnection();
+        this.#deadline.renew();
+      }
+    } catch (error) {
+      this.#failWith(error);
+    } finally {
+      this.#reading = false;
+      this.#busy = false;
+    }
+    this.#watch();
+  }
+
+  /**
+   * Gives the replies that are here to those that await them.
+   *
+   * @returns Whether more are due.
+   */
+  #answer(): boolean {
+    this.#busy = true;
+    const more = this.#giveReplies();
+    this.#busy = false;
+    return more;
+  }
+
+  #giveReplies(): boolean {
+    while (this.#failure === undefined) {
+      this.#letOut();
+      const front = this.#flying[0];
+      if (front === undefined || !(front.awaitsReply || front.watches)) return false;
+      const reply = this.#link.takeReply();
+      if (reply === undefined) {
+        this.#deadline.start(this.#timeouts[front.awaited]);
+        return true;
+      }
+      this.#trace?.({ type: "reply", reply });
+      this.#deadline.renew();
+      const phase = phaseOf(front.awaited);
+      front.receive(reply);
+      // A server that says 421 closes the connection (RFC 5321, section 3.8). Replies come in order, so it has done
+      // nothing of what was said behind the command that is answered so.
+      if (reply.code === 421) this.fail(serviceClosing(reply, phase));
+    }
+    return false;
+  }
+
+  #endOfConnection(): SmtpError {
+    return new SmtpError("connection-lost", "The server has closed the connection", {
+      phase: this.#phase,
+      temporary: true,
+      cause: this.#link.writeError,
+    });
+  }
+
+  #onWriteError(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    // A server that hangs up often says why, in a reply that is still to be read.
+    if (!this.#reading) return this.#failWith(error);
+    this.#deadline.renew();
+    this.#deadline.start(LAST_WORD_TIMEOUT);
+  }
+
+  #failWith(error: unknown): void {
+    this.fail(toSmtpError(error, this.#phase));
+  }
+
+  get #phase(): Phase {
+    return phaseOf(this.#flying[0]?.awaited ?? "command");
+  }
+
+  /**
+   * Ends everything: what is in flight and what waits fails, the connection is closed.
+   *
+   * @param error Why.
+   */
+  fail(error: SmtpError): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#deadline.stop();
+    const flying = this.#flying.splice(0);
+    const waiting = this.#waiting.splice(0);
+    this.#wire = undefined;
+    for (const exchange of flying) exchange.fail(error);
+    for (const exchange of waiting) exchange.fail(error);
+    this.#link.close(RESETTING.has(error.code) ? error : undefined).catch(() => {});
+    for (const resolve of this.#idle.splice(0)) resolve();
+    this.#onFailure(error);
+  }
+
+  #expired(): void {
+    if (this.#link.writeError !== undefined) return this.#failWith(this.#link.writeError);
+    const awaited = this.#flying[0]?.awaited ?? "command";
+    this.fail(timedOut(awaited, this.#timeouts[awaited]));
+  }
+}

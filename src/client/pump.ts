@@ -1,0 +1,149 @@
+/**
+ * Writes a content that is large or comes in pieces, as fast as the server takes it and no faster.
+ *
+ * @module
+ */
+import { SmtpError } from "../errors.ts";
+import { DataEncoder } from "../streams/data_encoder.ts";
+import type { Link } from "./link.ts";
+import type { Content } from "./message.ts";
+import { OutputBuffer } from "./output_buffer.ts";
+
+/**
+ * The largest piece that is encoded and written in one go. Larger ones are cut, so that progress is seen and an abort is
+ * heard; smaller ones would cost more turns: at 256 KiB what a turn costs is below 1 %.
+ */
+const MAX_PIECE = 256 * 1024;
+
+/**
+ * The smallest BDAT chunk but for the last. Each has a reply of its own; a source that gives a line at a time must not make a
+ * command of each.
+ */
+const MIN_CHUNK = 64 * 1024;
+
+/** What the pump tells, and asks. */
+export interface PumpHooks {
+  /** A piece has left. `sent` counts the bytes of the message, before encoding. */
+  progress(sent: number): void;
+  /** The command of a BDAT chunk but the last was written. Returns what to wait for before the next, if anything. */
+  chunk(command: string): Promise<void> | undefined;
+  /** The end of the content was written: from now on the server may take the message. */
+  end(): void;
+}
+
+/** Writes one content. */
+export class Pump {
+  readonly #link: Link;
+  readonly #content: Content;
+  readonly #hooks: PumpHooks;
+  #stopped = false;
+  #readingSource = false;
+
+  /**
+   * @param link Where to.
+   * @param content What.
+   * @param hooks Who is told.
+   */
+  constructor(link: Link, content: Content, hooks: PumpHooks) {
+    this.#link = link;
+    this.#content = content;
+    this.#hooks = hooks;
+  }
+
+  /**
+   * Stops it, before the next command or piece.
+   *
+   * @returns Whether the wire is free now. If not, a chunk has to come to its end first; `run()` ends when it has.
+   */
+  stop(): boolean {
+    this.#stopped = true;
+    return this.#readingSource;
+  }
+
+  /**
+   * Writes the content, with the mark of its end, unless it is stopped.
+   *
+   * @param transfer How.
+   * @throws {SmtpError} `"source-failed"`.
+   * @throws What the socket throws.
+   */
+  run(transfer: "data" | "bdat"): Promise<void> {
+    return transfer === "data" ? this.#runData() : this.#runBdat();
+  }
+
+  async #runData(): Promise<void> {
+    const encoder = new DataEncoder();
+    let sent = 0;
+    for await (const piece of this.#pieces()) {
+      await this.#link.send(encoder.encode(piece));
+      if (this.#stopped) return;
+      this.#hooks.progress(sent += piece.length);
+    }
+    if (this.#stopped) return;
+    this.#link.output.bytes(encoder.end());
+    this.#hooks.end();
+  }
+
+  async #runBdat(): Promise<void> {
+    const encoder = new DataEncoder({ transparency: false });
+    const gathered = new OutputBuffer();
+    let sent = 0;
+    for await (const piece of this.#pieces()) {
+      sent += piece.length;
+      const encoded = encoder.encode(piece);
+      if (gathered.length + encoded.length < MIN_CHUNK) {
+        gathered.bytes(encoded);
+        continue;
+      }
+      const answered = this.#hooks.chunk(this.#writeChunk(gathered, encoded.length, ""));
+      await this.#link.send(encoded);
+      await answered;
+      if (this.#stopped) return;
+      this.#hooks.progress(sent);
+    }
+    if (this.#stopped) return;
+    gathered.bytes(encoder.end());
+    this.#writeChunk(gathered, 0, " LAST");
+    this.#hooks.end();
+    this.#hooks.progress(sent);
+  }
+
+  /** The command and what was gathered; `more` bytes of the chunk follow. */
+  #writeChunk(gathered: OutputBuffer, more: number, last: "" | " LAST"): string {
+    const command = `BDAT ${gathered.length + more}${last}`;
+    this.#link.output.text(`${command}\r\n`);
+    this.#link.output.bytes(gathered.take());
+    return command;
+  }
+
+  /** The source, cut small and without empty pieces. Ends when the pump is stopped. */
+  async *#pieces(): AsyncGenerator<Uint8Array, undefined> {
+    const source = this.#content.read();
+    while (!this.#stopped) {
+      const piece = await this.#next(source);
+      if (piece === undefined) return;
+      for (let at = 0; at < piece.length && !this.#stopped; at += MAX_PIECE) {
+        yield piece.length <= MAX_PIECE ? piece : piece.subarray(at, at + MAX_PIECE);
+      }
+    }
+  }
+
+  async #next(source: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+    this.#readingSource = true;
+    try {
+      const { value, done } = await source.next();
+      return done || this.#stopped ? undefined : value;
+    } catch (cause) {
+      throw new SmtpError("source-failed", `Cannot read the message: ${messageOf(cause)}`, {
+        phase: "content",
+        cause,
+      });
+    } finally {
+      this.#readingSource = false;
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,164 @@
+/**
+ * What goes wrong when mail is sent, and what became of the message.
+ *
+ * @module
+ */
+import type { Reply } from "./core/reply.ts";
+import type { SocketErrorCode } from "./sockets/socket.ts";
+
+/**
+ * What became of the message.
+ *
+ * - `"refused"`: the server said no, with a reply. Nobody gets the message.
+ * - `"not-sent"`: something failed before the content was complete. Nobody gets the message; it is safe to try again.
+ * - `"unknown"`: the connection failed after the last byte of content was handed over and before the reply came. The
+ *   server may or may not have taken the message (RFC 5321, section 4.5.4.1, and RFC 1047). Only the caller can decide
+ *   to send it again.
+ */
+export type Outcome = "refused" | "not-sent" | "unknown";
+
+/** What the session was doing when an error came. */
+export type Phase =
+  | "connect"
+  | "greeting"
+  | "ehlo"
+  | "starttls"
+  | "auth"
+  | "mail"
+  | "rcpt"
+  | "data"
+  | "content"
+  | "reset"
+  | "quit"
+  | "command";
+
+/** What went wrong. Those of {@linkcode SocketErrorCode} come from the connection underneath. */
+export type SmtpErrorCode =
+  | Exclude<SocketErrorCode, "closed">
+  /** A wait has reached its limit; `phase` says which. */
+  | "timeout"
+  /** The connection ended though the session had not. */
+  | "connection-lost"
+  /** The client was closed, by its owner or after an earlier error, before the call could be served. */
+  | "client-closed"
+  /** The server refuses to serve (554 instead of a greeting, 421 at any time). */
+  | "service-unavailable"
+  /** The server broke the protocol. */
+  | "protocol-error"
+  /** TLS was required and is not offered, or was refused. */
+  | "starttls-unavailable"
+  /** Bytes stood behind the reply to STARTTLS: somebody injects commands into the session. */
+  | "starttls-injection"
+  /** Credentials were given and would travel in the clear. */
+  | "auth-insecure"
+  /** The server offers no mechanism that the credentials allow. */
+  | "auth-unsupported"
+  /** The server refuses the credentials. */
+  | "auth-failed"
+  /** The envelope is not valid; nothing was sent. */
+  | "invalid-envelope"
+  /** The message is not one that can be sent; nothing of it was sent. */
+  | "invalid-message"
+  /** The stream or iterable that the message comes from failed. */
+  | "source-failed"
+  /** The message needs an extension that the server does not offer. */
+  | "extension-missing"
+  /** The message is larger than the server takes. */
+  | "message-too-large"
+  /** The server refuses the sender. */
+  | "sender-refused"
+  /** The server refuses every recipient or, with `recipients: "all"`, one of them. */
+  | "recipients-refused"
+  /** The server refuses the message. */
+  | "message-refused"
+  /** The server refuses a command. */
+  | "command-refused";
+
+/** A recipient that the server refused, and its reply. */
+export interface RejectedRecipient {
+  /** The address, as it was given. */
+  readonly recipient: string;
+  /** What the server said. */
+  readonly reply: Reply;
+}
+
+/** What an {@linkcode SmtpError} knows. */
+export interface SmtpErrorInit extends ErrorOptions {
+  /** What the session was doing. */
+  phase: Phase;
+  /** The reply that says so. */
+  reply?: Reply | undefined;
+  /** The command that was answered or under way, secrets masked. */
+  command?: string | undefined;
+  /** The recipient that it is about. */
+  recipient?: string | undefined;
+  /** Every recipient that was refused. */
+  rejected?: readonly RejectedRecipient[] | undefined;
+  /** What became of the message. Default: `"not-sent"`. */
+  outcome?: Outcome | undefined;
+  /** Whether trying again later may help. Default: whether the reply is a 4xx. */
+  temporary?: boolean | undefined;
+  /** Whether the session can still be used. Default: `false`. */
+  usable?: boolean | undefined;
+}
+
+/**
+ * A mail, or a session, that failed. It says what became of the message (`outcome`), whether trying again may help
+ * (`temporary`) and whether the session can still be used (`usable`).
+ *
+ * @example
+ * ```ts
+ * import { SmtpError } from "@streams/smtp";
+ *
+ * function shouldRetry(error: unknown): boolean {
+ *   return error instanceof SmtpError && error.temporary && error.outcome !== "unknown";
+ * }
+ * ```
+ */
+export class SmtpError extends Error {
+  /** `"SmtpError"`. */
+  override name = "SmtpError";
+  /** What went wrong. */
+  readonly code: SmtpErrorCode;
+  /** What the session was doing. */
+  readonly phase: Phase;
+  /** What became of the message. */
+  readonly outcome: Outcome;
+  /** The server's reply, where there is one. */
+  readonly reply: Reply | undefined;
+  /** The command that was answered or under way, secrets masked. */
+  readonly command: string | undefined;
+  /** The recipient that it is about. */
+  readonly recipient: string | undefined;
+  /** Every recipient that the server refused, with its reply. */
+  readonly rejected: readonly RejectedRecipient[];
+  /** Whether trying again later may help. */
+  readonly temporary: boolean;
+  /** Whether the session can still be used. */
+  readonly usable: boolean;
+
+  /**
+   * Makes an error.
+   *
+   * @param code What went wrong.
+   * @param message What to tell a person.
+   * @param init What else is known.
+   */
+  constructor(code: SmtpErrorCode, message: string, init: SmtpErrorInit) {
+    super(message, init.cause === undefined ? undefined : { cause: init.cause });
+    this.code = code;
+    this.phase = init.phase;
+    this.outcome = init.outcome ?? "not-sent";
+    this.reply = init.reply;
+    this.command = init.command;
+    this.recipient = init.recipient;
+    this.rejected = init.rejected ?? [];
+    this.temporary = init.temporary ?? init.reply?.temporary ?? false;
+    this.usable = init.usable ?? false;
+  }
+
+  /** The enhanced status code of the reply (RFC 3463), such as `"5.1.1"`. */
+  get enhancedCode(): string | undefined {
+    return this.reply?.enhancedCode;
+  }
+}

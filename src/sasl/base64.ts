@@ -1,0 +1,38 @@
+/**
+ * Base64 as AUTH writes it (RFC 4954, section 4; RFC 4648, section 4).
+ *
+ * @module
+ */
+
+/**
+ * Encodes bytes. (`Uint8Array.prototype.toBase64` is missing in Node 24.)
+ *
+ * @param bytes What to encode.
+ * @returns Base64 with padding, without line ends.
+ */
+export function encodeBase64(bytes: Uint8Array): string {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary);
+}
+
+/**
+ * Decodes base64.
+ *
+ * @param text Base64, with or without padding.
+ * @returns The bytes.
+ * @throws {SyntaxError} If it is not base64.
+ */
+export function decodeBase64(text: string): Uint8Array {
+  let binary: string;
+  try {
+    binary = atob(text);
+  } catch {
+    throw new SyntaxError(
+      "Cannot decode base64: it has characters that do not belong there or a wrong length",
+    );
+  }
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  return bytes;
+}
