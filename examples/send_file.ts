@@ -1,0 +1,86 @@
+/**
+ * Sends a message that lies in a file, of any size, as a stream.
+ *
+ *     deno run --allow-net --allow-read --allow-env=SMTP_PASSWORD examples/send_file.ts HOST PORT FILE.eml
+ *
+ * The envelope is taken from the header of the file, unless `--from` and `--to` say it.
+ */
+import { createReadStream } from "node:fs";
+import { open, readFile, stat } from "node:fs/promises";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { sendMail, SmtpError } from "../mod.ts";
+import type { Security } from "../mod.ts";
+
+const USAGE = `send_file.ts HOST PORT FILE.eml [options]
+
+  --from ADDRESS       the sender; default: from the header field From
+  --to ADDRESS         a recipient, may stand again and again; default: from To and Cc
+  --user NAME          log in; the password is taken from the environment: SMTP_PASSWORD
+  --security WORD      tls, starttls, opportunistic or none
+  --ca FILE            trust this certificate authority, PEM`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    from: { type: "string" },
+    to: { type: "string", multiple: true },
+    user: { type: "string" },
+    security: { type: "string" },
+    ca: { type: "string" },
+  },
+});
+const [hostname, port, file] = positionals;
+if (hostname === undefined || port === undefined || file === undefined) {
+  console.error(USAGE);
+  process.exit(2);
+}
+
+const header = await readHeader(file);
+const from = values.from ?? addresses(header, "from")[0] ?? null;
+const to = values.to ?? [...addresses(header, "to"), ...addresses(header, "cc")];
+const { size } = await stat(file);
+const begin = performance.now();
+
+try {
+  const receipt = await sendMail(
+    {
+      hostname,
+      port: Number(port),
+      ...(values.security !== undefined && { security: values.security as Security }),
+      ...(values.ca !== undefined && { tls: { caCerts: [await readFile(values.ca, "utf8")] } }),
+      ...(values.user !== undefined &&
+        { auth: { user: values.user, pass: process.env.SMTP_PASSWORD ?? "" } }),
+      onProgress: ({ sent }) => {
+        if (process.stderr.isTTY) process.stderr.write(`\r${Math.floor((100 * sent) / size)} %`);
+      },
+    },
+    { from, to },
+    createReadStream(file, { highWaterMark: 256 * 1024 }),
+  );
+  const seconds = (performance.now() - begin) / 1000;
+  console.log(`${size} bytes in ${seconds.toFixed(2)} s: ${receipt.reply}`);
+  for (const { recipient, reply } of receipt.rejected) console.log(`refused: ${recipient}: ${reply}`);
+} catch (error) {
+  if (!(error instanceof SmtpError)) throw error;
+  console.error(`${error.outcome} (${error.code}): ${error.message}`);
+  process.exitCode = 1;
+}
+
+/** The header: all up to the first empty line, which no sensible message has behind its first 256 KiB. */
+async function readHeader(path: string): Promise<string> {
+  const handle = await open(path);
+  try {
+    const { buffer, bytesRead } = await handle.read(new Uint8Array(256 * 1024), 0, 256 * 1024, 0);
+    const text = new TextDecoder().decode(buffer.subarray(0, bytesRead));
+    return text.split(/\r?\n\r?\n/, 1)[0]!.replaceAll(/\r?\n[ \t]+/g, " ");
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The addresses of a header field: enough for plain headers. A mail program would parse them (RFC 5322, section 3.4). */
+function addresses(header: string, field: string): string[] {
+  const line = header.split(/\r?\n/).find((line) => line.toLowerCase().startsWith(`${field}:`));
+  return line?.match(/[^\s<>,:;"]+@[^\s<>,:;"]+/g) ?? [];
+}
