@@ -11,7 +11,7 @@ import { after } from "node:test";
 
 const root = new URL("../../", import.meta.url);
 
-const tests = new URL("tests/", root);
+const library = [new URL("src/", root).href, new URL("mod.ts", root).href];
 const USING = /\busing\s+\w+\s*=/;
 const knowsUsing = parses("{ using _ = null; }");
 let typescript;
@@ -48,15 +48,17 @@ registerHooks({
   },
   load(url, context, nextLoad) {
     const loaded = nextLoad(url, context);
-    if (knowsUsing || !url.startsWith(tests.href) || context.format !== "module-typescript") return loaded;
+    if (knowsUsing || loaded.format !== "module-typescript" || library.some((path) => url.startsWith(path))) {
+      return loaded;
+    }
     const source = String(loaded.source ?? readFileSync(new URL(url), "utf8"));
     return USING.test(source) ? { ...loaded, format: "module", source: withoutUsing(source) } : loaded;
   },
 });
 
 /**
- * Node 22 strips types but does not know `using`. The tests may use it all the same; `src` may not, because that is what
- * users of Node 22 run.
+ * Node 22 strips types but does not know `using`. Tests and examples may use it all the same; the library may not,
+ * because that is what users of Node 22 run.
  */
 function withoutUsing(source) {
   typescript ??= createRequire(import.meta.url)("typescript");

@@ -1,0 +1,118 @@
+/**
+ * Runs the tests under every runtime and prints one table: `deno task test`.
+ *
+ * ```
+ * deno task test [PART-OF-PATH...] [--only deno,bun,node] [--filter NAME] [--coverage] [--limit SECONDS]
+ * ```
+ * - `PART-OF-PATH`: only the test files whose path contains one of these.
+ * - `--only`: these runtimes, of `deno`, `bun`, `node` (or `node22`, `node24`), `jsr` (Deno on the real `@std`).
+ * - `--filter`: only the tests whose name contains the text.
+ * - `--coverage`: also fail if the tests under Deno reach too few lines of `src/core` and `src/streams`.
+ * - `--limit`: how long one runtime may take before it is killed. Default: 600.
+ *
+ * Needs Deno alone: Bun and Node are pinned npm packages that Deno installs into `.cache/runtimes`.
+ * @module
+ */
+import { parseArgs } from "node:util";
+import { checkCoverage } from "./support/run_coverage.ts";
+import { listTestFiles } from "./support/run_files.ts";
+import { judge, type Outcome, printOutcomes } from "./support/run_outcome.ts";
+import { runProcess } from "./support/run_process.ts";
+import { parseReport } from "./support/run_report.ts";
+import { type Runtime, runtimes, type Selection } from "./support/run_runtimes.ts";
+
+const { values: flags, positionals: parts } = parseArgs({
+  args: Deno.args.filter((argument) => argument !== "--"), // `deno task test -- --only bun` passes the dashes on
+  allowPositionals: true,
+  options: {
+    only: { type: "string", default: "deno,bun,node" },
+    filter: { type: "string" },
+    coverage: { type: "boolean", default: false },
+    limit: { type: "string", default: "600" },
+  },
+});
+
+const root = new URL("../", import.meta.url);
+Deno.chdir(root);
+
+const files = await listTestFiles("tests", parts);
+const chosen = chooseRuntimes(flags.only.split(","));
+const limit = Number(flags.limit) * 1000;
+if (!(limit > 0)) stop(`--limit must be a number of seconds: the current value is ${flags.limit}`);
+if (files.length === 0) stop(`No test file under tests/ has ${parts.join(" or ") || "_test.ts"} in its path`);
+
+const reports = await Deno.makeTempDir({ prefix: "smtp-tests-" });
+let outcomes: Outcome[];
+try {
+  outcomes = [];
+  for (const runtime of chosen) outcomes.push(await runSuite(runtime));
+  if (flags.coverage) {
+    const coverage = await checkCoverage(chosen.some((runtime) => runtime.name === "deno"));
+    if (coverage.failures.length > 0) outcomes.push(coverage);
+  }
+} finally {
+  await Deno.remove(reports, { recursive: true });
+}
+printOutcomes(outcomes);
+Deno.exit(outcomes.some((outcome) => outcome.failures.length > 0) ? 1 : 0);
+
+function chooseRuntimes(names: string[]): Runtime[] {
+  for (const name of names) {
+    if (!runtimes.some((runtime) => runtime.name === name || runtime.group === name)) {
+      const known = new Set(runtimes.flatMap(({ group, name }) => [group, name]));
+      stop(`--only takes ${[...known].join(", ")}: the current value is ${name}`);
+    }
+  }
+  return runtimes.filter((runtime) => names.includes(runtime.name) || names.includes(runtime.group));
+}
+
+async function runSuite(runtime: Runtime): Promise<Outcome> {
+  const report = `${reports}/${runtime.name}.xml`;
+  const selection: Selection = {
+    files,
+    whole: parts.length === 0,
+    filter: flags.filter,
+    coverage: flags.coverage,
+    report,
+  };
+  const started = performance.now();
+  const elapsed = () => (performance.now() - started) / 1000;
+  let version = "";
+  try {
+    version = await runtime.prepare();
+    console.log(`\n== ${runtime.label} ${version}: ${files.length} files`);
+    const result = await runProcess(runtime.command(selection), {
+      limit,
+      hide: runtime.noise,
+      find: runtime.crash,
+    });
+    const cases = parseReport(await Deno.readTextFile(report).catch(() => ""));
+    return judge(runtime, {
+      version,
+      seconds: elapsed(),
+      files,
+      filter: flags.filter,
+      cases,
+      result,
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    console.error(`${runtime.label} could not run: ${reason}`);
+    return {
+      label: runtime.label,
+      version,
+      seconds: elapsed(),
+      passed: 0,
+      failures: [`could not run: ${reason.split("\n")[0]}`],
+      skipped: [],
+    };
+  } finally {
+    await runtime.cleanUp?.();
+  }
+}
+
+function stop(message: string): never {
+  console.error(message);
+  console.log("0 passed, 1 failed");
+  Deno.exit(2);
+}

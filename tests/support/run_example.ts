@@ -1,0 +1,45 @@
+/** Runs an example as a user would: as a program of its own. @module */
+import { spawn } from "node:child_process";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { runtime } from "./harness.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What became of it. */
+export interface ExampleResult {
+  /** The exit code. */
+  code: number | null;
+  /** All that it has printed. */
+  output: string;
+}
+
+/**
+ * Runs a file of `examples/` on the runtime that runs the test, and waits for its end.
+ * @param file The name of the file.
+ * @param args What it is given.
+ * @param env What the environment has besides.
+ */
+export function runExample(
+  file: string,
+  args: string[] = [],
+  env: Record<string, string> = {},
+): Promise<ExampleResult> {
+  const flags = runtime === "deno"
+    ? ["run", "-A"]
+    : runtime === "node"
+    ? ["--import", `${ROOT}/tests/support/node_hooks.mjs`]
+    : ["run"];
+  const child = spawn(process.execPath, [...flags, `${ROOT}/examples/${file}`, ...args], {
+    cwd: ROOT,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  child.stdout.on("data", (chunk) => output += chunk);
+  child.stderr.on("data", (chunk) => output += chunk);
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code, output }));
+  });
+}

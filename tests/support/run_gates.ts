@@ -1,0 +1,81 @@
+/**
+ * The gates: what has to hold before anything is committed. `deno task ok` runs them all.
+ *
+ * ```
+ * deno run -A tests/support/run_gates.ts [--no-tests] [GATE...]
+ * ```
+ * @module
+ */
+import { parseArgs } from "node:util";
+
+/** A gate: arguments for Deno that must end well. */
+interface Gate {
+  name: string;
+  args: string[];
+  /** Whether it shows what it prints while it runs; others show it if they fail. */
+  live?: boolean;
+}
+
+Deno.chdir(new URL("../../", import.meta.url));
+
+const configuration = JSON.parse(Deno.readTextFileSync("deno.json"));
+const entryPoints = existing(Object.values<string>(configuration.exports));
+const sources = existing(["mod.ts", "src", "tests", "bench", "examples"]);
+
+const gates: Gate[] = [
+  { name: "fmt", args: ["fmt", "--check"] },
+  { name: "lint", args: ["lint"] },
+  { name: "doc", args: ["doc", "--lint", ...entryPoints] },
+  { name: "check", args: ["check", "--doc", ...sources, ...existing(["README.md"])] },
+  { name: "portable", args: ["run", "-A", "tests/support/check_portable.ts"] },
+  { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
+  { name: "test", args: ["run", "-A", "tests/run.ts", "--only=deno", "--coverage"], live: true },
+];
+
+const { values: flags, positionals: names } = parseArgs({
+  args: Deno.args.filter((argument) => argument !== "--"),
+  allowPositionals: true,
+  options: { "no-tests": { type: "boolean", default: false } },
+});
+const unknown = names.filter((name) => !gates.some((gate) => gate.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `There is no gate ${unknown.join(", ")}: there are ${gates.map(({ name }) => name).join(", ")}`,
+  );
+  Deno.exit(2);
+}
+const chosen = gates.filter(({ name }) =>
+  names.length > 0 ? names.includes(name) : !(flags["no-tests"] && name === "test")
+);
+
+const failed: string[] = [];
+for (const gate of chosen) if (!await passes(gate)) failed.push(gate.name);
+console.log(failed.length === 0 ? `${chosen.length} gates: all passed` : `Failed: ${failed.join(", ")}`);
+Deno.exit(failed.length === 0 ? 0 : 1);
+
+async function passes({ name, args, live = false }: Gate): Promise<boolean> {
+  const started = performance.now();
+  const output = live ? "inherit" : "piped";
+  const child = new Deno.Command(Deno.execPath(), { args, stdin: "null", stdout: output, stderr: output })
+    .spawn();
+  const [{ success }, ...texts] = await Promise.all(
+    live
+      ? [child.status]
+      : [child.status, new Response(child.stdout).text(), new Response(child.stderr).text()] as const,
+  );
+  if (!success) console.error(texts.join(""));
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  console.log(`${success ? "ok    " : "FAILED"}  ${name.padEnd(8)}  ${seconds.padStart(5)} s`);
+  return success;
+}
+
+function existing(paths: string[]): string[] {
+  return paths.filter((path) => {
+    try {
+      Deno.statSync(path);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}

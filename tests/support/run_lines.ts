@@ -1,0 +1,21 @@
+/**
+ * Text to lines.
+ * @module
+ */
+
+/** Cuts a stream of text into lines, without their line ends. */
+export class TextLineStream extends TransformStream<string, string> {
+  constructor() {
+    let rest = "";
+    super({
+      transform(chunk, controller) {
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) controller.enqueue(line.replace(/\r$/, ""));
+      },
+      flush(controller) {
+        if (rest !== "") controller.enqueue(rest);
+      },
+    });
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * The runtimes that the tests run under: where each comes from, and how it is told to run tests.
+ * @module
+ */
+import { COVERAGE_FOLDER } from "./run_coverage.ts";
+import { type ProgramCommand, readOutput } from "./run_process.ts";
+
+/** What to run. */
+export interface Selection {
+  /** The test files. */
+  files: readonly string[];
+  /** Whether these are all there are: then the examples in the documentation run too. */
+  whole: boolean;
+  /** Only the tests whose name contains this. */
+  filter: string | undefined;
+  /** Whether to measure which lines are reached. */
+  coverage: boolean;
+  /** Where the JUnit report goes. */
+  report: string;
+}
+
+/** A runtime. */
+export interface Runtime {
+  /** Its name for `--only`. */
+  name: string;
+  /** The name of all of its kind for `--only`. */
+  group: string;
+  /** Its name in the table. */
+  label: string;
+  /** Whether its report says for each test which file it stands in. */
+  namesFiles: boolean;
+  /** Lines of its output that say nothing. */
+  noise?: RegExp;
+  /** A line of its output that says that a file (the first group) failed outside its tests, which no report says. */
+  crash?: RegExp;
+  /** Installs it where it is missing; returns its version. */
+  prepare(): Promise<string>;
+  /** How to run the tests. */
+  command(selection: Selection): ProgramCommand;
+  /** Removes what `prepare` left for this run only. */
+  cleanUp?(): Promise<void>;
+}
+
+const BUN = "1.4.5";
+// Node strips types without a flag from 22.18 on.
+const NODE_22 = "22.23.3";
+const NODE_24 = "24.21.0";
+
+/** Where the pinned runtimes go; git, `deno fmt`, `deno lint` and `deno publish` pass over it. */
+const FOLDER = ".cache/runtimes";
+
+/** Deno's flags for tests: the sanitizers are off unless asked for since 2.8. */
+const DENO_FLAGS = ["-A", "--sanitize-ops", "--sanitize-resources"];
+
+/** `deno.json` without the stand-ins, so that `@std/*` comes from JSR. */
+const JSR_CONFIG = "deno.jsr.json";
+
+const deno: Runtime = {
+  name: "deno",
+  group: "deno",
+  label: "Deno",
+  namesFiles: false, // it names the harness
+  // What is left when a hanging run is killed is the name of the test that hangs.
+  noise: /^Check |^running \d+ tests? from |\.\.\. (?:ok|ignored)\b|^$/,
+  crash: /^(?:\.\/)?(\S+) \(uncaught error\)$/,
+  prepare: () => Promise.resolve(Deno.version.deno),
+  command({ files, whole, filter, coverage, report }) {
+    const args = ["test", ...DENO_FLAGS, `--junit-path=${report}`];
+    if (filter !== undefined) args.push(`--filter=${filter}`);
+    if (coverage) args.push("--clean", `--coverage=${COVERAGE_FOLDER}`, "--coverage-raw-data-only");
+    if (whole) args.push("--doc", ...documents());
+    return { program: Deno.execPath(), args: [...args, ...files] };
+  },
+};
+
+const jsr: Runtime = {
+  ...deno,
+  name: "jsr",
+  group: "jsr",
+  label: "Deno with JSR",
+  async prepare() {
+    const { links: _, ...config } = JSON.parse(await Deno.readTextFile("deno.json"));
+    await Deno.writeTextFile(JSR_CONFIG, JSON.stringify(config));
+    return Deno.version.deno;
+  },
+  command(selection) {
+    const { program, args } = deno.command({ ...selection, coverage: false });
+    return { program, args: [args[0]!, `--config=${JSR_CONFIG}`, "--no-lock", ...args.slice(1)] };
+  },
+  cleanUp: () => Deno.remove(JSR_CONFIG),
+};
+
+const bun: Runtime = {
+  name: "bun",
+  group: "bun",
+  label: "Bun",
+  namesFiles: true,
+  noise: /^$|^\S+_test\.ts:$/,
+  prepare: () => install("bun", "--version"),
+  command({ files, filter, report }) {
+    // The harness has a limit for each test; Bun's own, 5 s, stays out of its way.
+    const args = [
+      "test",
+      "--only-failures",
+      "--timeout=600000",
+      "--reporter=junit",
+      `--reporter-outfile=${report}`,
+    ];
+    if (filter !== undefined) args.push(`--test-name-pattern=${quotePattern(filter)}`);
+    return { program: programs().bun, args: [...args, ...files.map((file) => `./${file}`)] };
+  },
+};
+
+const runtimeOfNode = (major: "22" | "24"): Runtime => ({
+  name: `node${major}`,
+  group: "node",
+  label: `Node ${major}`,
+  namesFiles: false, // 22 names none, 24 the harness
+  noise: /^$/,
+  prepare: async () => (await install(`node${major}`, "--version")).replace(/^v/, ""),
+  command({ files, filter, report }) {
+    const args = [
+      "--disable-warning=ExperimentalWarning", // type stripping says that it is experimental
+      "--import=./tests/support/node_hooks.mjs",
+      "--test",
+      "--test-reporter=./tests/support/node_reporter.mjs",
+      "--test-reporter-destination=stdout",
+      "--test-reporter=junit",
+      `--test-reporter-destination=${report}`,
+    ];
+    if (filter !== undefined) args.push(`--test-name-pattern=${quotePattern(filter)}`);
+    return { program: programs()[`node${major}`], args: [...args, ...files] };
+  },
+});
+
+/** All of them, in the order of the table. */
+export const runtimes: readonly Runtime[] = [deno, jsr, bun, runtimeOfNode("22"), runtimeOfNode("24")];
+
+type Program = "bun" | "node22" | "node24";
+
+/** The npm packages that hold the programs themselves: no install script has to run. */
+function packages(): Record<Program, { name: string; version: string; path: string }> {
+  const { os, arch } = Deno.build;
+  const windows = os === "windows";
+  const suffix = windows ? ".exe" : "";
+  const bunArch = arch === "aarch64" ? "aarch64" : "x64";
+  const nodeArch = arch === "aarch64" ? "arm64" : "x64";
+  const bunName = `@oven/bun-${os}-${bunArch}`;
+  const nodeName = `node-${windows ? "win" : os}-${nodeArch}`;
+  return {
+    bun: { name: bunName, version: BUN, path: `bin/bun${suffix}` },
+    node22: { name: nodeName, version: NODE_22, path: `bin/node${suffix}` },
+    node24: { name: nodeName, version: NODE_24, path: `bin/node${suffix}` },
+  };
+}
+
+function programs(): Record<Program, string> {
+  const of = (program: Program) =>
+    `${Deno.cwd()}/${FOLDER}/node_modules/${program}/${packages()[program].path}`;
+  return { bun: of("bun"), node22: of("node22"), node24: of("node24") };
+}
+
+/**
+ * Installs the pinned runtimes with Deno's own npm client, so that npm need not be there, and the project's npm packages
+ * into node_modules, where Bun and Node look for them.
+ */
+async function install(program: Program, versionFlag: string): Promise<string> {
+  const dependencies = Object.fromEntries(
+    Object.entries(packages()).map(([alias, { name, version }]) => [alias, `npm:${name}@${version}`]),
+  );
+  await Deno.mkdir(FOLDER, { recursive: true });
+  await Deno.writeTextFile(`${FOLDER}/package.json`, JSON.stringify({ private: true, dependencies }));
+  await Deno.writeTextFile(`${FOLDER}/deno.json`, JSON.stringify({ nodeModulesDir: "auto", lock: false }));
+  await readOutput({ program: Deno.execPath(), args: ["install"] }, FOLDER);
+  await readOutput({ program: Deno.execPath(), args: ["install"] });
+  const version = (await readOutput({ program: programs()[program], args: [versionFlag] })).trim();
+  const wanted = packages()[program].version;
+  if (version.replace(/^v/, "") !== wanted) throw new Error(`${program} is ${version}, not ${wanted}`);
+  return version;
+}
+
+/** What holds examples: the entry points with all of src, and the README. */
+function documents(): string[] {
+  return ["mod.ts", "src", "README.md"].filter((path) => {
+    try {
+      Deno.statSync(path);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+function quotePattern(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
+}
