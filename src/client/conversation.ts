@@ -8,6 +8,7 @@ import type { Reply } from "../core/reply.ts";
 import type { Phase, SmtpError } from "../errors.ts";
 import type { Trace } from "../trace.ts";
 import type { Link } from "./link.ts";
+import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange, Pipeline } from "./pipeline.ts";
 
 /** Says commands one by one. While it lasts, nothing else is said. */
@@ -23,7 +24,7 @@ export class Conversation implements Exchange {
   readonly exclusive: boolean;
   readonly watches = false;
   awaited: Phase = "command";
-  position = 0;
+  position = NOT_BEGUN;
 
   /**
    * @param link Where to write.

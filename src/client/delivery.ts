@@ -14,6 +14,7 @@ import type { Trace } from "../trace.ts";
 import type { BrokenExtension } from "./findings.ts";
 import type { Link } from "./link.ts";
 import type { Content } from "./message.ts";
+import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange, Pipeline } from "./pipeline.ts";
 import { Pump } from "./pump.ts";
 import { Receipt } from "./receipt.ts";
@@ -64,7 +65,7 @@ export class Delivery implements Exchange {
   #end = Infinity;
 
   readonly exclusive = false;
-  position = 0;
+  position = NOT_BEGUN;
 
   /**
    * @param context The session.
@@ -316,7 +317,7 @@ export class Delivery implements Exchange {
     // Behind a 421 in the place of an earlier reply the server has done nothing.
     const mayBeThere = this.#transaction.complete && this.#end <= this.#context.link.handedOver &&
       error.code !== "service-unavailable";
-    const begun = this.#context.lastTransaction === this.#transaction || this.#transaction.awaitsReply;
+    const begun = this.position !== NOT_BEGUN;
     this.#reject(error.code, error.message, {
       outcome: mayBeThere ? "unknown" : "not-sent",
       phase: begun ? this.#transaction.awaited : error.phase,

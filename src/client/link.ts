@@ -94,7 +94,7 @@ export class Link {
 
   /** Flushes once the code that runs now has come to its end: what is written in one turn leaves in one chunk. */
   scheduleFlush(): void {
-    if (this.#flushScheduled) return;
+    if (this.#flushScheduled || this.output.length === 0) return;
     this.#flushScheduled = true;
     queueMicrotask(() => {
       this.#flushScheduled = false;

@@ -17,6 +17,7 @@ import { Deadline } from "./deadline.ts";
 import { phaseOf, serviceClosing, timedOut, toSmtpError } from "./failure.ts";
 import type { Awaited } from "./failure.ts";
 import type { Link } from "./link.ts";
+import { Queue } from "./queue.ts";
 
 /** What a part of the conversation has to know and to do. Every method is called synchronously. */
 export interface Exchange {
@@ -30,7 +31,7 @@ export interface Exchange {
   readonly finished: boolean;
   /** What the oldest reply due answers; selects the time limit. */
   readonly awaited: Awaited;
-  /** Where in the output it begins. Set by the pipeline. */
+  /** Where in the output it begins, {@linkcode NOT_BEGUN} before. Set by the pipeline. */
   position: number;
   /** Begins to write: the wire is free. */
   begin(): void;
@@ -39,6 +40,9 @@ export interface Exchange {
   /** The connection failed, or the exchange never had its turn. Called once, and nothing else afterwards. */
   fail(error: SmtpError): void;
 }
+
+/** The position of an exchange that has not had its turn. */
+export const NOT_BEGUN = -1;
 
 /** Limits in milliseconds, by what is awaited. */
 export type PipelineTimeouts = Readonly<Record<Awaited, number>>;
@@ -55,15 +59,16 @@ export class Pipeline {
   readonly #timeouts: PipelineTimeouts;
   readonly #maxBytesInFlight: number;
   readonly #trace: Trace | undefined;
-  readonly #waiting: Exchange[] = [];
-  readonly #flying: Exchange[] = [];
+  readonly #waiting: Queue<Exchange> = new Queue();
+  /** Of those that wait, the ones that were taken back: searching for them would take long where many wait. */
+  readonly #withdrawn: Set<Exchange> = new Set();
+  readonly #flying: Queue<Exchange> = new Queue();
   #wire: Exchange | undefined;
   /** Whether the code below is in the middle of its own loop, which looks again by itself. */
   #busy = false;
   #reading = false;
   #failure: SmtpError | undefined;
   readonly #deadline: Deadline = new Deadline(() => this.#expired());
-  #idle: (() => void)[] = [];
   readonly #onFailure: (error: SmtpError) => void;
 
   /** How many exchanges may be in flight. 1 until the server is known to offer PIPELINING. */
@@ -97,7 +102,7 @@ export class Pipeline {
 
   /** How many exchanges wait or are in flight. */
   get pending(): number {
-    return this.#waiting.length + this.#flying.length;
+    return this.#waiting.length - this.#withdrawn.size + this.#flying.length;
   }
 
   /** Queues an exchange behind all others. */
@@ -116,9 +121,8 @@ export class Pipeline {
    * @returns Whether it was still waiting.
    */
   withdraw(exchange: Exchange): boolean {
-    const index = this.#waiting.indexOf(exchange);
-    if (index < 0) return false;
-    this.#waiting.splice(index, 1);
+    if (exchange.position !== NOT_BEGUN || this.#failure !== undefined) return false;
+    this.#withdrawn.add(exchange);
     return true;
   }
 
@@ -134,12 +138,6 @@ export class Pipeline {
     this.#watch();
   }
 
-  /** Resolves when nothing waits or is in flight, or the pipeline has failed. */
-  idle(): Promise<void> {
-    if (this.pending === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#idle.push(resolve));
-  }
-
   #advance(): void {
     this.#busy = true;
     this.#letOut();
@@ -150,8 +148,13 @@ export class Pipeline {
   /** Lets exchanges out as long as the wire is free and the window open. */
   #letOut(): void {
     this.#settleFront();
-    while (this.#wire === undefined && this.#waiting.length > 0 && this.#failure === undefined) {
-      const next = this.#waiting[0]!;
+    while (this.#wire === undefined && this.#failure === undefined) {
+      const next = this.#waiting.peek();
+      if (next === undefined) return;
+      if (this.#withdrawn.delete(next)) {
+        this.#waiting.shift();
+        continue;
+      }
       if (this.#blocks(next)) return;
       if (this.#flying.length === 0 && !this.#quiet()) return;
       this.#waiting.shift();
@@ -166,7 +169,7 @@ export class Pipeline {
 
   /** Whether an exchange has to wait for others to end. */
   #blocks(next: Exchange): boolean {
-    const oldest = this.#flying[0];
+    const oldest = this.#flying.peek();
     if (oldest === undefined) return false;
     return next.exclusive || this.#flying.length >= this.maxInFlight ||
       this.#link.position - oldest.position >= this.#maxBytesInFlight;
@@ -195,21 +198,18 @@ export class Pipeline {
 
   /** Exchanges that have ended leave, in order. */
   #settleFront(): void {
-    while (this.#flying.length > 0 && this.#flying[0]!.finished) {
+    while (this.#flying.peek()?.finished) {
       const exchange = this.#flying.shift()!;
       if (this.#wire === exchange) this.#wire = undefined;
     }
-    if (this.pending === 0) {
-      this.#deadline.stop();
-      for (const resolve of this.#idle.splice(0)) resolve();
-    }
+    if (this.pending === 0) this.#deadline.stop();
   }
 
   /** Sees to it that somebody reads and the clock runs while a reply is due, and that what was written leaves. */
   #watch(): void {
     if (this.#failure !== undefined) return;
     this.#link.scheduleFlush();
-    const front = this.#flying[0];
+    const front = this.#flying.peek();
     if (front === undefined) return;
     if (front.awaitsReply || front.watches) {
       this.#deadline.start(this.#timeouts[front.awaited]);
@@ -222,8 +222,8 @@ export class Pipeline {
     try {
       while (this.#answer()) {
         this.#link.flush();
+        // The clock goes on: a server that gives its reply byte by byte has no more time than others.
         if (!await this.#link.fill()) throw this.#endOfConnection();
-        this.#deadline.renew();
       }
     } catch (error) {
       this.#failWith(error);
@@ -249,7 +249,7 @@ export class Pipeline {
   #giveReplies(): boolean {
     while (this.#failure === undefined) {
       this.#letOut();
-      const front = this.#flying[0];
+      const front = this.#flying.peek();
       if (front === undefined || !(front.awaitsReply || front.watches)) return false;
       const reply = this.#link.takeReply();
       if (reply === undefined) {
@@ -288,7 +288,7 @@ export class Pipeline {
   }
 
   get #phase(): Phase {
-    return phaseOf(this.#flying[0]?.awaited ?? "command");
+    return phaseOf(this.#flying.peek()?.awaited ?? "command");
   }
 
   /**
@@ -300,19 +300,21 @@ export class Pipeline {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#deadline.stop();
-    const flying = this.#flying.splice(0);
-    const waiting = this.#waiting.splice(0);
+    const flying = this.#flying.drain();
+    const waiting = this.#waiting.drain();
     this.#wire = undefined;
     for (const exchange of flying) exchange.fail(error);
-    for (const exchange of waiting) exchange.fail(error);
+    for (const exchange of waiting) {
+      if (!this.#withdrawn.has(exchange)) exchange.fail(error);
+    }
+    this.#withdrawn.clear();
     this.#link.close(RESETTING.has(error.code) ? error : undefined).catch(() => {});
-    for (const resolve of this.#idle.splice(0)) resolve();
     this.#onFailure(error);
   }
 
   #expired(): void {
     if (this.#link.writeError !== undefined) return this.#failWith(this.#link.writeError);
-    const awaited = this.#flying[0]?.awaited ?? "command";
+    const awaited = this.#flying.peek()?.awaited ?? "command";
     this.fail(timedOut(awaited, this.#timeouts[awaited]));
   }
 }
