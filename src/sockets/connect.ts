@@ -18,7 +18,7 @@ import type { Socket, SocketAddress, SocketOptions } from "./socket.ts";
  * @throws {RangeError} If the port is none.
  *
  * @example
- * ```ts no-eval
+ * ```ts ignore
  * import { connect } from "@streams/smtp/sockets";
  *
  * const socket = connect({ hostname: "smtp.example.com", port: 465 }, { secureTransport: "on" });

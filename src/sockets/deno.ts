@@ -24,20 +24,21 @@ const BUFFER_LENGTH = 65_536;
  */
 export function connectDeno(address: SocketAddress, options?: SocketOptions): Socket {
   const settings = settle(address, options);
+  if (settings.localAddress !== undefined) {
+    throw new TypeError(`"localAddress" cannot be honoured by Deno.connect(), which ignores it`);
+  }
   return new ConnectionSocket((signal) => openDeno(settings, signal), settings);
 }
 
 /**
  * Opens a connection on Deno.
  *
- * @param settings Where to and how.
+ * @param settings Where to and how. There is no `localAddress`.
  * @param signal Gives up.
  * @returns The connection, TLS included with `secureTransport: "on"`.
- * @throws {TypeError} With a `localAddress`.
  */
 export async function openDeno(settings: SocketSettings, signal: AbortSignal): Promise<Connection> {
-  const { address, localAddress, keepAlive, secureTransport, tls } = settings;
-  if (localAddress !== undefined) throw new TypeError(`"localAddress" cannot be honoured by Deno.connect()`);
+  const { address, keepAlive, secureTransport, tls } = settings;
   if ("path" in address) {
     const conn = await connectUnix(address.path, signal);
     return secure(new DenoConnection(conn, { remoteAddress: address.path }));
@@ -114,6 +115,8 @@ class DenoConnection implements Connection {
       caCerts: [...caCerts],
       alpnProtocols: [...alpnProtocols],
     });
+    // Deno (2.9.6) closes the TCP connection of a handshake that is given up only when the peer has said something or
+    // hung up: there is no way to get at it any more. The caller does not wait for that.
     const abort = () => conn[Symbol.dispose]();
     signal.addEventListener("abort", abort);
     try {

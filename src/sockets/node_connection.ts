@@ -85,6 +85,7 @@ export class NodeConnection implements Connection {
   }
 
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
+    // On a socket itself node:tls has no backpressure there.
     if ("Deno" in globalThis) return await startTlsOver(this, this.#startTls, settings, signal);
     this.#letGo();
     return secured(await this.#startTls(this.#raw, settings, signal), this.#startTls, this.info);
@@ -111,6 +112,7 @@ export class NodeConnection implements Connection {
     this.#raw.off("end", this.#onEnd);
     this.#raw.off("close", this.#onClose);
     this.#raw.off("error", this.#onError);
+    this.#raw.on("error", () => {}); // what TLS has not told already is no news
   }
 
   readonly #onReadable = (): void => {

@@ -22,7 +22,7 @@ export function startNodeTls(
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
   const { serverName, cert, key, alpnProtocols, verify } = settings;
-  const ca = authorities(settings.caCerts);
+  const ca = verify ? authorities(settings.caCerts) : undefined;
   const secure = tls.connect({
     socket: raw as net.Socket,
     rejectUnauthorized: verify,
@@ -78,7 +78,10 @@ export async function handshake(
   }
 }
 
-/** `ca` replaces the authorities of the system: to add to them, they have to be given as well. */
+/**
+ * `ca` replaces the authorities of the system: to add to them, they have to be given as well. To read them, Deno wants
+ * `--allow-sys=ca`.
+ */
 function authorities(caCerts: readonly string[]): string[] | undefined {
   if (caCerts.length === 0) return undefined;
   // From Node 22.15 on, with what NODE_EXTRA_CA_CERTS and --use-system-ca bring.

@@ -23,6 +23,9 @@ const CODES: Readonly<Record<string, SocketErrorCode>> = {
   EPIPE: "connection-reset",
   ENOTCONN: "connection-reset",
   ESHUTDOWN: "connection-reset",
+  ERR_STREAM_DESTROYED: "connection-reset",
+  ERR_STREAM_WRITE_AFTER_END: "connection-reset",
+  ERR_SOCKET_CLOSED: "connection-reset",
   ETIMEDOUT: "timed-out",
   ENOTFOUND: "host-not-found",
   EAI_AGAIN: "host-not-found", // the resolver gave no answer: no name server, or none that could be reached

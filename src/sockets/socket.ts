@@ -80,43 +80,58 @@ export interface SocketInfo {
 
 /** A duplex connection, in the shape of the WinterTC Sockets API. */
 export interface Socket {
-  /** What the peer sends. Nothing is read from the network before it is asked for. */
+  /**
+   * What the peer sends. Nothing is read from the network before it is asked for; each chunk is the reader's own.
+   * A connection that ends without TLS's close_notify just ends: SMTP says itself where its texts end.
+   */
   readonly readable: ReadableStream<Uint8Array>;
-  /** What is sent to the peer. A write resolves once the system has taken the bytes; closing it ends one's own side. */
+  /**
+   * What is sent to the peer. A write resolves once the system has taken the bytes, and their memory may be used again;
+   * closing it ends one's own side; aborting it closes the socket. A write that fails leaves the readable alone: the
+   * peer's last words may be waiting there.
+   */
   readonly writable: WritableStream<Uint8Array>;
   /** Resolves when the connection stands, TLS included. Marked as handled. */
   readonly opened: Promise<SocketInfo>;
-  /** Resolves when the connection is closed, rejects when it broke. Marked as handled. */
+  /**
+   * Resolves when the connection is closed, by either side. Rejects when it broke, never stood or was given up by the
+   * signal. Marked as handled.
+   */
   readonly closed: Promise<void>;
   /** Whether this socket was made by `startTls()`. */
   readonly upgraded: boolean;
   /** How the connection is protected. */
   readonly secureTransport: SecureTransport;
   /**
-   * Closes both directions, at once. May be called at any time and any number of times.
+   * Closes both directions, at once. May be called at any time and any number of times. A read under way ends, or, with
+   * a reason, fails with it; a write fails with the reason or with `"closed"`. After {@linkcode Socket.startTls} it does
+   * nothing: the connection is the new socket's.
    *
+   * @param reason Why, if not in good order.
    * @returns `closed`.
    */
   close(reason?: unknown): Promise<void>;
   /**
    * Goes over to TLS. Both streams must be unlocked, with no read under way; they are dead afterwards, and the new
-   * socket's take their place.
+   * socket's take their place. Writes that are still queued leave first.
    *
+   * @param options How, where it is not to be as `connect()` was told.
+   * @returns The new socket, whose `opened` waits for the handshake. The signal is still in force.
    * @throws {TypeError} If the socket was not opened with `secureTransport: "starttls"`, is TLS already, or has a
-   * stream that is locked.
+   * stream that is locked, ended, or not read to where it stands.
    */
   startTls(options?: TlsOptions): Socket;
 }
 
 /** What went wrong with a socket, the same words on every runtime. */
 export type SocketErrorCode =
-  /** The address is not listening, or a firewall said no. */
+  /** The address is not listening, a firewall said no, or the unix socket is not there. */
   | "connection-refused"
-  /** The peer cut the connection. */
+  /** The peer cut the connection, or closed it when there was more to say. */
   | "connection-reset"
   /** The system gave up waiting. */
   | "timed-out"
-  /** The host name has no address. */
+  /** The host name has no address, or the resolver no answer. */
   | "host-not-found"
   /** No route to the host or the network. */
   | "unreachable"

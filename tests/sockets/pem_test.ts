@@ -1,0 +1,58 @@
+import { assert, assertThrows } from "@std/assert";
+import { assertCertificates, assertPrivateKey } from "../../src/sockets/pem.ts";
+import { createAuthority } from "../support/certificates.ts";
+import { test } from "../support/harness.ts";
+
+const { cert, key } = await (await createAuthority()).issue();
+
+test("assertCertificates() takes one certificate, several, and text around them", () => {
+  assertCertificates(cert, "caCerts[0]");
+  assertCertificates(`subject: CN=mx.test\n${cert}\n${cert}\r\nthe end`, "caCerts[0]");
+  assertCertificates(cert.replaceAll("\n", "\r\n"), "caCerts[0]");
+  assertCertificates(cert.replaceAll("CERTIFICATE", "TRUSTED CERTIFICATE"), "caCerts[0]");
+});
+
+for (
+  const [what, pem] of Object.entries({
+    "nothing": "",
+    "any text": "garbage",
+    "a file name": "/etc/ssl/cert.pem",
+    "a private key": key,
+    "half a certificate": cert.slice(0, cert.length / 2),
+    "a certificate that lost a line": cert.split("\n").toSpliced(2, 1).join("\n"),
+    "a block that is not base64": "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----",
+    "a block that is empty": "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----",
+    "a block that is not DER": "-----BEGIN CERTIFICATE-----\naGVsbG8gd29ybGQ=\n-----END CERTIFICATE-----",
+    "a good one and a bad one": `${cert}\n-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----`,
+    "bytes": new Uint8Array(3) as unknown as string,
+  })
+) {
+  test(`assertCertificates() refuses ${what}`, () => {
+    assertThrows(() => assertCertificates(pem, "caCerts[3]"), TypeError, `"caCerts[3]"`);
+  });
+}
+
+test("assertPrivateKey() takes a key, also with its certificate in front", () => {
+  assertPrivateKey(key, "key");
+  assertPrivateKey(`${cert}\n${key}`, "key");
+  assertPrivateKey(key.replaceAll("PRIVATE KEY", "EC PRIVATE KEY"), "key");
+});
+
+test("assertPrivateKey() refuses a certificate, a broken key and an encrypted one, and shows none of it", () => {
+  const body = key.split("\n")[1]!;
+  const broken = key.split("\n").toSpliced(1, 1).join("\n");
+  const traditional = key.replace("\n", "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n");
+  for (const pem of [cert, broken, key.replaceAll("PRIVATE", "ENCRYPTED PRIVATE"), traditional, "", body]) {
+    const error = assertThrows(() => assertPrivateKey(pem, "key"), TypeError, `"key"`);
+    assert(!(error as Error).message.includes(body.slice(0, 10)));
+  }
+});
+
+test("assertCertificates() is done in no time with a text that only looks like PEM", () => {
+  const start = performance.now();
+  assertThrows(
+    () => assertCertificates("-----BEGIN CERTIFICATE-----".repeat(2_000), "caCerts[0]"),
+    TypeError,
+  );
+  assert(performance.now() - start < 2_000);
+});
