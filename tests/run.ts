@@ -2,15 +2,16 @@
  * Runs the tests under every runtime and prints one table: `deno task test`.
  *
  * ```
- * deno task test [PART-OF-PATH...] [--only deno,bun,node] [--filter NAME] [--coverage] [--limit SECONDS]
+ * deno task test [PART-OF-PATH...] [--only deno,bun,node,workers] [--filter NAME] [--coverage] [--limit SECONDS]
  * ```
  * - `PART-OF-PATH`: only the test files whose path contains one of these.
- * - `--only`: these runtimes, of `deno`, `bun`, `node` (or `node22`, `node24`), `jsr` (Deno on the real `@std`).
+ * - `--only`: these runtimes, of `deno`, `bun`, `node` (or `node22`, `node24`), `workers` (workerd; only tests/workers),
+ *   `jsr` (Deno on the real `@std`).
  * - `--filter`: only the tests whose name contains the text.
  * - `--coverage`: also fail if the tests under Deno reach too few lines of `src/core` and `src/streams`.
  * - `--limit`: how long one runtime may take before it is killed. Default: 600.
  *
- * Needs Deno alone: Bun and Node are pinned npm packages that Deno installs into `.cache/runtimes`.
+ * Needs Deno alone: Bun, Node and workerd are pinned npm packages that Deno installs into `.cache`.
  * @module
  */
 import { parseArgs } from "node:util";
@@ -25,7 +26,7 @@ const { values: flags, positionals: parts } = parseArgs({
   args: Deno.args.filter((argument) => argument !== "--"), // `deno task test -- --only bun` passes the dashes on
   allowPositionals: true,
   options: {
-    only: { type: "string", default: "deno,bun,node" },
+    only: { type: "string", default: "deno,bun,node,workers" },
     filter: { type: "string" },
     coverage: { type: "boolean", default: false },
     limit: { type: "string", default: "600" },

@@ -3,10 +3,12 @@
  *
  * @module
  */
+import { isNativeBun } from "./bun_version.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
 import { settle, type SocketSettings } from "./settings.ts";
 import type { Socket, SocketAddress, SocketOptions } from "./socket.ts";
+import { settleForWorkers } from "./workers_settings.ts";
 
 /**
  * Opens a socket, on whichever runtime this is.
@@ -27,7 +29,8 @@ import type { Socket, SocketAddress, SocketOptions } from "./socket.ts";
  * ```
  */
 export function connect(address: SocketAddress, options?: SocketOptions): Socket {
-  const settings = settle(address, options);
+  const asked = settle(address, options);
+  const settings = isWorkers() ? settleForWorkers(asked) : asked;
   const open = adapter(settings);
   return new ConnectionSocket((signal) => open(settings, signal), settings);
 }
@@ -40,10 +43,22 @@ function adapter(settings: SocketSettings): OpenWith {
   if ("Deno" in globalThis && settings.localAddress === undefined) {
     return async (settings, signal) => (await import("./deno.ts")).openDeno(settings, signal);
   }
-  if (globalThis.navigator?.userAgent !== "Cloudflare-Workers" && hasNode()) {
+  // Nor can Bun.
+  if (isNativeBun() && settings.localAddress === undefined) {
+    return async (settings, signal) => (await import("./bun.ts")).openBun(settings, signal);
+  }
+  // With nodejs_compat there is node:tls, too, but it cannot take a connection over for STARTTLS.
+  if (isWorkers()) {
+    return async (settings, signal) => (await import("./workers.ts")).openWorkers(settings, signal);
+  }
+  if (hasNode()) {
     return async (settings, signal) => (await import("./node.ts")).openNode(settings, signal);
   }
   throw new TypeError("This runtime has no sockets: bring one of your own, such as a WebSocket's streams");
+}
+
+function isWorkers(): boolean {
+  return globalThis.navigator?.userAgent === "Cloudflare-Workers";
 }
 
 /** Node itself, and Deno and Bun, which both have `node:net` and `node:tls`. */

@@ -138,6 +138,14 @@ export function testConformance(
     await socket.close();
   });
 
+  testConnected("what the peer says at once is kept", async (socket, peer) => {
+    await peer.write("220 mx.test\r\n");
+    await peer.end();
+    const reader = socket.readable.getReader();
+    assertEquals(text((await reader.read()).value), "220 mx.test\r\n");
+    assertEquals((await reader.read()).done, true);
+  });
+
   test(`${name}: IPv6 addresses work and are written with brackets`, async () => {
     await using listener = await Listener.tcp("::1");
     const socket = connect(listener.address);
@@ -315,6 +323,21 @@ export function testConformance(
     await socket.closed;
   });
 
+  testAllTransports("what came before both sides ended can still be read", async (socket, peer) => {
+    await socket.writable.getWriter().close();
+    assertEquals(await peer.read(), null);
+    const sent = 100_000;
+    await peer.write(new Uint8Array(sent));
+    await peer.end();
+    const reader = socket.readable.getReader();
+    // The end of both sides has arrived here, too, before anything is read.
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve));
+    let count = 0;
+    for (let part = await reader.read(); !part.done; part = await reader.read()) count += part.value.length;
+    assertEquals(count, sent);
+    await socket.closed;
+  });
+
   testAllTransports("a socket closes when the peer has ended its side", async (socket, peer) => {
     await peer.write("bye");
     await peer.end();
@@ -480,6 +503,20 @@ export function testConformance(
     },
     { secureTransport: "starttls" },
   );
+
+  testConnected("startTls() fails when the peer has said something in the clear behind its consent", async (
+    plain,
+    peer,
+  ) => {
+    const reader = plain.readable.getReader();
+    await peer.write("220 go\r\n");
+    assertEquals(text((await reader.read()).value), "220 go\r\n");
+    reader.releaseLock();
+    await peer.write("250 injected\r\n");
+    const socket = plain.startTls();
+    await assertNeverOpens(socket, "tls-failed");
+    await peer.drain();
+  }, { secureTransport: "starttls" });
 
   testConnected(
     "startTls() is refused while a stream is locked or a read is under way, and nothing is lost",

@@ -45,9 +45,15 @@ const BUN = "1.4.5";
 // Node strips types without a flag from 22.18 on.
 const NODE_22 = "22.23.3";
 const NODE_24 = "24.21.0";
+// It brings the workerd of its own date.
+const MINIFLARE = "4.20260730.0";
+const ESBUILD = "0.28.2";
 
 /** Where the pinned runtimes go; git, `deno fmt`, `deno lint` and `deno publish` pass over it. */
 const FOLDER = ".cache/runtimes";
+
+/** Where miniflare and esbuild go: the other runtimes need neither. */
+const WORKERS_FOLDER = ".cache/workers";
 
 /** Deno's flags for tests: the sanitizers are off unless asked for since 2.8. */
 const DENO_FLAGS = ["-A", "--sanitize-ops", "--sanitize-resources"];
@@ -133,8 +139,32 @@ const runtimeOfNode = (major: "22" | "24"): Runtime => ({
   },
 });
 
+const workerd: Runtime = {
+  ...runtimeOfNode("24"), // it drives miniflare, which drives workerd
+  name: "workerd",
+  group: "workers",
+  label: "workerd",
+  noise: /^$|^workerd\/|^stack: /, // what a connection that fails means to it
+  async prepare() {
+    await install("node24", "--version");
+    return await installWorkers();
+  },
+  command(selection) {
+    const files = selection.files.filter((file) => file.startsWith("tests/workers/"));
+    const env = { SMTP_WORKERS: `${Deno.cwd()}/${WORKERS_FOLDER}` };
+    return { ...runtimeOfNode("24").command({ ...selection, files }), env };
+  },
+};
+
 /** All of them, in the order of the table. */
-export const runtimes: readonly Runtime[] = [deno, jsr, bun, runtimeOfNode("22"), runtimeOfNode("24")];
+export const runtimes: readonly Runtime[] = [
+  deno,
+  jsr,
+  bun,
+  runtimeOfNode("22"),
+  runtimeOfNode("24"),
+  workerd,
+];
 
 type Program = "bun" | "node22" | "node24";
 
@@ -168,15 +198,34 @@ async function install(program: Program, versionFlag: string): Promise<string> {
   const dependencies = Object.fromEntries(
     Object.entries(packages()).map(([alias, { name, version }]) => [alias, `npm:${name}@${version}`]),
   );
-  await Deno.mkdir(FOLDER, { recursive: true });
-  await Deno.writeTextFile(`${FOLDER}/package.json`, JSON.stringify({ private: true, dependencies }));
-  await Deno.writeTextFile(`${FOLDER}/deno.json`, JSON.stringify({ nodeModulesDir: "auto", lock: false }));
-  await readOutput({ program: Deno.execPath(), args: ["install"] }, FOLDER);
+  await installPackages(FOLDER, dependencies);
   await readOutput({ program: Deno.execPath(), args: ["install"] });
   const version = (await readOutput({ program: programs()[program], args: [versionFlag] })).trim();
   const wanted = packages()[program].version;
   if (version.replace(/^v/, "") !== wanted) throw new Error(`${program} is ${version}, not ${wanted}`);
   return version;
+}
+
+/** Installs what runs and bundles workers; returns the version of workerd. */
+async function installWorkers(): Promise<string> {
+  const { os, arch } = Deno.build;
+  const esbuild = `@esbuild/${os === "windows" ? "win32" : os}-${arch === "aarch64" ? "arm64" : "x64"}`;
+  await installPackages(WORKERS_FOLDER, {
+    miniflare: `npm:miniflare@${MINIFLARE}`,
+    esbuild: `npm:${esbuild}@${ESBUILD}`,
+  });
+  const { dependencies } = JSON.parse(
+    await Deno.readTextFile(`${WORKERS_FOLDER}/node_modules/miniflare/package.json`),
+  );
+  return dependencies.workerd;
+}
+
+/** Installs npm packages into a folder of their own. */
+async function installPackages(folder: string, dependencies: Record<string, string>): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify({ private: true, dependencies }));
+  await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify({ nodeModulesDir: "auto", lock: false }));
+  await readOutput({ program: Deno.execPath(), args: ["install"] }, folder);
 }
 
 /** What holds examples: the entry points with all of src, and the README. */

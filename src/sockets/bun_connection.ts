@@ -1,0 +1,267 @@
+/**
+ * A connection over a socket of Bun's.
+ *
+ * @module
+ */
+import type { Connection } from "./connection.ts";
+import { authorities, checkPeer, type TlsPeer } from "./bun_tls.ts";
+import { formatAddress, isIpAddress, type TlsSettings } from "./settings.ts";
+import { normalizeError } from "./normalize_error.ts";
+import type { SocketInfo } from "./socket.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** The part of Bun's socket that is used here. */
+export interface BunSocket extends TlsPeer {
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+  readonly localAddress?: string;
+  readonly localPort?: number;
+  readonly alpnProtocol?: string | false | null;
+  /** Takes what it can at once and returns how much that was; negative: closed. */
+  write(bytes: Uint8Array, offset?: number, length?: number): number;
+  /** Ends one's own side; over TLS with a close_notify. */
+  shutdown(): void;
+  /** Closes both sides in good order: over TLS, it waits for the peer. */
+  close(): void;
+  /** Closes both sides, at once, with an RST: what was sent just before may be lost. */
+  terminate(): void;
+  pause(): void;
+  resume(): void;
+  setNoDelay(on: boolean): void;
+  setKeepAlive(on: boolean): void;
+  upgradeTLS(options: {
+    tls: Readonly<Record<string, unknown>>;
+    socket: BunHandlers;
+  }): [raw: BunSocket, secure: BunSocket];
+}
+
+/** What Bun calls. */
+export interface BunHandlers {
+  readonly binaryType: "uint8array";
+  open(socket: BunSocket): void;
+  data(socket: BunSocket, bytes: Bytes): void;
+  drain(socket: BunSocket): void;
+  end(socket: BunSocket): void;
+  close(socket: BunSocket, error?: unknown): void;
+  error(socket: BunSocket, error: unknown): void;
+  handshake(socket: BunSocket, success: boolean, error: Error | null): void;
+  connectError(socket: BunSocket, error: unknown): void;
+}
+
+/** A {@linkcode Connection} over a socket that `Bun.connect` or `upgradeTLS` makes with its {@linkcode handlers}. */
+export class BunConnection implements Connection {
+  /** What to give to Bun. */
+  readonly handlers: BunHandlers;
+  #info: SocketInfo | undefined;
+  readonly #verify: boolean;
+  #socket: BunSocket | undefined;
+  /** What came when nobody was reading. */
+  readonly #early: Bytes[] = [];
+  #paused = false;
+  #ended = false;
+  #closed = false;
+  /** `startTls()` was called: Bun goes on calling these handlers, with ciphertext, but it is no longer theirs. */
+  #handedOver = false;
+  #error: unknown;
+  #reader: PromiseWithResolvers<Bytes | null> | undefined;
+  #writer: PromiseWithResolvers<void> | undefined;
+  readonly #handshake = Promise.withResolvers<void>();
+  readonly #released = Promise.withResolvers<void>();
+
+  /**
+   * @param info What is known of it. Default: what the socket tells itself.
+   * @param verify Whether a handshake with a certificate that is worth nothing has failed.
+   */
+  constructor(info?: SocketInfo, verify = true) {
+    this.#info = info;
+    this.#verify = verify;
+    this.#handshake.promise.catch(() => {});
+    this.handlers = {
+      binaryType: "uint8array",
+      open: (socket) => this.#attach(socket),
+      data: (_, bytes) => this.#onData(bytes),
+      drain: () => this.#wake(),
+      end: () => this.#onEnd(),
+      close: (_, error) => this.#onClose(error),
+      error: (_, error) => this.#fail(error),
+      handshake: (_, success, error) => this.#onHandshake(success, error),
+      connectError: (_, error) => this.#fail(error),
+    };
+  }
+
+  get info(): SocketInfo {
+    return this.#info ??= describe(this.#socket!);
+  }
+
+  read(): Promise<Bytes | null> | Bytes | null {
+    const early = this.#early.shift();
+    if (early !== undefined) return early;
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#ended) return null;
+    const reader = this.#reader = Promise.withResolvers();
+    this.#resume();
+    return reader.promise;
+  }
+
+  write(bytes: Uint8Array): Promise<void> | void {
+    const taken = this.#send(bytes, 0);
+    if (taken < bytes.length) return this.#writeRest(bytes, taken);
+  }
+
+  closeWrite(): void {
+    if (this.#error !== undefined) throw this.#error;
+    this.#socket!.shutdown();
+  }
+
+  close(): Promise<void> {
+    if (!this.#isClosed()) this.#socket?.close();
+    if (!this.#isClosed()) this.#socket?.terminate(); // a peer that takes nothing any more would keep it
+    return this.#released.promise;
+  }
+
+  async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
+    const { serverName, cert, key, alpnProtocols, verify, caCerts } = settings;
+    const secure = new BunConnection(undefined, verify);
+    const abort = () => secure.#fail(signal.reason);
+    try {
+      signal.throwIfAborted();
+      // They came in the clear and must not count as protected; TLS cannot begin behind them.
+      if (this.#early.length > 0) {
+        throw new Error("The peer sent something in the clear behind its consent to TLS");
+      }
+      if (this.#error !== undefined) throw this.#error;
+      const ca = verify ? authorities(caCerts) : undefined;
+      this.#resume();
+      this.#handedOver = true;
+      const [, socket] = this.#socket!.upgradeTLS({
+        tls: {
+          rejectUnauthorized: verify,
+          // An IP address is checked like a name, but never sent as one (RFC 6066, section 3).
+          ...(serverName !== undefined && !isIpAddress(serverName) && { serverName }),
+          ...(ca !== undefined && { ca }),
+          ...(cert !== undefined && { cert, key }),
+          ...(alpnProtocols.length > 0 && { ALPNProtocols: encodeAlpn(alpnProtocols) }),
+        },
+        socket: secure.handlers,
+      });
+      secure.#attach(socket);
+      signal.addEventListener("abort", abort);
+      await secure.#handshake.promise;
+      // Neither `success` nor the lack of an error is trusted alone: up to 1.3 both said nothing about the name.
+      if (verify) checkPeer(serverName!, socket);
+      secure.#info = { ...this.info, alpn: socket.alpnProtocol || null };
+      return secure;
+    } catch (error) {
+      secure.close();
+      this.close();
+      throw error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  // A method, because close() makes Bun call #onClose(), which TypeScript cannot know.
+  #isClosed(): boolean {
+    return this.#closed;
+  }
+
+  #attach(socket: BunSocket): void {
+    this.#socket = socket;
+  }
+
+  #send(bytes: Uint8Array, offset: number): number {
+    if (this.#error !== undefined) throw this.#error;
+    const taken = this.#socket!.write(bytes, offset, bytes.length - offset);
+    if (taken < 0) throw this.#error ?? reset("The connection is closed");
+    return taken;
+  }
+
+  async #writeRest(bytes: Uint8Array, offset: number): Promise<void> {
+    while (offset < bytes.length) {
+      this.#writer = Promise.withResolvers();
+      await this.#writer.promise;
+      offset += this.#send(bytes, offset);
+    }
+  }
+
+  #wake(): void {
+    this.#writer?.resolve();
+    this.#writer = undefined;
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#socket!.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket!.resume();
+  }
+
+  #onData(bytes: Bytes): void {
+    if (this.#handedOver) return;
+    const reader = this.#reader;
+    this.#reader = undefined;
+    if (reader === undefined) this.#early.push(bytes);
+    else reader.resolve(bytes);
+    this.#pause();
+  }
+
+  #onEnd(): void {
+    if (this.#handedOver) return;
+    this.#ended = true;
+    this.#handshake.reject(reset("The peer ended the TLS handshake"));
+    this.#reader?.resolve(null);
+    this.#reader = undefined;
+  }
+
+  #onClose(error: unknown): void {
+    if (error !== undefined && error !== null && !this.#closed) this.#fail(error);
+    this.#closed = true;
+    this.#error ??= reset("The connection is closed");
+    this.#onEnd();
+    this.#writer?.reject(this.#error);
+    this.#writer = undefined;
+    this.#released.resolve();
+  }
+
+  #onHandshake(success: boolean, error: Error | null): void {
+    // For a wrong name `success` is false, for an issuer that is not trusted it is true: the error alone tells.
+    const isAccepted = error && !this.#verify && normalizeError(error).code.startsWith("certificate-");
+    if (error && !isAccepted) this.#handshake.reject(error);
+    else if (!success && !isAccepted) this.#handshake.reject(new Error("The TLS handshake failed"));
+    else this.#handshake.resolve();
+  }
+
+  #fail(error: unknown): void {
+    this.#error ??= error;
+    this.#handshake.reject(error);
+    this.#reader?.reject(error);
+    this.#reader = undefined;
+    this.#writer?.reject(error);
+    this.#writer = undefined;
+  }
+}
+
+function reset(message: string): Error {
+  return Object.assign(new Error(message), { code: "ECONNRESET" });
+}
+
+function describe({ remoteAddress, remotePort, localAddress, localPort }: BunSocket): SocketInfo {
+  return {
+    ...(remoteAddress !== undefined && remotePort !== undefined &&
+      { remoteAddress: formatAddress(remoteAddress, remotePort) }),
+    ...(localAddress !== undefined && localPort !== undefined &&
+      { localAddress: formatAddress(localAddress, localPort) }),
+  };
+}
+
+function encodeAlpn(protocols: readonly string[]): Uint8Array {
+  return new TextEncoder().encode(
+    protocols.map((protocol) => String.fromCharCode(protocol.length) + protocol).join(""),
+  );
+}

@@ -1,0 +1,43 @@
+/**
+ * What Cloudflare Workers cannot do with a socket: it is refused, not passed over.
+ *
+ * @module
+ */
+import type { SocketSettings, TlsSettings } from "./settings.ts";
+import type { TlsOptions } from "./socket.ts";
+
+/**
+ * Refuses what `cloudflare:sockets` has no way to do.
+ *
+ * @param settings Where to and how.
+ * @returns The settings, whose `startTls` refuses, too.
+ * @throws {TypeError} If there is such an option.
+ */
+export function settleForWorkers(settings: SocketSettings): SocketSettings {
+  const { address, localAddress, keepAlive, tls } = settings;
+  if ("path" in address) refuse("path", "there are no unix sockets");
+  if (localAddress !== undefined) refuse("localAddress", "the platform chooses the address");
+  if (!keepAlive) refuse("keepAlive", "the platform decides about it");
+  const { hostname } = address;
+  const check = (tls: TlsSettings) => assertTls(tls, hostname);
+  if (tls !== undefined) check(tls);
+  return Object.freeze({
+    ...settings,
+    startTls: (options?: TlsOptions) => check(settings.startTls(options)),
+  });
+}
+
+function assertTls(tls: TlsSettings, hostname: string): TlsSettings {
+  if (tls.caCerts.length > 0) refuse("tls.caCerts", "the platform has its own list of authorities");
+  if (tls.cert !== undefined) refuse("tls.cert", "there are no client certificates for sockets");
+  if (tls.alpnProtocols.length > 0) refuse("tls.alpnProtocols", "the platform has no ALPN for sockets");
+  if (!tls.verify) refuse("tls.verify", "the platform checks every certificate");
+  if (tls.serverName !== hostname.replace(/\.$/, "")) {
+    refuse("tls.serverName", "the platform checks the certificate for the host name that was connected to");
+  }
+  return tls;
+}
+
+function refuse(option: string, why: string): never {
+  throw new TypeError(`"${option}" cannot be honoured by Cloudflare Workers: ${why}`);
+}

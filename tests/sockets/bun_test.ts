@@ -1,0 +1,111 @@
+import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { isNativeBun } from "../../src/sockets/bun_version.ts";
+import { checkPeer, type TlsPeer } from "../../src/sockets/bun_tls.ts";
+import { connect } from "../../src/sockets/connect.ts";
+import { runtime, test } from "../support/harness.ts";
+import { Listener } from "../support/peer.ts";
+import { assertFails, certificates, testConformance } from "./conformance.ts";
+
+test("isNativeBun() leaves Bun below 1.4, which checks no names, to node:tls", () => {
+  for (const version of ["1.3.14", "1.0.0", "0.9.0", ""]) assertEquals(isNativeBun(version), false, version);
+  for (const version of ["1.4.0", "1.4.5", "1.10.0", "2.0.0"]) {
+    assertEquals(isNativeBun(version), true, version);
+  }
+  assertEquals(isNativeBun(), runtime === "bun");
+});
+
+test("checkPeer() trusts nothing but a trusted certificate for the name", () => {
+  const peer = (subjectaltname: string, authorized = true) =>
+    ({ authorized, getPeerCertificate: () => ({ subject: {}, subjectaltname }) }) as unknown as TlsPeer;
+  checkPeer("mx.test", peer("DNS:mx.test"));
+  checkPeer("127.0.0.1", peer("DNS:mx.test, IP Address:127.0.0.1"));
+  assertThrows(() => checkPeer("mx.test", peer("DNS:other.test")), Error, "altnames");
+  assertThrows(() => checkPeer("127.0.0.1", peer("DNS:mx.test")), Error, "127.0.0.1");
+  assertThrows(() => checkPeer("mx.test", peer("DNS:mx.test", false)), Error, "not trusted");
+  for (const certificate of [undefined, {}]) {
+    const none = { authorized: true, getPeerCertificate: () => certificate } as unknown as TlsPeer;
+    assertThrows(() => checkPeer("mx.test", none), Error, "no certificate");
+  }
+});
+
+if (runtime === "bun") {
+  const { connectBun } = await import("../../src/sockets/bun.ts");
+  const { Bun } = globalThis as unknown as {
+    Bun: { connect: (options: unknown) => Promise<{ readyState: number }> };
+  };
+
+  testConformance({ name: "connectBun()", connect: connectBun });
+
+  test("connectBun() refuses a localAddress, which Bun.connect() would ignore", () => {
+    const options = { localAddress: "127.0.0.2" };
+    const open = () => connectBun({ hostname: "127.0.0.1", port: 1 }, options);
+    assertThrows(open, TypeError, `"localAddress" cannot be honoured`);
+  });
+
+  test("connectBun() terminates a socket that opens when it was given up already", async () => {
+    await using listener = await Listener.tcp();
+    const controller = new AbortController();
+    const original = Bun.connect;
+    let opening: Promise<{ readyState: number }> | undefined;
+    Bun.connect = (options) => opening = original(options);
+    try {
+      const reason = new Error("enough");
+      const socket = connectBun(listener.address, { signal: controller.signal });
+      // Its adapter has asked Bun by now; the connection stands only in a later turn.
+      assert(opening !== undefined);
+      controller.abort(reason);
+      assertStrictEquals((await assertFails(socket.opened, "aborted")).cause, reason);
+    } finally {
+      Bun.connect = original;
+    }
+    const peer = await listener.accept();
+    const raw = await opening;
+    await peer.drain();
+    assert(raw.readyState <= 0, `readyState is ${raw.readyState}`);
+  });
+
+  test("connectBun() keeps ciphertext out of the memory of the connection in the clear", async () => {
+    const { authority, good } = await certificates();
+    await using listener = await Listener.tcp();
+    const socket = connectBun(listener.address, {
+      secureTransport: "on",
+      tls: { caCerts: [authority.cert] },
+    });
+    const peer = await (await listener.accept()).startTls(good);
+    const reader = socket.readable.getReader();
+    const memory = () => {
+      (globalThis as unknown as { Bun: { gc(force: boolean): void } }).Bun.gc(true);
+      return (globalThis as unknown as { process: { memoryUsage(): { rss: number } } }).process.memoryUsage()
+        .rss;
+    };
+    const before = memory();
+    const size = 256 * 1024 * 1024;
+    const chunk = new Uint8Array(1024 * 1024);
+    const sent = (async () => {
+      for (let i = 0; i < size; i += chunk.length) await peer.write(chunk);
+    })();
+    for (let count = 0; count < size;) count += (await reader.read()).value!.length;
+    await sent;
+    assert(memory() - before < size / 2, `It grew by ${memory() - before} bytes`);
+    await socket.close();
+  });
+
+  test("connect() uses Bun's own means, and Node's for a localAddress", async () => {
+    await using listener = await Listener.tcp();
+    const original = Bun.connect;
+    let calls = 0;
+    Bun.connect = (options) => (calls++, original(options));
+    try {
+      const own = connect(listener.address);
+      const other = connect(listener.address, { localAddress: "127.0.0.2" });
+      await Promise.all([own.opened, other.opened]);
+      await Promise.all([own.close(), other.close()]);
+    } finally {
+      Bun.connect = original;
+    }
+    // node:net on Bun is made of Bun.connect() too, but takes it from elsewhere.
+    assertEquals(calls, 1);
+  });
+} else {
+  test("connectBun()", { skip: "it needs Bun" }, () => {});
+}
