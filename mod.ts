@@ -22,12 +22,16 @@ export type { Progress } from "./src/client/delivery.ts";
 export type { Envelope } from "./src/client/envelope.ts";
 export type { Message, MessageStream } from "./src/client/message.ts";
 export type {
+  AnonymousAuth,
   Auth,
+  AuthPreferences,
+  ExternalAuth,
   MechanismAuth,
   PasswordAuth,
   Security,
   SmtpClientOptions,
   Timeouts,
+  TokenAuth,
 } from "./src/client/options.ts";
 export * from "./src/client/receipt.ts";
 export * from "./src/client/send.ts";
@@ -37,7 +41,8 @@ export { Reply } from "./src/core/reply.ts";
 export type { ReplyJson, ReplyOptions } from "./src/core/reply.ts";
 export type { ReplyDecoderOptions } from "./src/core/reply_decoder.ts";
 export * from "./src/errors.ts";
-export type { PasswordCredentials, SaslMechanism } from "./src/sasl/mechanism.ts";
+export type { ChannelBinding } from "./src/sasl/channel_binding.ts";
+export type * from "./src/sasl/mechanism.ts";
 export * from "./src/sockets/socket.ts";
 export { consoleTrace, formatTrace } from "./src/trace.ts";
 export type { SessionState, Trace, TraceEvent } from "./src/trace.ts";

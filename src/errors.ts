@@ -94,6 +94,8 @@ export interface SmtpErrorInit extends ErrorOptions {
   recipient?: string | undefined;
   /** Every recipient that was refused. */
   rejected?: readonly RejectedRecipient[] | undefined;
+  /** Over LMTP, recipients for whom the server took the message before the connection failed. */
+  accepted?: readonly string[] | undefined;
   /** What became of the message. Default: `"not-sent"`. */
   outcome?: Outcome | undefined;
   /** Whether trying again later may help. Default: whether the reply is a 4xx. */
@@ -132,6 +134,11 @@ export class SmtpError extends Error {
   readonly recipient: string | undefined;
   /** Every recipient that the server refused, with its reply. */
   readonly rejected: readonly RejectedRecipient[];
+  /**
+   * Over LMTP, recipients for whom the server took the message before the connection failed; `outcome` is about the
+   * others.
+   */
+  readonly accepted: readonly string[];
   /** Whether trying again later may help. */
   readonly temporary: boolean;
   /** Whether the session can still be used. */
@@ -153,6 +160,7 @@ export class SmtpError extends Error {
     this.command = init.command;
     this.recipient = init.recipient;
     this.rejected = init.rejected ?? [];
+    this.accepted = init.accepted ?? [];
     this.temporary = init.temporary ?? init.reply?.temporary ?? false;
     this.usable = init.usable ?? false;
   }

@@ -35,6 +35,9 @@ export interface SendOptions {
 /** Commands that change the dialogue itself: said out of order they would tear it apart. */
 const NOT_ALONE: readonly string[] = ["DATA", "BDAT", "STARTTLS", "AUTH", "QUIT"];
 
+/** Commands that begin a transaction. */
+const OPENING: readonly string[] = ["MAIL", "RCPT", "SEND", "SOML", "SAML"];
+
 /**
  * A session with a server: connected, greeted, protected and logged in as the options ask.
  *
@@ -171,8 +174,10 @@ export class SmtpClient implements AsyncDisposable {
    *
    * @returns Its reply.
    */
-  reset(): Promise<Reply> {
-    return this.#command(renderCommand({ verb: "RSET" }), "reset");
+  async reset(): Promise<Reply> {
+    const reply = await this.#command(renderCommand({ verb: "RSET" }), "reset");
+    if (reply.positive) this.#session.transactionOpen = false;
+    return reply;
   }
 
   /**
@@ -186,7 +191,9 @@ export class SmtpClient implements AsyncDisposable {
     const rendered = renderLine(line, { smtpUtf8: this.extensions.smtpUtf8 });
     const verb = line.trim().split(" ", 1)[0]!.toUpperCase();
     if (NOT_ALONE.includes(verb)) throw new TypeError(`Cannot say ${verb} as a single command`);
-    return await this.#command(rendered, "command");
+    this.#mustBeUsable();
+    // Exim takes the recipients of the next message into a transaction that is open: that one begins with RSET then.
+    return await this.#session.command(rendered, "command", { opensTransaction: OPENING.includes(verb) });
   }
 
   async #command(line: string, phase: "command" | "reset"): Promise<Reply> {

@@ -20,6 +20,7 @@ export class Conversation implements Exchange {
   #answer: PromiseWithResolvers<Reply> | undefined;
   #failure: SmtpError | undefined;
   #ended = false;
+  #mask: ((reply: Reply) => Reply) | undefined;
 
   readonly exclusive: boolean;
   readonly watches = false;
@@ -74,9 +75,16 @@ export class Conversation implements Exchange {
    * @param line The command with its line end, rendered.
    * @param phase What it is about.
    * @param shown What a trace shows, where the line has a secret in it.
+   * @param mask What a trace shows of the reply, where that may have one too.
    * @returns The reply, whatever it is.
    */
-  say(line: string, phase: Phase, shown: string = line): Promise<Reply> {
+  say(
+    line: string,
+    phase: Phase,
+    shown: string = line,
+    mask?: (reply: Reply) => Reply,
+  ): Promise<Reply> {
+    this.#mask = mask;
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.#link.output.text(line);
     this.#trace?.({ type: "command", line: shown.endsWith("\r\n") ? shown.slice(0, -2) : shown });
@@ -90,6 +98,10 @@ export class Conversation implements Exchange {
     this.#answer = Promise.withResolvers();
     this.#pipeline.progress();
     return this.#answer.promise;
+  }
+
+  shown(reply: Reply): Reply {
+    return this.#mask?.(reply) ?? reply;
   }
 
   begin(): void {

@@ -29,7 +29,7 @@ export class Deadline {
 
   /** Begins to wait, unless it does already. */
   start(limit: number): void {
-    if (this.#expiresAt !== Infinity) return;
+    if (this.#expiresAt !== Infinity || limit === Infinity) return;
     this.#expiresAt = performance.now() + limit;
     if (this.#timer === undefined || this.#firesAt > this.#expiresAt) this.#arm(limit);
   }

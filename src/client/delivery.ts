@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { ProtocolError } from "../core/protocol_error.ts";
 import type { Reply } from "../core/reply.ts";
 import { Transaction } from "../core/transaction.ts";
 import type { TransactionPlan } from "../core/transaction.ts";
@@ -14,6 +15,7 @@ import type { Trace } from "../trace.ts";
 import type { BrokenExtension } from "./findings.ts";
 import type { Link } from "./link.ts";
 import type { Content } from "./message.ts";
+import type { Awaited } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange, Pipeline } from "./pipeline.ts";
 import { Pump } from "./pump.ts";
@@ -36,10 +38,18 @@ export interface DeliveryContext {
   readonly link: Link;
   readonly pipeline: Pipeline;
   readonly trace: Trace | undefined;
-  /** The transaction that went out last, until the server is known to have closed it. */
+  /** The transaction that went out last. */
   lastTransaction: Transaction | undefined;
+  /** Whether a transaction was begun with single commands. */
+  transactionOpen: boolean;
+  /** Whether the server may hold a transaction open, so that the next has to begin with RSET. */
+  readonly needsReset: boolean;
   /** Whether the server has answered a group of commands on this connection. */
   pipeliningProven: boolean;
+  /** What the server said where it refused RSET. */
+  resetRefusal: Reply | undefined;
+  /** Whether the next envelope may leave behind a content under DATA, before the reply to the content. */
+  pipelinesBehindContent: boolean;
   /** Whether the connection is new, so that it is not for idleness that a server would close it. */
   readonly fresh: boolean;
   /** The server fails at an extension that it announces. */
@@ -49,13 +59,16 @@ export interface DeliveryContext {
 /** Carries one message through the pipeline. */
 export class Delivery implements Exchange {
   readonly #context: DeliveryContext;
-  readonly #transaction: Transaction;
+  readonly #plan: TransactionPlan;
+  #transaction: Transaction;
   readonly #content: Content;
   readonly #onProgress: ((progress: Progress) => void) | undefined;
   readonly #signal: AbortSignal | undefined;
   readonly #promise: PromiseWithResolvers<Receipt> = Promise.withResolvers();
   #settled = false;
   #resetDue = false;
+  /** Whether the envelope left before the server had its say about the content ahead of it, under DATA. */
+  #behindContent = false;
   /** Whether losing the connection now would say that the server cannot stand a group of commands. */
   #pipeliningTested = false;
   /** At work while the content is being written. */
@@ -80,6 +93,7 @@ export class Delivery implements Exchange {
     options: { signal?: AbortSignal | undefined; onProgress?: ((progress: Progress) => void) | undefined },
   ) {
     this.#context = context;
+    this.#plan = plan;
     this.#transaction = new Transaction(plan);
     this.#content = content;
     this.#signal = options.signal;
@@ -105,30 +119,43 @@ export class Delivery implements Exchange {
     return this.#pump === undefined && !this.#resetDue && this.#transaction.finished;
   }
 
-  get awaited(): Phase | "block" | "end" {
+  get awaited(): Awaited {
     if (this.#resetDue) return "reset";
-    if (this.#pump !== undefined && !this.#transaction.awaitsReply) return "block";
+    if (this.#pump !== undefined && !this.#transaction.awaitsReply) {
+      return this.#pump.readingSource ? "source" : "block";
+    }
     const awaited = this.#transaction.awaited;
     return awaited === "content" ? "end" : awaited;
   }
 
   begin(): void {
-    const { lastTransaction, link, trace } = this.#context;
-    if (lastTransaction?.needsReset) {
+    const { needsReset, fresh, lastTransaction, link, trace } = this.#context;
+    this.#behindContent = this.#plan.transfer === "data" && lastTransaction?.finished === false;
+    this.#context.lastTransaction = this.#transaction;
+    this.#pipeliningTested = fresh;
+    if (needsReset) {
+      this.#resetDue = true;
+      this.#context.transactionOpen = false;
       link.output.text("RSET\r\n");
       trace?.({ type: "command", line: "RSET" });
-      this.#resetDue = true;
+      if (!this.#transaction.pipelining) return;
     }
-    this.#context.lastTransaction = this.#transaction;
-    this.#pipeliningTested = this.#context.fresh;
     this.#drive();
   }
 
   receive(reply: Reply): void {
     if (this.#resetDue) {
       this.#resetDue = false;
+      if (reply.positive) {
+        if (!this.#transaction.pipelining) this.#drive();
+      } else if (reply.code !== 421) {
+        this.#context.resetRefusal = reply;
+        if (!this.#transaction.pipelining) throw refusedReset(reply);
+      }
       return;
     }
+    // The server refuses RSET, but does not hang up.
+    if (this.#context.resetRefusal !== undefined) throw refusedReset(this.#context.resetRefusal);
     this.#transaction.receive(reply);
     this.#context.pipeliningProven = true;
     if (this.#transaction.bdatUnknown) return this.#onBdatUnknown(reply);
@@ -152,19 +179,51 @@ export class Delivery implements Exchange {
           break;
         case "nothing":
           link.output.text(".\r\n");
-          trace?.({ type: "content", bytes: 3 });
-          this.#transaction.contentSent();
+          this.#contentComplete(3);
           break;
         case "wait":
-          if (this.#transaction.finishedWriting) pipeline.release(this);
+          if (this.#transaction.finishedWriting && this.#letsOthersFollow) pipeline.release(this);
           return;
         case "done":
+          if (this.#refusedBehindContent) {
+            this.#again();
+            break;
+          }
           this.#settle();
           pipeline.release(this);
           return;
       }
     }
     if (this.#transaction.hopeless) this.#stopEarly();
+  }
+
+  /**
+   * Whether the next may begin before the replies to this content came. Over LMTP a server may answer BDAT LAST once instead
+   * of once for each recipient: nothing may stand behind it whose reply could be taken for one that is missing.
+   */
+  get #letsOthersFollow(): boolean {
+    const { transfer, protocol } = this.#plan;
+    return transfer === "bdat" ? protocol === "smtp" : this.#context.pipelinesBehindContent;
+  }
+
+  /**
+   * Whether the server has refused the envelope only because it did not wait for the reply to the content ahead, as RFC
+   * 2920, section 3.1, allows. Against smuggled commands Haraka 3.3 answers 503 to each that it finds there, and 500 to
+   * what is left of one that it has thrown away half.
+   */
+  get #refusedBehindContent(): boolean {
+    const { refusal } = this.#transaction;
+    if (this.#settled || !this.#behindContent || refusal?.command !== "mail") return false;
+    return refusal.reply.code === 503 || refusal.reply.code === 500;
+  }
+
+  /** Nothing of the content has left, so the envelope may be said again. */
+  #again(): void {
+    const { reply } = this.#transaction.refusal!;
+    this.#behindContent = false;
+    this.#context.pipelinesBehindContent = false;
+    this.#context.found("PIPELINING behind DATA", `the server answers MAIL there with ${reply.toString()}`);
+    this.#context.lastTransaction = this.#transaction = new Transaction(this.#plan);
   }
 
   /** The server refuses the message before it has come to its end: what is left of it need not leave. */
@@ -190,11 +249,10 @@ export class Delivery implements Exchange {
       void this.#pumpContent();
       return;
     }
-    const { link, trace } = this.#context;
+    const { link } = this.#context;
     if (this.#transaction.transfer === "bdat") {
       const size = link.output.lastChunk(new DataEncoder({ transparency: false }), bytes);
-      trace?.({ type: "command", line: `BDAT ${size} LAST` });
-      this.#contentComplete(size);
+      this.#contentComplete(size, `BDAT ${size} LAST`);
     } else {
       const start = link.position;
       link.output.content(new DataEncoder(), bytes);
@@ -202,11 +260,13 @@ export class Delivery implements Exchange {
     }
   }
 
-  #contentComplete(length: number): void {
+  /** Told before the trace is: whoever aborts from there is to hear that it is too late. */
+  #contentComplete(length: number, command?: string): void {
     const { link, trace } = this.#context;
     this.#end = link.position;
-    trace?.({ type: "content", bytes: length });
     this.#transaction.contentSent();
+    if (command !== undefined) trace?.({ type: "command", line: command });
+    trace?.({ type: "content", bytes: length });
   }
 
   /** A content that is large or comes in pieces leaves beside the work of the pipeline. */
@@ -214,18 +274,22 @@ export class Delivery implements Exchange {
     const { link, pipeline } = this.#context;
     const start = link.position;
     const pump = this.#pump = new Pump(link, this.#content, {
+      turn: () => pipeline.progress(),
       progress: (sent) => this.#progress(sent),
       chunk: (command) => this.#onChunk(command),
-      end: () => this.#contentComplete(link.position - start),
+      end: (command) => this.#contentComplete(link.position - start, command),
     });
     try {
       await pump.run(this.#transaction.transfer);
     } catch (error) {
       // What the socket throws the pipeline learns by itself, and tells us when the server's last words have come.
-      if (!(error instanceof SmtpError)) return;
-      if (this.#pump === pump) this.#pump = undefined;
-      this.#giveUp(error);
-      return;
+      if (!(error instanceof SmtpError) || this.#pump !== pump) return;
+      if (!this.#settled) {
+        this.#pump = undefined;
+        this.#giveUp(error);
+        return;
+      }
+      // The server was quicker: it has refused the message while the source was failing.
     }
     if (this.#pump !== pump) return;
     this.#pump = undefined;
@@ -235,16 +299,15 @@ export class Delivery implements Exchange {
 
   #progress(sent: number): void {
     if (this.#settled) return;
-    this.#context.pipeline.progress();
     if (this.#onProgress !== undefined) callback(this.#onProgress, { sent, total: this.#content.size });
   }
 
   /** Without PIPELINING a chunk waits for the reply to the one before. */
   #onChunk(command: string): Promise<void> | undefined {
-    this.#context.trace?.({ type: "command", line: command });
     this.#transaction.chunkSent();
+    this.#context.trace?.({ type: "command", line: command });
     this.#context.pipeline.progress();
-    if (this.#transaction.pipelining) return undefined;
+    if (this.#transaction.pipelinesChunks) return undefined;
     return new Promise((resolve) => this.#onAnswer = resolve);
   }
 
@@ -277,6 +340,7 @@ export class Delivery implements Exchange {
         this.#stopPump(true);
         break;
       case "late":
+        if (this.#transaction.refusal !== undefined) return this.#settle();
         this.#reject(code, message, { outcome: "unknown", usable: true, cause });
         break;
     }
@@ -304,7 +368,8 @@ export class Delivery implements Exchange {
     }
   };
 
-  fail(error: SmtpError): void {
+  fail(cause: SmtpError): void {
+    const error = this.#afterResetRefusal(cause);
     this.#pump?.stop();
     this.#pump = undefined;
     this.#onAnswer?.();
@@ -324,6 +389,23 @@ export class Delivery implements Exchange {
       reply: error.reply,
       temporary: error.temporary,
       cause: error.cause,
+    });
+  }
+
+  /**
+   * A server that refuses RSET and hangs up without another word has done nothing of what came behind it. Exim says "554
+   * Too many nonmail commands" to the eleventh RSET behind a transaction that came to nothing.
+   */
+  #afterResetRefusal(error: SmtpError): SmtpError {
+    const reply = this.#context.resetRefusal;
+    if (reply === undefined || (error.code !== "connection-lost" && error.code !== "connection-reset")) {
+      return error;
+    }
+    return new SmtpError("service-unavailable", `The server closes the session: ${reply.text}`, {
+      phase: "reset",
+      reply,
+      temporary: true,
+      cause: error,
     });
   }
 
@@ -354,6 +436,7 @@ export class Delivery implements Exchange {
       ...init,
       phase: init.phase ?? this.#transaction.awaited,
       rejected: this.#transaction.rejected,
+      accepted: this.#transaction.delivered,
     });
     this.#rejectWith(error);
   }
@@ -368,6 +451,14 @@ export class Delivery implements Exchange {
     this.#settled = true;
     this.#signal?.removeEventListener("abort", this.#onAbort);
   }
+}
+
+/**
+ * RSET cannot be refused (RFC 5321, section 4.1.1.5). Where it is, the recipients of the transaction before may still be
+ * there, and would get this message.
+ */
+function refusedReset(reply: Reply): ProtocolError {
+  return new ProtocolError(`Unexpected reply to RSET: ${reply.code}`);
 }
 
 /** How a server or a firewall takes leave that cannot stand several commands at once. */

@@ -8,12 +8,15 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase } from "../errors.ts";
 
-/** What is awaited: the reply to something, `"block"` that the server takes more of a content, `"end"` its reply to it. */
-export type Awaited = Phase | "block" | "end";
+/**
+ * What is awaited: the reply to something, `"block"` that the server takes more of a content, `"end"` its reply to it,
+ * `"source"` that the caller gives more of it.
+ */
+export type Awaited = Phase | "block" | "end" | "source";
 
 /** The phase in which something is awaited. */
 export function phaseOf(awaited: Awaited): Phase {
-  return awaited === "block" || awaited === "end" ? "content" : awaited;
+  return awaited === "block" || awaited === "end" || awaited === "source" ? "content" : awaited;
 }
 
 /** A limit of time was reached. */

@@ -4,8 +4,11 @@
  * @module
  */
 
-/** An extension that some servers announce though they, or a firewall in front of them, cannot do it. */
-export type BrokenExtension = "PIPELINING" | "CHUNKING";
+/**
+ * An extension that some servers announce though they, or a firewall in front of them, cannot do it. `"PIPELINING behind
+ * DATA"`: commands may leave together, but not behind a content whose reply has not come.
+ */
+export type BrokenExtension = "PIPELINING" | "PIPELINING behind DATA" | "CHUNKING";
 
 /** A server is given another chance after this time, in milliseconds: an hour. Servers are mended, and links only blink. */
 const LIFETIME = 3_600_000;

@@ -89,6 +89,7 @@ async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, undefined>
 
 function streamed(stream: ReadableStream<Uint8Array | string>, size: number | undefined): Content {
   const reader = stream.getReader(); // throws a TypeError where the stream is locked
+  reader.closed.catch(() => {}); // a stream that fails is reported by the read that meets it
   return {
     bytes: undefined,
     size,
@@ -121,8 +122,13 @@ function iterated(iterable: AsyncIterable<Uint8Array | string>): Content {
       };
     },
     cancel() {
-      iterator ??= iterable[Symbol.asyncIterator]();
-      iterator.return?.()?.then(undefined, () => {});
+      // Whatever the iterator makes of it, it is the message's failure that counts.
+      try {
+        iterator ??= iterable[Symbol.asyncIterator]();
+        Promise.resolve(iterator.return?.()).catch(() => {});
+      } catch {
+        // It has no more to let go than it has let go.
+      }
     },
   };
 }

@@ -4,11 +4,18 @@
  * @module
  */
 import { isAddressLiteral, isDomain } from "../core/address.ts";
-import type { Phase } from "../errors.ts";
-import type { PasswordCredentials, SaslMechanism } from "../sasl/mechanism.ts";
+import { mechanismsFor } from "../sasl/choose.ts";
+import type {
+  AnonymousCredentials,
+  ExternalCredentials,
+  PasswordCredentials,
+  SaslContext,
+  SaslMechanism,
+} from "../sasl/mechanism.ts";
 import type { Socket, SocketAddress, TlsOptions } from "../sockets/socket.ts";
 import { callback } from "../trace.ts";
 import type { Trace } from "../trace.ts";
+import type { Awaited } from "./failure.ts";
 
 /**
  * How the session is protected.
@@ -42,11 +49,20 @@ export interface Timeouts {
   quit?: number;
 }
 
-/** How the client proves who it is: a name and a password, or a mechanism of one's own. */
-export type Auth = PasswordAuth | MechanismAuth;
+/**
+ * How the client proves who it is: a name and a password, a name and an OAuth 2.0 access token, what the server knows
+ * already, nothing, or a mechanism of one's own.
+ */
+export type Auth = PasswordAuth | TokenAuth | ExternalAuth | AnonymousAuth | MechanismAuth;
 
-/** A name and a password, for the mechanisms that come with the library. */
-export interface PasswordAuth extends PasswordCredentials {
+/** How to log in with the mechanisms that come with the library. */
+export interface AuthPreferences {
+  /**
+   * The mechanisms that may be used, most wanted first, such as `["SCRAM-SHA-256", "PLAIN"]`. Of these the first is taken
+   * that the server offers. Default: all that the credentials allow, strongest first: each SCRAM with -PLUS, each
+   * SCRAM, CRAM-MD5, PLAIN, LOGIN; OAUTHBEARER, XOAUTH2.
+   */
+  mechanisms?: readonly string[];
   /**
    * Whether a mechanism that may speak first does so in the AUTH command (RFC 4954, section 4). Set it to `false` for
    * servers that cannot read it there. Default: `true`.
@@ -54,11 +70,31 @@ export interface PasswordAuth extends PasswordCredentials {
   initialResponse?: boolean;
 }
 
+/** A name and a password: SCRAM, CRAM-MD5, PLAIN or LOGIN. */
+export interface PasswordAuth extends PasswordCredentials, AuthPreferences {}
+
+/** A name and an OAuth 2.0 access token: OAUTHBEARER or XOAUTH2. */
+export interface TokenAuth extends AuthPreferences {
+  /** The name to authenticate as, mostly the mail address. */
+  user: string;
+  /**
+   * The access token, or where it comes from. The function is called for each login; should the server refuse the token, it
+   * is called once more and told which, and another token than that is tried at once.
+   */
+  accessToken: string | ((refused?: string) => string | Promise<string>);
+}
+
+/** What the server knows already, as from the client's certificate: EXTERNAL. */
+export interface ExternalAuth extends ExternalCredentials, AuthPreferences {}
+
+/** No login, only a word for the server's log: ANONYMOUS. */
+export interface AnonymousAuth extends AnonymousCredentials, AuthPreferences {}
+
 /** A SASL mechanism of one's own. */
 export interface MechanismAuth {
   /** Makes the mechanism, anew for each attempt. */
-  mechanism: () => SaslMechanism;
-  /** As in {@linkcode PasswordAuth}. Default: `true`. */
+  mechanism: (context: SaslContext) => SaslMechanism;
+  /** As in {@linkcode AuthPreferences}. Default: `true`. */
   initialResponse?: boolean;
 }
 
@@ -104,7 +140,7 @@ export interface SmtpClientOptions {
   /**
    * How the content of messages travels: `"bdat"` in chunks of announced size (RFC 3030), which lets whole messages be in
    * flight one behind the other; `"data"` up to a line with a dot, which costs a round trip for each. Default: `"auto"`,
-   * `"bdat"` where the server offers PIPELINING and CHUNKING.
+   * `"bdat"` where the server offers PIPELINING and CHUNKING, but for LMTP.
    */
   transfer?: "auto" | "data" | "bdat";
   /** Gives up connecting, and later closes the client. */
@@ -127,7 +163,7 @@ export interface Settings {
   readonly clientName: string | undefined;
   readonly protocol: "smtp" | "lmtp";
   readonly connectTimeout: number;
-  readonly timeouts: Readonly<Record<Phase | "block" | "end", number>>;
+  readonly timeouts: Readonly<Record<Awaited, number>>;
   readonly maxInFlight: number;
   readonly maxBytesInFlight: number;
   readonly transfer: "auto" | "data" | "bdat";
@@ -136,6 +172,9 @@ export interface Settings {
   readonly localAddress: string | undefined;
   readonly keepAlive: boolean;
 }
+
+/** What tells one kind of {@linkcode Auth} from the others. */
+const AUTH_KINDS = ["pass", "accessToken", "external", "anonymous", "mechanism"] as const;
 
 const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none"];
 
@@ -192,16 +231,55 @@ export function readOptions(options: SmtpClientOptions): Settings {
   };
 }
 
-function checkAuth(auth: Auth): void {
+/**
+ * Checks what was given to log in with.
+ *
+ * @param auth What the caller gives.
+ * @throws {TypeError} If it makes no sense. The message shows no secret.
+ */
+export function checkAuth(auth: Auth): void {
+  const given = AUTH_KINDS.filter((kind) => kind in auth);
+  if (given.length !== 1) {
+    throw new TypeError(
+      `Cannot log in: auth must have one of ${AUTH_KINDS.join(", ")}, it has ${
+        given.join(" and ") || "none"
+      }`,
+    );
+  }
   if ("mechanism" in auth) {
-    if (typeof auth.mechanism !== "function") {
-      throw new TypeError("Cannot connect: auth.mechanism must be a function that makes a mechanism");
-    }
-    return;
+    if (typeof auth.mechanism === "function") return;
+    throw new TypeError("Cannot log in: auth.mechanism must be a function that makes a mechanism");
   }
-  if (typeof auth.user !== "string" || typeof auth.pass !== "string") {
-    throw new TypeError("Cannot connect: auth must have a user and a pass, both strings, or a mechanism");
+  if ("pass" in auth) {
+    checkText("user", auth.user);
+    checkText("pass", auth.pass);
+    if (auth.authzid !== undefined) checkText("authzid", auth.authzid);
   }
+  if ("accessToken" in auth) {
+    checkText("user", auth.user);
+    if (typeof auth.accessToken !== "function") checkText("accessToken", auth.accessToken);
+  }
+  if ("external" in auth && auth.external !== true) checkText("external", auth.external);
+  if ("anonymous" in auth) checkText("anonymous", auth.anonymous);
+  checkMechanisms(auth);
+}
+
+/** NUL parts the words of PLAIN: one more would shift name and password. */
+function checkText(name: string, value: unknown): void {
+  if (typeof value === "string" && !value.includes("\0")) return;
+  throw new TypeError(`Cannot log in: auth.${name} must be a string without NUL`);
+}
+
+function checkMechanisms(auth: Exclude<Auth, MechanismAuth>): void {
+  if (auth.mechanisms === undefined) return;
+  const known = mechanismsFor(auth);
+  const unknown = auth.mechanisms.filter((name) => !known.includes(name.toUpperCase()));
+  if (auth.mechanisms.length > 0 && unknown.length === 0) return;
+  throw new TypeError(
+    `Cannot log in: auth.mechanisms must be some of ${known.join(", ")}, it is ${
+      JSON.stringify(auth.mechanisms)
+    }`,
+  );
 }
 
 function readWindow(name: string, value: number | undefined, otherwise: number): number {
@@ -227,6 +305,7 @@ function readTimeouts(timeouts: Timeouts): Settings["timeouts"] {
     quit: readTimeout("quit", timeouts.quit, 5_000),
     block: readTimeout("block", timeouts.block, 180_000),
     end: readTimeout("end", timeouts.end, 600_000),
+    source: Infinity, // the caller's own affair: there is the signal
   };
 }
 

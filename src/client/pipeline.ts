@@ -37,6 +37,8 @@ export interface Exchange {
   begin(): void;
   /** Takes a reply that was due. */
   receive(reply: Reply): void;
+  /** What a trace shows of a reply, where there may be a secret in it. */
+  shown?(reply: Reply): Reply;
   /** The connection failed, or the exchange never had its turn. Called once, and nothing else afterwards. */
   fail(error: SmtpError): void;
 }
@@ -219,9 +221,12 @@ export class Pipeline {
 
   async #read(): Promise<void> {
     this.#reading = true;
+    // What is said first leaves with what else is said in this turn; what answers replies leaves at once.
+    let answering = false;
     try {
       while (this.#answer()) {
-        this.#link.flush();
+        if (answering) this.#link.flush();
+        answering = true;
         // The clock goes on: a server that gives its reply byte by byte has no more time than others.
         if (!await this.#link.fill()) throw this.#endOfConnection();
       }
@@ -256,7 +261,7 @@ export class Pipeline {
         this.#deadline.start(this.#timeouts[front.awaited]);
         return true;
       }
-      this.#trace?.({ type: "reply", reply });
+      this.#trace?.({ type: "reply", reply: front.shown?.(reply) ?? reply });
       this.#deadline.renew();
       const phase = phaseOf(front.awaited);
       front.receive(reply);

@@ -23,12 +23,14 @@ const MIN_CHUNK = 64 * 1024;
 
 /** What the pump tells, and asks. */
 export interface PumpHooks {
+  /** It waits for something else than before: for the source, or for the server. */
+  turn(): void;
   /** A piece has left. `sent` counts the bytes of the message, before encoding. */
   progress(sent: number): void;
   /** The command of a BDAT chunk but the last was written. Returns what to wait for before the next, if anything. */
   chunk(command: string): Promise<void> | undefined;
-  /** The end of the content was written: from now on the server may take the message. */
-  end(): void;
+  /** The end of the content was written, under BDAT by a command: from now on the server may take the message. */
+  end(command?: string): void;
 }
 
 /** Writes one content. */
@@ -38,6 +40,11 @@ export class Pump {
   readonly #hooks: PumpHooks;
   #stopped = false;
   #readingSource = false;
+
+  /** Whether it waits for the source, with nothing half written. */
+  get readingSource(): boolean {
+    return this.#readingSource;
+  }
 
   /**
    * @param link Where to.
@@ -103,8 +110,7 @@ export class Pump {
     }
     if (this.#stopped) return;
     gathered.bytes(encoder.end());
-    this.#writeChunk(gathered, 0, " LAST");
-    this.#hooks.end();
+    this.#hooks.end(this.#writeChunk(gathered, 0, " LAST"));
     this.#hooks.progress(sent);
   }
 
@@ -118,32 +124,33 @@ export class Pump {
 
   /** The source, cut small and without empty pieces. Ends when the pump is stopped. */
   async *#pieces(): AsyncGenerator<Uint8Array, undefined> {
-    const source = this.#content.read();
+    let source: AsyncIterator<Uint8Array> | undefined;
     while (!this.#stopped) {
-      const piece = await this.#next(source);
-      if (piece === undefined) return;
-      for (let at = 0; at < piece.length && !this.#stopped; at += MAX_PIECE) {
-        yield piece.length <= MAX_PIECE ? piece : piece.subarray(at, at + MAX_PIECE);
+      this.#reads(true);
+      let piece: IteratorResult<Uint8Array>;
+      try {
+        source ??= this.#content.read();
+        piece = await source.next();
+      } catch (cause) {
+        throw sourceFailed(cause);
+      } finally {
+        this.#reads(false);
+      }
+      if (piece.done || this.#stopped) return;
+      const bytes = piece.value;
+      for (let at = 0; at < bytes.length && !this.#stopped; at += MAX_PIECE) {
+        yield bytes.length <= MAX_PIECE ? bytes : bytes.subarray(at, at + MAX_PIECE);
       }
     }
   }
 
-  async #next(source: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
-    this.#readingSource = true;
-    try {
-      const { value, done } = await source.next();
-      return done || this.#stopped ? undefined : value;
-    } catch (cause) {
-      throw new SmtpError("source-failed", `Cannot read the message: ${messageOf(cause)}`, {
-        phase: "content",
-        cause,
-      });
-    } finally {
-      this.#readingSource = false;
-    }
+  #reads(reading: boolean): void {
+    this.#readingSource = reading;
+    if (!this.#stopped) this.#hooks.turn();
   }
 }
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function sourceFailed(cause: unknown): SmtpError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new SmtpError("source-failed", `Cannot read the message: ${reason}`, { phase: "content", cause });
 }

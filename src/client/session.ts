@@ -35,7 +35,10 @@ export class Session {
   info: SocketInfo = {};
   authenticated = false;
   lastTransaction: Transaction | undefined = undefined;
+  transactionOpen = false;
   pipeliningProven = false;
+  resetRefusal: Reply | undefined = undefined;
+  pipelinesBehindContent = true;
   #established = 0;
   /** Extensions that the server announces and fails at. */
   #broken: BrokenExtension[] = [];
@@ -142,7 +145,13 @@ export class Session {
     for (const extension of this.#broken) {
       this.trace?.({ type: "finding", extension, detail: "the server failed at it before" });
     }
+    this.pipelinesBehindContent = !this.#broken.includes("PIPELINING behind DATA");
     this.pipeline.maxInFlight = this.pipelining ? this.settings.maxInFlight : 1;
+  }
+
+  /** Whether the server may hold a transaction open, so that the next has to begin with RSET. */
+  get needsReset(): boolean {
+    return this.transactionOpen || (this.lastTransaction?.needsReset ?? false);
   }
 
   /** Whether the connection is new, so that it is not for idleness that a server would close it. */
@@ -209,6 +218,8 @@ export class Session {
     const { transfer } = this.settings;
     const { chunking } = this.extensions;
     if (transfer === "auto") {
+      // How many replies a refused BDAT LAST has over LMTP is not the same everywhere; DATA leaves no doubt.
+      if (this.settings.protocol === "lmtp") return "data";
       return chunking && this.pipelining && !this.#broken.includes("CHUNKING") ? "bdat" : "data";
     }
     if (transfer === "data" || chunking) return transfer;
@@ -231,9 +242,15 @@ export class Session {
         { phase: "auth" },
       );
     }
-    const mechanism = await authenticate(conversation, this.extensions.auth, auth);
+    const mechanism = await authenticate(conversation, this.extensions.auth, auth, this.#addressForSasl());
     this.authenticated = true;
     this.state("authenticated", mechanism);
+  }
+
+  /** OAUTHBEARER tells the server what it was called (RFC 7628, section 3.1). */
+  #addressForSasl(): { hostname?: string; port?: number } {
+    const { address, socket } = this.settings;
+    return socket === undefined && "hostname" in address ? address : {};
   }
 
   /** Holds a conversation once everything that was queued before has ended. */
@@ -242,9 +259,13 @@ export class Session {
   }
 
   /** Says one command, behind what is in flight. */
-  command(line: string, phase: Phase): Promise<Reply> {
+  command(line: string, phase: Phase, options: { opensTransaction?: boolean } = {}): Promise<Reply> {
     const conversation = new Conversation(this.link, this.pipeline, { trace: this.trace, exclusive: false });
-    return conversation.hold(() => conversation.say(line, phase));
+    return conversation.hold(() => {
+      // Only now: a message that goes before it may reset what was open until then.
+      if (options.opensTransaction) this.transactionOpen = true;
+      return conversation.say(line, phase);
+    });
   }
 
   /** Tells the trace of a new state. */

@@ -20,7 +20,8 @@ export function findQueueId(text: string): string | undefined {
   const lower = text.toLowerCase();
   for (const mark of MARKS) {
     const at = lower.indexOf(mark);
-    if (at < 0) continue;
+    // Not the "id=" of "valid=yes".
+    if (at < 0 || (at > 0 && isIdCharacter(lower.charCodeAt(at - 1)))) continue;
     let end = at + mark.length;
     const begin = end;
     while (end < text.length && end - begin < MAX_LENGTH && isIdCharacter(text.charCodeAt(end))) end++;

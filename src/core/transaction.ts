@@ -109,11 +109,13 @@ export class Transaction {
   }
 
   #begin(): Step {
-    const { mail, rcpts, pipelining, transfer, recipientsPolicy } = this.#plan;
+    const { mail, rcpts, pipelining, transfer, recipientsPolicy, protocol } = this.#plan;
     if (!pipelining) return this.#give(mail, 1, "envelope");
     const group = rcpts.length === 1 ? mail + rcpts[0] : mail + rcpts.join("");
-    // With "all", a refused recipient must be able to stop the message: the content waits for the replies.
-    if (recipientsPolicy === "all") return this.#give(group, 1 + rcpts.length, "envelope");
+    // With "all", a refused recipient must be able to stop the message: the content waits for the replies. So it does
+    // for BDAT over LMTP: with nobody to deliver to, RFC 2033 leaves open whether BDAT LAST has a reply.
+    const waits = recipientsPolicy === "all" || (protocol === "lmtp" && transfer === "bdat");
+    if (waits) return this.#give(group, 1 + rcpts.length, "envelope");
     return transfer === "data"
       ? this.#give(group + "DATA\r\n", 2 + rcpts.length, "envelope")
       : this.#give(group, 1 + rcpts.length, "content");
@@ -164,6 +166,14 @@ export class Transaction {
   /** Whether commands may leave before the replies to those ahead of them came. */
   get pipelining(): boolean {
     return this.#plan.pipelining;
+  }
+
+  /**
+   * Whether a chunk may leave before the reply to the one before it came. Not over LMTP: how many replies BDAT LAST has
+   * behind a chunk that was refused is left open by RFC 2033.
+   */
+  get pipelinesChunks(): boolean {
+    return this.#plan.pipelining && this.#plan.protocol === "smtp";
   }
 
   /** Whether going on with the content is of no use: the server has refused the message or everybody it is for. */
@@ -229,10 +239,14 @@ export class Transaction {
     const refused = !reply.positive && this.#negative(reply, "the content");
     if (this.#plan.protocol === "lmtp" && this.#accepted.length > 0) {
       this.#delivered ??= [];
-      const recipient = this.#accepted[index]!;
-      if (refused) this.#rejected.push({ recipient, reply });
-      else this.#delivered.push(recipient);
-      if (index + 1 === this.#accepted.length && this.#delivered.length === 0) this.#contentRefusal = reply;
+      if (!refused) this.#delivered.push(this.#accepted[index]!);
+      else this.#rejected.push({ recipient: this.#accepted[index]!, reply });
+      // Nothing comes behind 421: it is the reply for all that are left.
+      while (reply.code === 421 && this.#finalReplies < this.#accepted.length) {
+        this.#rejected.push({ recipient: this.#accepted[this.#finalReplies++]!, reply });
+      }
+      const last = this.#finalReplies === this.#accepted.length;
+      if (last && this.#delivered.length === 0) this.#contentRefusal = reply;
     } else if (refused) {
       this.#contentRefusal ??= reply;
     }
@@ -246,9 +260,9 @@ export class Transaction {
   /** How many replies the end of the content has. */
   get #finalRepliesDue(): number {
     if (this.#plan.protocol === "smtp") return 1;
-    // The replies to RCPT come before, so the number is known by the time it matters. With nobody to deliver to, BDAT
-    // still has its one reply; the "." after a 354 that should not have been has none (RFC 2033, section 4.2).
-    return this.#plan.transfer === "bdat" ? Math.max(1, this.#accepted.length) : this.#accepted.length;
+    // The replies to RCPT come before, so the number is known by the time it matters. With nobody to deliver to, the "."
+    // after a 354 that should not have been has none (RFC 2033, section 4.2).
+    return this.#accepted.length;
   }
 
   /** Whether a reply to something that was sent is missing. */
@@ -294,14 +308,20 @@ export class Transaction {
   /**
    * Whether the server may hold the transaction open, so that the next one has to begin with RSET.
    *
-   * Behind a refused BDAT or refused recipients Dovecot answers 503 until RSET, and Exim takes the next transaction's
-   * recipients into this one. The end of data closes a transaction whatever its reply is (RFC 5321, section 4.1.1.4).
+   * Behind a refused BDAT or refused recipients Dovecot answers 503 until RSET, be it that MAIL was refused already, and
+   * Exim takes the next transaction's recipients into this one. The end of data closes a transaction whatever its reply
+   * is (RFC 5321, section 4.1.1.4).
    */
   get needsReset(): boolean {
-    if (this.#sent === 0 || this.#mailRefusal !== undefined) return false;
+    if (this.#sent === 0) return false;
+    if (this.#mailRefusal !== undefined) return this.#plan.transfer === "bdat" && this.#bdatSent;
     if (this.#state !== "final") return true;
     if (this.#plan.transfer === "data") return false;
     return !(this.#finalReply !== undefined && !this.awaitsReply && this.refusal === undefined);
+  }
+
+  get #bdatSent(): boolean {
+    return this.#state === "final" || this.#sent > 1 + this.#plan.rcpts.length;
   }
 
   /** Gives up, at the caller's wish or because the content cannot be had. */
@@ -328,6 +348,11 @@ export class Transaction {
   /** The recipients that will get the message, once it is done and not refused. */
   get accepted(): readonly string[] {
     return this.#delivered ?? this.#accepted;
+  }
+
+  /** Over LMTP, the recipients for whom the server has taken the message, as far as replies have come. */
+  get delivered(): readonly string[] {
+    return this.#delivered ?? [];
   }
 
   /** The recipients that were refused. */

@@ -3,24 +3,26 @@
  *
  * @module
  */
-import type { PasswordCredentials, SaslMechanism } from "./mechanism.ts";
+import type { ClientFirstMechanism, PasswordCredentials } from "./mechanism.ts";
 
 /**
  * PLAIN: name and password in one response. Only under TLS.
  *
- * @param credentials The user's name and password. Neither may contain NUL (RFC 4616, section 2).
+ * Both go as they are: it is the server that prepares them for comparison (RFC 4616, section 2).
+ *
+ * @param credentials The user's name and password, and the name to act as. None may contain NUL (RFC 4616, section 2).
  * @returns The mechanism.
  * @throws {TypeError} If one contains NUL.
  */
-export function plain(credentials: PasswordCredentials): SaslMechanism {
-  const { user, pass } = credentials;
+export function plain(credentials: PasswordCredentials): ClientFirstMechanism {
+  const { user, pass, authzid = "" } = credentials;
   // The response separates its parts with NUL: a NUL inside would shift name and password.
-  if (user.includes("\0") || pass.includes("\0")) {
-    throw new TypeError("Cannot authenticate with PLAIN: the user or the password contains NUL");
+  if (user.includes("\0") || pass.includes("\0") || authzid.includes("\0")) {
+    throw new TypeError("Cannot authenticate with PLAIN: the user, the password or the authzid contains NUL");
   }
   return {
     name: "PLAIN",
-    initialResponse: new TextEncoder().encode(`\0${user}\0${pass}`),
+    initialResponse: new TextEncoder().encode(`${authzid}\0${user}\0${pass}`),
     respond(): never {
       throw new Error("Cannot answer a second challenge: PLAIN has only one response");
     },

@@ -7,6 +7,12 @@ import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+const RSA = {
+  name: "RSASSA-PKCS1-v1_5",
+  hash: "SHA-256",
+  modulusLength: 2048,
+  publicExponent: new Uint8Array([1, 0, 1]),
+};
 const DAY = 24 * 60 * 60 * 1000;
 
 /** A certificate and its private key, both PEM. */
@@ -23,6 +29,8 @@ export interface LeafOptions {
   usage?: "server" | "client";
   /** When it stops being valid, in milliseconds from now; negative for an expired one. Default: a day. */
   expires?: number;
+  /** What kind of key it has. Default: `"ECDSA"`, on P-256. */
+  algorithm?: "ECDSA" | "RSA";
 }
 
 /** A certificate authority of one's own. */
@@ -58,9 +66,9 @@ export async function createAuthority(name = "Throw-away CA"): Promise<Authority
 async function issue(
   ca: x509.X509Certificate,
   caKeys: CryptoKeyPair,
-  { names = ["localhost", "127.0.0.1", "::1"], usage = "server", expires = DAY }: LeafOptions = {},
+  { names = ["localhost", "127.0.0.1", "::1"], usage = "server", expires = DAY, algorithm }: LeafOptions = {},
 ): Promise<KeyPair> {
-  const keys = await generateKeys();
+  const keys = await generateKeys(algorithm);
   const cert = await x509.X509CertificateGenerator.create({
     subject: `CN=${names[0]}`,
     issuer: ca.subject,
@@ -85,8 +93,8 @@ async function issue(
   return { cert: cert.toString("pem"), key: x509.PemConverter.encode(pkcs8, "PRIVATE KEY") };
 }
 
-function generateKeys(): Promise<CryptoKeyPair> {
-  return crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
+function generateKeys(algorithm: LeafOptions["algorithm"] = "ECDSA"): Promise<CryptoKeyPair> {
+  return crypto.subtle.generateKey(algorithm === "RSA" ? RSA : ALGORITHM, true, ["sign", "verify"]);
 }
 
 function serial(): string {

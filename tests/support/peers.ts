@@ -5,7 +5,7 @@
  * `.ci/run`, nothing is skipped: what is missing is an error.
  * @module
  */
-import { accessSync, constants, existsSync, readdirSync } from "node:fs";
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 
 /** Where Debian keeps servers, whatever the PATH of the user is. */
@@ -31,8 +31,12 @@ export function hasSaslPlugin(name: string): boolean {
 export interface PeerNeeds {
   /** Programs, by name or by path. */
   programs?: string[];
+  /** Files, by path. */
+  files?: string[];
   /** Cyrus SASL plugins. */
   saslPlugins?: string[];
+  /** Users of the system. */
+  users?: string[];
   /** Whether it has to be started as root. Default: `false`. */
   root?: boolean;
 }
@@ -45,10 +49,12 @@ export interface PeerNeeds {
  * @throws {Error} Where the peer cannot be tested against and `SMTP_PEERS` is `required`.
  */
 export function peerMissing(peer: string, needs: PeerNeeds): string | undefined {
-  const { programs = [], saslPlugins = [], root = false } = needs;
+  const { programs = [], files = [], saslPlugins = [], users = [], root = false } = needs;
   const absent = [
     ...programs.filter((program) => findProgram(program) === undefined),
+    ...files.filter((file) => !existsSync(file)),
     ...saslPlugins.filter((plugin) => !hasSaslPlugin(plugin)).map((plugin) => `SASL plugin ${plugin}`),
+    ...users.filter((user) => !hasUser(user)).map((user) => `user ${user}`),
   ];
   const reason = absent.length > 0
     ? `${peer} is not installed: no ${absent.join(", no ")}`
@@ -59,6 +65,10 @@ export function peerMissing(peer: string, needs: PeerNeeds): string | undefined 
     throw new Error(`${reason}, and SMTP_PEERS is "required"`);
   }
   return reason;
+}
+
+function hasUser(name: string): boolean {
+  return existsSync("/etc/passwd") && readFileSync("/etc/passwd", "utf8").includes(`\n${name}:`);
 }
 
 function isExecutable(path: string): boolean {

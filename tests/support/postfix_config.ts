@@ -13,6 +13,11 @@ export const MASTER = "/usr/lib/postfix/sbin/master";
 /** Where delivered messages are, below the folder: all in one, whoever they are for. */
 export const MAILDIR = "mail/all/new";
 
+/** Where mail waits that it has accepted, below the folder. */
+export const QUEUES: readonly string[] = ["maildrop", "incoming", "active", "deferred"].map((name) =>
+  `spool/${name}`
+);
+
 /** What is settled when Postfix is about to start. */
 export interface PostfixSettings {
   /** Ports for SMTP with STARTTLS, for implicit TLS, and for SMTP that requires STARTTLS. */
@@ -25,6 +30,8 @@ export interface PostfixSettings {
   user: string;
   /** With which password. */
   pass: string;
+  /** Further lines of `main.cf`; they win over those that stand there. */
+  configuration: string;
 }
 
 /**
@@ -59,7 +66,7 @@ export function layOutPostfix(folder: string, settings: PostfixSettings): void {
     // A file that has just been changed is read again and again for two seconds, lest somebody still writes to it.
     utimesSync(join(folder, path), 0, 0);
   };
-  configure("etc/main.cf", mainConfiguration(folder, nobody));
+  configure("etc/main.cf", mainConfiguration(folder, nobody) + settings.configuration);
   configure("etc/master.cf", masterConfiguration(ports));
   writeFileSync(join(folder, "etc/sasl/smtpd.conf"), saslConfiguration(folder));
   writeFileSync(join(folder, "etc/ca.pem"), ca);

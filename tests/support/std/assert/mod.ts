@@ -50,7 +50,10 @@ export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
 /** Fails unless both are the same value. */
 export function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T {
   if (!Object.is(actual, expected)) {
-    failWith(`Values are not strictly equal\n  actual:   ${show(actual)}\n  expected: ${show(expected)}`, msg);
+    failWith(
+      `Values are not strictly equal\n  actual:   ${show(actual)}\n  expected: ${show(expected)}`,
+      msg,
+    );
   }
 }
 

@@ -1,0 +1,92 @@
+/**
+ * Which mechanisms go with which credentials, strongest first.
+ *
+ * DIGEST-MD5 and NTLM are not among them: both are obsolete and broken (RFC 6331; MS-NLMP on top of MD4).
+ *
+ * @module
+ */
+import { anonymous } from "./anonymous.ts";
+import { cramMd5 } from "./cram_md5.ts";
+import { external } from "./external.ts";
+import { login } from "./login.ts";
+import type { Credentials, PasswordCredentials, SaslContext, SaslMechanism } from "./mechanism.ts";
+import { oauthBearer } from "./oauth_bearer.ts";
+import { plain } from "./plain.ts";
+import { scramSha1, scramSha256, scramSha512 } from "./scram.ts";
+import type { ScramOptions } from "./scram.ts";
+import { xoauth2 } from "./xoauth2.ts";
+
+/** What tells which mechanisms there are: credentials, or a token that is yet to come. */
+export type CredentialsKind = Credentials | { accessToken: unknown };
+
+/** Makes a mechanism. */
+type Make<T> = (credentials: T, context: SaslContext) => SaslMechanism;
+
+type Scram = (credentials: PasswordCredentials, options: ScramOptions) => SaslMechanism;
+
+/**
+ * A channel binding is worth more than a longer hash: it keeps out whoever sits in the middle with a certificate that the
+ * client trusts, while nobody breaks an HMAC, be it of SHA-1. So every -PLUS comes first.
+ */
+const PASSWORD: ReadonlyMap<string, Make<PasswordCredentials>> = new Map([
+  ["SCRAM-SHA-512-PLUS", plus(scramSha512)],
+  ["SCRAM-SHA-256-PLUS", plus(scramSha256)],
+  ["SCRAM-SHA-1-PLUS", plus(scramSha1)],
+  ["SCRAM-SHA-512", withoutPlus(scramSha512)],
+  ["SCRAM-SHA-256", withoutPlus(scramSha256)],
+  ["SCRAM-SHA-1", withoutPlus(scramSha1)],
+  ["CRAM-MD5", cramMd5],
+  ["PLAIN", plain],
+  ["LOGIN", login],
+]);
+
+/** Those that can say for whom to act. */
+const WITH_AUTHZID: readonly string[] = [...PASSWORD.keys()].filter((name) =>
+  name.startsWith("SCRAM-") || name === "PLAIN"
+);
+
+function plus(scram: Scram): Make<PasswordCredentials> {
+  return (credentials, { channelBinding }) => scram(credentials, { channelBinding, plus: true });
+}
+
+function withoutPlus(scram: Scram): Make<PasswordCredentials> {
+  return (credentials, { channelBinding }) => scram(credentials, { channelBinding });
+}
+
+/**
+ * Names the mechanisms that take certain credentials, strongest first. Those with -PLUS are among them; whether they can
+ * be used depends on the connection.
+ *
+ * @param credentials The credentials.
+ * @returns The names.
+ */
+export function mechanismsFor(credentials: CredentialsKind): readonly string[] {
+  if ("accessToken" in credentials) return ["OAUTHBEARER", "XOAUTH2"];
+  if ("external" in credentials) return ["EXTERNAL"];
+  if ("anonymous" in credentials) return ["ANONYMOUS"];
+  return credentials.authzid === undefined || credentials.authzid === ""
+    ? [...PASSWORD.keys()]
+    : WITH_AUTHZID;
+}
+
+/**
+ * Makes a mechanism.
+ *
+ * @param name One of those that {@linkcode mechanismsFor} names for the credentials.
+ * @param credentials The credentials.
+ * @param context What is known about the session.
+ * @returns The mechanism, for one attempt.
+ * @throws {TypeError} If the credentials cannot be used with it, or the connection has no channel binding for -PLUS.
+ * @throws {RangeError} If the mechanism does not take such credentials.
+ */
+export function createMechanism(name: string, credentials: Credentials, context: SaslContext): SaslMechanism {
+  if (!mechanismsFor(credentials).includes(name)) {
+    throw new RangeError(`Cannot authenticate with ${name}: it does not take such credentials`);
+  }
+  if ("accessToken" in credentials) {
+    return name === "XOAUTH2" ? xoauth2(credentials) : oauthBearer(credentials, context);
+  }
+  if ("external" in credentials) return external(credentials.external === true ? "" : credentials.external);
+  if ("anonymous" in credentials) return anonymous(credentials.anonymous);
+  return PASSWORD.get(name)!(credentials, context);
+}

@@ -1,0 +1,43 @@
+/**
+ * CRAM-MD5 (RFC 2195).
+ *
+ * @module
+ */
+import type { PasswordCredentials, SaslMechanism } from "./mechanism.ts";
+
+/**
+ * CRAM-MD5: the password stays here, a hash of it with the server's challenge goes. Whoever hears it may still guess a weak
+ * password, and the server proves nothing: SCRAM is what took its place (RFC 8314 and RFC 5802, section 1).
+ *
+ * WebCrypto has no MD5: it comes from `@noble/hashes`, loaded when the challenge is answered.
+ *
+ * @param credentials The user's name and password.
+ * @returns The mechanism.
+ */
+export function cramMd5(credentials: PasswordCredentials): SaslMechanism {
+  const { user, pass } = credentials;
+  let answered = false;
+  return {
+    name: "CRAM-MD5",
+    async respond(challenge: Uint8Array): Promise<Uint8Array> {
+      if (answered) throw new Error("Cannot answer a second challenge: CRAM-MD5 has only one");
+      answered = true;
+      const encoder = new TextEncoder();
+      const { hmac, md5 } = await load();
+      const digest = hmac(md5, encoder.encode(pass), challenge);
+      const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      return encoder.encode(`${user} ${hex}`);
+    },
+    finish(): void {
+      if (!answered) throw new Error("The server has accepted a login with CRAM-MD5 without a challenge");
+    },
+  };
+}
+
+async function load() {
+  const [{ hmac }, { md5 }] = await Promise.all([
+    import("@noble/hashes/hmac.js"),
+    import("@noble/hashes/legacy.js"),
+  ]);
+  return { hmac, md5 };
+}

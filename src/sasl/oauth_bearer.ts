@@ -1,0 +1,63 @@
+/**
+ * OAUTHBEARER (RFC 7628).
+ *
+ * @module
+ */
+import { checkToken, checkUser, readRefusal } from "./bearer.ts";
+import type { ClientFirstMechanism, TokenCredentials } from "./mechanism.ts";
+import { escapeSaslName } from "./sasl_name.ts";
+
+/** What else OAUTHBEARER may say. */
+export interface OAuthBearerOptions {
+  /** The host name that the client has connected to. Default: not said. */
+  hostname?: string | undefined;
+  /** The port that the client has connected to. Default: not said. */
+  port?: number | undefined;
+}
+
+/**
+ * OAUTHBEARER: an OAuth 2.0 access token.
+ *
+ * A server that refuses it says why in a challenge, and its reply comes once that was answered with 0x01 (RFC 7628,
+ * section 3.2.3).
+ *
+ * @param credentials The user's name and the token.
+ * @param options Where the client has connected to.
+ * @returns The mechanism.
+ * @throws {TypeError} If the token or the name has characters that cannot be sent.
+ */
+export function oauthBearer(
+  credentials: TokenCredentials,
+  options: OAuthBearerOptions = {},
+): ClientFirstMechanism {
+  const { user, accessToken } = credentials;
+  const { hostname, port } = options;
+  checkToken("OAUTHBEARER", accessToken);
+  checkUser("OAUTHBEARER", user);
+  const pairs = [
+    `n,a=${escapeSaslName(user)},`,
+    ...(hostname === undefined ? [] : [`host=${hostname}`]),
+    ...(port === undefined ? [] : [`port=${port}`]),
+    `auth=Bearer ${accessToken}`,
+  ];
+  let refusal: string | undefined;
+  return {
+    name: "OAUTHBEARER",
+    initialResponse: new TextEncoder().encode(`${pairs.join("\x01")}\x01\x01`),
+    get refusal() {
+      return refusal;
+    },
+    respond(challenge: Uint8Array): Uint8Array {
+      if (refusal !== undefined) {
+        throw new Error("Cannot answer a second challenge: OAUTHBEARER has only one");
+      }
+      refusal = readRefusal(challenge);
+      return Uint8Array.of(1);
+    },
+    finish(): void {
+      if (refusal !== undefined) {
+        throw new Error(`The server has refused the token and accepted it: ${refusal}`);
+      }
+    },
+  };
+}

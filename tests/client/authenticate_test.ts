@@ -1,0 +1,670 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { inspect } from "node:util";
+import { authenticate } from "../../src/client/authenticate.ts";
+import { SmtpClient } from "../../src/client/client.ts";
+import { Conversation } from "../../src/client/conversation.ts";
+import { Link } from "../../src/client/link.ts";
+import { checkAuth, readOptions } from "../../src/client/options.ts";
+import type { Auth } from "../../src/client/options.ts";
+import { Pipeline } from "../../src/client/pipeline.ts";
+import { SmtpError } from "../../src/errors.ts";
+import type { ChannelBinding } from "../../src/sasl/channel_binding.ts";
+import type { SaslContext, SaslMechanism } from "../../src/sasl/mechanism.ts";
+import { ScramExchange } from "../../src/sasl/scram_exchange.ts";
+import { computeProofs } from "../../src/sasl/scram_keys.ts";
+import type { ScramHash } from "../../src/sasl/scram_keys.ts";
+import { memorySocketPair } from "../../src/sockets/memory.ts";
+import { formatTrace } from "../../src/trace.ts";
+import type { TraceEvent } from "../../src/trace.ts";
+import { test } from "../support/harness.ts";
+import { rejectsWith } from "../support/rejects_with.ts";
+import { ALL_PIECES, replay } from "../support/replay.ts";
+
+const USER = "tim@example.com";
+const PASS = "tanstaaf-tanstaaf";
+const TOKEN = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+const PASSWORD = { user: USER, pass: PASS };
+const OAUTH = { user: USER, accessToken: TOKEN };
+
+/** Answers a line of the client's. */
+type Server = (line: string) => string | Promise<string>;
+
+interface Attempt {
+  /** What the client said, line by line. */
+  lines: string[];
+  /** The name of the mechanism that worked. */
+  mechanism?: string;
+  error?: SmtpError;
+}
+
+/** Logs in to a server, and makes sure that nothing that can be seen shows a secret. */
+async function logIn(
+  server: Server,
+  offered: string,
+  auth: Auth,
+  connection: Omit<SaslContext, "offered"> = {},
+): Promise<Attempt> {
+  const events: TraceEvent[] = [];
+  const attempt: Attempt = { lines: [] };
+  await withConversation(server, attempt.lines, (event) => events.push(event), async (conversation) => {
+    try {
+      attempt.mechanism = await authenticate(conversation, offered.split(" "), auth, connection);
+    } catch (error) {
+      assert(error instanceof SmtpError, inspect(error));
+      attempt.error = error;
+    }
+  });
+  const { error } = attempt;
+  const shown = [
+    JSON.stringify(events),
+    inspect(events, { depth: 9 }),
+    ...events.map(formatTrace),
+    ...(error === undefined ? [] : [...everything(error)]),
+  ].join("\n");
+  for (const secret of secretsOf(attempt.lines)) {
+    assert(!shown.includes(secret), `It shows ${JSON.stringify(secret)}:\n${shown}`);
+  }
+  return attempt;
+}
+
+/** All that an error says, to a person, a log or a debugger, its causes included. */
+function* everything(error: unknown): Generator<string> {
+  for (let part = error; part instanceof Error; part = part.cause) {
+    yield String(part);
+    yield part.stack ?? "";
+    yield JSON.stringify(part);
+    yield inspect(part, { depth: 9, showHidden: true });
+    for (const name of Reflect.ownKeys(part)) yield inspect(Reflect.get(part, name), { depth: 9 });
+    if (part instanceof SmtpError) yield part.reply?.toString() ?? "";
+  }
+}
+
+/** The password and the token in every form that leaves the client, and each line that carries a response. */
+function secretsOf(lines: readonly string[]): Set<string> {
+  const encodings = [PASS, TOKEN].flatMap((secret) => [
+    secret,
+    // Base64 of a text looks like this inside of longer ones, at each of three offsets.
+    ...["", "x", "xx"].map((before) => btoa(before + secret).slice(before.length + 1, -4)),
+  ]);
+  const responses = lines.map((line) => line.startsWith("AUTH ") ? line.split(" ")[2] ?? "" : line);
+  return new Set([...encodings, ...responses.filter((response) => response.length > 3)]);
+}
+
+async function withConversation(
+  server: Server,
+  lines: string[],
+  trace: (event: TraceEvent) => void,
+  body: (conversation: Conversation) => Promise<void>,
+): Promise<void> {
+  const [near, far] = memorySocketPair({ secureTransport: "off" });
+  const { timeouts } = readOptions({});
+  const link = new Link(near);
+  const pipeline = new Pipeline(link, { timeouts, maxBytesInFlight: 1000, trace, onFailure: () => {} });
+  const serving = serve(far, server, lines);
+  await new Conversation(link, pipeline, { trace }).hold(body);
+  await link.close();
+  await serving;
+}
+
+async function serve(
+  socket: ReturnType<typeof memorySocketPair>[1],
+  server: Server,
+  lines: string[],
+): Promise<void> {
+  const writer = socket.writable.getWriter();
+  const decoder = new TextDecoder();
+  let heard = "";
+  for await (const chunk of socket.readable) {
+    heard += decoder.decode(chunk, { stream: true });
+    for (let end; (end = heard.indexOf("\r\n")) >= 0; heard = heard.slice(end + 2)) {
+      const line = heard.slice(0, end);
+      lines.push(line);
+      await writer.write(new TextEncoder().encode(await server(line) + "\r\n"));
+    }
+  }
+  await socket.close();
+}
+
+/** Answers line by line. */
+function script(...replies: string[]): Server {
+  return () => replies.shift() ?? "421 The script is over";
+}
+
+const challenge = (text: string) => `334 ${btoa(text)}`;
+
+interface ScramServerOptions {
+  hash?: ScramHash;
+  pass?: string;
+  binding?: ChannelBinding;
+  /** Changes what the server says. */
+  first?: (message: string) => string;
+  final?: (message: string) => string;
+  result?: string;
+}
+
+/** The server's half of SCRAM: checks the proof, and signs. */
+function scramServer(options: ScramServerOptions = {}): Server & { header: string } {
+  const { hash = "SHA-256", pass = PASS, binding, result = "235 2.7.0 Welcome" } = options;
+  const { first = (message) => message, final = (message) => message } = options;
+  let bare = "";
+  let serverFirst = "";
+  let state = "begin";
+  let verdict = result;
+  const server: Server & { header: string } = Object.assign(answer, { header: "" });
+  return server;
+
+  async function answer(line: string): Promise<string> {
+    if (line === "*") return "501 5.7.0 Cancelled";
+    if (state === "begin") {
+      assertMatch(line, /^AUTH SCRAM-SHA-(1|256|512)(-PLUS)? \S+$/);
+      const [flag, authzid, ...rest] = atob(line.split(" ")[2]!).split(",");
+      server.header = `${flag},${authzid},`;
+      bare = rest.join(",");
+      serverFirst = `${bare.slice(bare.indexOf("r="))}Server,s=${btoa("salt")},i=4096`;
+      state = "proof";
+      return challenge(first(serverFirst));
+    }
+    if (state === "signature") return verdict;
+    const message = atob(line);
+    const withoutProof = message.slice(0, message.indexOf(",p="));
+    const { clientProof, serverSignature } = await computeProofs(hash, {
+      password: pass,
+      salt: new TextEncoder().encode("salt"),
+      iterations: 4096,
+      authMessage: `${bare},${serverFirst},${withoutProof}`,
+    });
+    const bound = server.header + (binding === undefined ? "" : String.fromCharCode(...binding.data));
+    state = "signature";
+    if (
+      !withoutProof.startsWith(`c=${btoa(bound)},`) ||
+      message.slice(withoutProof.length + 3) !== btoa(String.fromCharCode(...clientProof))
+    ) {
+      verdict = "535 5.7.8 Wrong";
+      return challenge("e=invalid-proof");
+    }
+    const last = final(`v=${btoa(String.fromCharCode(...serverSignature))}`);
+    return last === "" ? result : challenge(last);
+  }
+}
+
+const EXPORTER: ChannelBinding = { type: "tls-exporter", data: new Uint8Array(32).fill(200) };
+const END_POINT: ChannelBinding = { type: "tls-server-end-point", data: new Uint8Array(32).fill(9) };
+const ALL =
+  "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512 XOAUTH2 OAUTHBEARER EXTERNAL ANONYMOUS";
+const PLUS = "SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-512-PLUS";
+
+test("authenticate() takes the strongest mechanism on offer", async () => {
+  const { mechanism } = await logIn(scramServer({ hash: "SHA-512" }), ALL, PASSWORD);
+  assertEquals(mechanism, "SCRAM-SHA-512");
+});
+
+for (const hash of ["SHA-1", "SHA-256", "SHA-512"] as const) {
+  for (const binding of [EXPORTER, END_POINT]) {
+    test(`authenticate() says SCRAM-${hash}-PLUS with ${binding.type}`, async () => {
+      const server = scramServer({ hash, binding });
+      const name = `SCRAM-${hash}-PLUS`;
+      const { mechanism } = await logIn(server, `PLAIN SCRAM-SHA-512 ${name}`, PASSWORD, {
+        channelBinding: binding,
+      });
+      assertEquals([mechanism, server.header], [name, `p=${binding.type},,`]);
+    });
+  }
+}
+
+for (
+  const [what, offered, mechanisms, channelBinding, header] of [
+    ["cannot bind, and the server can", `${ALL} ${PLUS}`, undefined, undefined, "n,,"],
+    ["can bind, and the server does not seem to", ALL, undefined, EXPORTER, "y,,"],
+    ["passes over -PLUS on purpose", `${ALL} ${PLUS}`, ["scram-sha-256"], EXPORTER, "n,,"],
+  ] as const
+) {
+  test(`authenticate() says "${header}" where the client ${what}`, async () => {
+    const server = scramServer({ hash: mechanisms === undefined ? "SHA-512" : "SHA-256" });
+    const auth = { ...PASSWORD, ...(mechanisms && { mechanisms }) };
+    const { mechanism } = await logIn(server, offered, auth, { channelBinding });
+    assertEquals(server.header, header);
+    assert(!mechanism!.endsWith("-PLUS"));
+  });
+}
+
+test("authenticate() says that it could have bound the channel when -PLUS was offered and is not supported", async () => {
+  const scram = scramServer();
+  const server: Server = (line) => line.startsWith("AUTH SCRAM-SHA-256-PLUS ") ? "504 5.5.4 No" : scram(line);
+  const offered = "SCRAM-SHA-256 SCRAM-SHA-256-PLUS";
+  const { mechanism } = await logIn(server, offered, PASSWORD, { channelBinding: EXPORTER });
+  assertEquals([mechanism, scram.header], ["SCRAM-SHA-256", "y,,"]);
+});
+
+test("authenticate() fails where the channel of the server is another one", async () => {
+  const server = scramServer({ binding: { ...EXPORTER, data: new Uint8Array(32) } });
+  const { error } = await logIn(server, "SCRAM-SHA-256-PLUS PLAIN", PASSWORD, { channelBinding: EXPORTER });
+  assertEquals([error?.code, error?.reply?.code], ["auth-failed", 535]);
+  assertStringIncludes(error!.message, "(invalid-proof)");
+});
+
+test("authenticate() says why SCRAM was refused, and does not try another mechanism", async () => {
+  const { error, lines } = await logIn(scramServer({ pass: "another" }), "SCRAM-SHA-256 PLAIN", PASSWORD);
+  assertEquals([error?.code, error?.enhancedCode, error?.command, error?.usable], [
+    "auth-failed",
+    "5.7.8",
+    "AUTH SCRAM-SHA-256",
+    true,
+  ]);
+  assertStringIncludes(error!.message, "(invalid-proof)");
+  assertEquals(lines.length, 3);
+});
+
+for (
+  const [what, options, reason] of [
+    ["another nonce", { first: () => `r=attacker,s=${btoa("salt")},i=4096` }, "does not begin with"],
+    ["no nonce of its own", { first: (text) => text.replace("Server,", ",") }, "added nothing"],
+    ["one iteration", { first: (text) => text.replace("4096", "1") }, "it is 1"],
+    ["2^31 iterations", { first: (text) => text.replace("4096", "2147483648") }, "it is 2147483648"],
+    ["no salt", { first: (text) => text.replace(/,s=[^,]*/, "") }, "no salt"],
+    ["a mandatory extension", { first: (text) => `m=x,${text}` }, "extension"],
+    ["nothing", { first: () => "" }, "no nonce"],
+    ["a wrong signature", { final: () => `v=${btoa("x".repeat(32))}` }, "signature is wrong"],
+    ["an empty signature", { final: () => "v=" }, "signature is wrong"],
+    ["a signature that is not base64", { final: () => "v=#" }, "not base64"],
+  ] satisfies [string, ScramServerOptions, string][]
+) {
+  test(`authenticate() gives up SCRAM with a server that sends ${what}`, async () => {
+    const { error, lines } = await logIn(scramServer(options), "SCRAM-SHA-256 PLAIN", PASSWORD);
+    assertEquals([error?.code, error?.usable, error?.temporary, error?.reply?.code], [
+      "auth-failed",
+      true,
+      false,
+      501,
+    ]);
+    assertStringIncludes(error!.message, reason);
+    assertEquals(lines.at(-1), "*");
+  });
+}
+
+test("authenticate() gives up a dialogue with a challenge that is not base64", async () => {
+  const { error, lines } = await logIn(script("334 #", "501 Cancelled"), "CRAM-MD5", PASSWORD);
+  assertStringIncludes(error!.message, "base64");
+  assertEquals(lines, ["AUTH CRAM-MD5", "*"]);
+});
+
+test("authenticate() does not believe a yes without a signature, and leaves the session", async () => {
+  for (const options of [{ final: () => "" }, { final: () => "e=other-error" }]) {
+    const { error, mechanism } = await logIn(scramServer(options), "SCRAM-SHA-256 PLAIN", PASSWORD);
+    assertEquals(mechanism, undefined);
+    assertEquals([error?.code, error?.usable, error?.reply?.code], ["auth-failed", false, 235]);
+    assertStringIncludes(error!.message, "signature is missing");
+  }
+});
+
+test("authenticate() does not believe a yes to the first message of SCRAM", async () => {
+  const { error } = await logIn(script("235 Welcome"), "SCRAM-SHA-256", PASSWORD);
+  assertEquals([error?.code, error?.usable], ["auth-failed", false]);
+});
+
+test("authenticate() does not go on where the server says yes after a wrong signature", async () => {
+  const scram = scramServer({ final: () => `v=${btoa("x".repeat(32))}` });
+  const server: Server = (line) => line === "*" ? "235 Welcome all the same" : scram(line);
+  const { error } = await logIn(server, "SCRAM-SHA-256", PASSWORD);
+  assertEquals([error?.code, error?.usable], ["auth-failed", false]);
+  assertStringIncludes(error!.message, "signature is wrong");
+});
+
+test("authenticate() says the example of RFC 2195 where there is no SCRAM", async () => {
+  const server = script(challenge("<1896.697170952@postoffice.reston.mci.net>"), "235 Welcome");
+  const auth = { user: "tim", pass: "tanstaaftanstaaf" };
+  const { lines, mechanism } = await logIn(server, "LOGIN PLAIN CRAM-MD5", auth);
+  assertEquals(mechanism, "CRAM-MD5");
+  assertEquals(lines, ["AUTH CRAM-MD5", btoa("tim b913a602c7eda7a495b4e6e7334d3890")]);
+});
+
+for (const code of [500, 502, 504, 534]) {
+  test(`authenticate() goes on to the next mechanism after ${code}`, async () => {
+    const server = script(`${code} No`, `${code} No`, "235 Welcome");
+    const { lines, mechanism } = await logIn(server, "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1", PASSWORD);
+    assertEquals(mechanism, "PLAIN");
+    assertEquals(lines.map((line) => line.split(" ", 2).join(" ")), [
+      "AUTH SCRAM-SHA-1",
+      "AUTH CRAM-MD5",
+      "AUTH PLAIN",
+    ]);
+  });
+}
+
+for (const code of [432, 454, 501, 530, 535, 538, 550]) {
+  test(`authenticate() goes on to no other mechanism after ${code}`, async () => {
+    const { lines, error } = await logIn(script(`${code} No`), "LOGIN PLAIN", PASSWORD);
+    assertEquals([lines.length, error?.code, error?.temporary], [1, "auth-failed", code < 500]);
+  });
+}
+
+test("authenticate() passes over a mechanism that cannot carry the credentials", async () => {
+  // U+1FAE0 is unknown to Unicode 3.2: SASLprep refuses it in passwords, and SCRAM cannot be spoken.
+  const auth = { user: USER, pass: `${PASS}\u{1fae0}` };
+  const { mechanism } = await logIn(script("235 Welcome"), "SCRAM-SHA-256 PLAIN", auth);
+  assertEquals(mechanism, "PLAIN");
+  const { error, lines } = await logIn(script(), "SCRAM-SHA-256", auth);
+  assertEquals([error?.code, error?.usable, lines.length], ["auth-unsupported", true, 0]);
+  assertStringIncludes(error!.message, "Unassigned");
+});
+
+test("authenticate() says what is on offer where nothing fits", async () => {
+  const { error } = await logIn(script(), "GSSAPI NTLM DIGEST-MD5", PASSWORD);
+  assertEquals([error?.code, error?.usable], ["auth-unsupported", true]);
+  assertStringIncludes(error!.message, "GSSAPI, NTLM, DIGEST-MD5");
+});
+
+test("authenticate() takes the mechanisms that it is told to, in that order", async () => {
+  const auth = { ...PASSWORD, mechanisms: ["login", "PLAIN"] };
+  const { lines, mechanism } = await logIn(script("504 No", "235 Welcome"), ALL, auth);
+  assertEquals([lines[0], mechanism], ["AUTH LOGIN", "PLAIN"]);
+});
+
+test("authenticate() with an authzid takes no mechanism that cannot carry it", async () => {
+  const auth = { ...PASSWORD, authzid: "other" };
+  const { lines } = await logIn(script("235 Welcome"), "LOGIN CRAM-MD5 PLAIN", auth);
+  assertEquals(lines, [`AUTH PLAIN ${btoa(`other\0${USER}\0${PASS}`)}`]);
+  const { error } = await logIn(script(), "LOGIN CRAM-MD5", auth);
+  assertEquals(error?.code, "auth-unsupported");
+});
+
+for (
+  const [name, auth, line] of [
+    ["EXTERNAL", { external: true }, "AUTH EXTERNAL ="],
+    ["EXTERNAL", { external: "other" }, `AUTH EXTERNAL ${btoa("other")}`],
+    ["ANONYMOUS", { anonymous: "sirhc" }, "AUTH ANONYMOUS c2lyaGM="],
+  ] as const
+) {
+  test(`authenticate() says "${line}"`, async () => {
+    const { lines, mechanism } = await logIn(script("235 Welcome"), ALL, auth);
+    assertEquals([mechanism, lines], [name, [line]]);
+  });
+}
+
+const REFUSED = challenge('{"status":"invalid_token","scope":"mail"}');
+
+test("authenticate() says where it has connected to in OAUTHBEARER, and answers its error with 0x01", async () => {
+  const { lines, error } = await logIn(script(REFUSED, "535 5.7.1 No"), "XOAUTH2 OAUTHBEARER", OAUTH, {
+    hostname: "server.example.com",
+    port: 587,
+  });
+  const initial = `n,a=${USER},\x01host=server.example.com\x01port=587\x01auth=Bearer ${TOKEN}\x01\x01`;
+  assertEquals(lines, [`AUTH OAUTHBEARER ${btoa(initial)}`, "AQ=="]);
+  assertEquals([error?.code, error?.enhancedCode], ["auth-failed", "5.7.1"]);
+  assertStringIncludes(error!.message, "(status invalid_token, scope mail)");
+});
+
+test("authenticate() answers the error of XOAUTH2 with an empty line", async () => {
+  const { lines, error } = await logIn(script(REFUSED, "535 5.7.8 No"), "XOAUTH2", OAUTH);
+  assertEquals(lines, [`AUTH XOAUTH2 ${btoa(`user=${USER}\x01auth=Bearer ${TOKEN}\x01\x01`)}`, ""]);
+  assertStringIncludes(error!.message, "(status invalid_token, scope mail)");
+});
+
+test("authenticate() does not believe a server that refuses a token and says yes", async () => {
+  for (const offered of ["XOAUTH2", "OAUTHBEARER"]) {
+    const { error } = await logIn(script(REFUSED, "235 Welcome"), offered, OAUTH);
+    assertEquals([error?.code, error?.usable], ["auth-failed", false]);
+  }
+});
+
+test("authenticate() asks for a fresh token once, where one was refused, and tells which", async () => {
+  const asked: (string | undefined)[] = [];
+  const accessToken = (refused?: string) => {
+    asked.push(refused);
+    return Promise.resolve(refused === undefined ? "old-token" : TOKEN);
+  };
+  const server = script("535 5.7.8 Expired", "235 Welcome");
+  const { lines, mechanism } = await logIn(server, "XOAUTH2", { user: USER, accessToken });
+  assertEquals([asked, lines.length, mechanism], [[undefined, "old-token"], 2, "XOAUTH2"]);
+
+  asked.length = 0;
+  const refused = await logIn(script("535 No", "535 No"), "XOAUTH2", { user: USER, accessToken });
+  assertEquals([asked.length, refused.lines.length, refused.error?.code], [2, 2, "auth-failed"]);
+});
+
+test("authenticate() does not try a token again that was refused, nor any after a temporary failure", async () => {
+  let asked = 0;
+  const accessToken = () => (asked++, TOKEN);
+  assertEquals((await logIn(script("535 No"), "XOAUTH2", { user: USER, accessToken })).lines.length, 1);
+  assertEquals(asked, 2);
+  asked = 0;
+  const { error } = await logIn(script("454 4.7.0 Later"), "XOAUTH2", { user: USER, accessToken });
+  assertEquals([asked, error?.temporary], [1, true]);
+});
+
+test("authenticate() asks for no token where no mechanism takes one", async () => {
+  const accessToken = () => assert(false, "It was asked for a token") as never;
+  const { error } = await logIn(script(), "PLAIN", { user: USER, accessToken });
+  assertEquals(error?.code, "auth-unsupported");
+});
+
+test("authenticate() says that a token could not be had", async () => {
+  const failure = new Error("The token server is down");
+  const { error, lines } = await logIn(script(), "XOAUTH2", {
+    user: USER,
+    accessToken: () => Promise.reject(failure),
+  });
+  assertEquals([error?.code, error?.cause, error?.usable, lines.length], ["auth-failed", failure, true, 0]);
+  const accessToken = (() => undefined) as unknown as () => string;
+  const other = await logIn(script(), "XOAUTH2", { user: USER, accessToken });
+  assert(other.error?.cause instanceof TypeError);
+});
+
+test("authenticate() says that a token has characters that no server could read", async () => {
+  const { error } = await logIn(script(), "XOAUTH2 OAUTHBEARER", { user: USER, accessToken: `${TOKEN}\n` });
+  assertEquals(error?.code, "auth-unsupported");
+  assertStringIncludes(error!.message, "visible ASCII");
+});
+
+const own = (mechanism: Partial<SaslMechanism>): Auth => ({
+  mechanism: () => ({ name: "X-OWN", respond: () => new TextEncoder().encode("answer"), ...mechanism }),
+});
+
+test("authenticate() gives a mechanism of the user's own what it knows about the session", async () => {
+  let context: SaslContext | undefined;
+  const connection = { hostname: "mx.test", port: 25, channelBinding: EXPORTER };
+  await logIn(
+    script("235 Welcome"),
+    "X-OWN PLAIN",
+    {
+      mechanism: (given) => {
+        context = given;
+        return { name: "X-OWN", respond: (challenge) => challenge };
+      },
+    },
+    connection,
+  );
+  assertEquals(context, { ...connection, offered: ["X-OWN", "PLAIN"] });
+});
+
+test("authenticate() waits for an initial response, and sends it alone where it must", async () => {
+  class Slow implements SaslMechanism {
+    readonly name = "X-OWN";
+    readonly #word = "hello";
+    initialResponse(): Promise<Uint8Array> {
+      return Promise.resolve(new TextEncoder().encode(this.#word));
+    }
+    respond(challenge: Uint8Array): Uint8Array {
+      return challenge.map((byte) => byte + 1);
+    }
+  }
+  const mechanism = () => new Slow();
+  assertEquals((await logIn(script("235 Yes"), "X-OWN", { mechanism })).lines, ["AUTH X-OWN aGVsbG8="]);
+  const { lines } = await logIn(script("334 ", "334 YQ==", "235 Yes"), "X-OWN", {
+    mechanism,
+    initialResponse: false,
+  });
+  assertEquals(lines, ["AUTH X-OWN", "aGVsbG8=", "Yg=="]);
+});
+
+test("authenticate() keeps an initial response out of a command that would be too long", async () => {
+  // 12,276 characters of base64: RFC 4954, section 4, has room for 12,288 bytes in a line.
+  const initialResponse = new Uint8Array(9_207);
+  const { lines } = await logIn(script("334 ", "235 Yes"), "X-OWN", own({ initialResponse }));
+  assertEquals(lines, ["AUTH X-OWN", "A".repeat(12_276)]);
+  const longer = own({ initialResponse: new Uint8Array(9_300) });
+  const { error } = await logIn(script("334 ", "501 Cancelled"), "X-OWN", longer);
+  assertStringIncludes(error!.message, "12402 bytes");
+});
+
+test("authenticate() refuses a mechanism that is not offered, cannot be made or fails", async () => {
+  const absent = await logIn(script(), "PLAIN", own({}));
+  assertEquals([absent.error?.code, absent.lines.length], ["auth-unsupported", 0]);
+  const broken = await logIn(script(), "X-OWN", {
+    mechanism: () => {
+      throw new Error("No ticket");
+    },
+  });
+  assertStringIncludes(broken.error!.message, "No ticket");
+  const failing = await logIn(
+    script(challenge("?"), "501 Cancelled"),
+    "X-OWN",
+    own({ respond: () => Promise.reject("no idea") }),
+  );
+  assertStringIncludes(failing.error!.message, "no idea");
+});
+
+test("authenticate() ends a dialogue that has no end", async () => {
+  const server: Server = (line) => line === "*" ? "501 Cancelled" : "334 YQ==";
+  const { error, lines } = await logIn(server, "X-OWN", own({}));
+  assertEquals([error?.code, lines.length], ["auth-failed", 18]);
+  assertStringIncludes(error!.message, "16 challenges");
+});
+
+test("authenticate() refuses a reply that has no place in a login", async () => {
+  const { error } = await logIn(script("354 Go ahead"), "PLAIN", PASSWORD);
+  assertEquals(error?.code, "protocol-error");
+});
+
+test("authenticate() takes its own words out of a reply that repeats them", async () => {
+  const echo: Server = (line) => `535-5.7.8 Not known: ${line}\r\n535 5.7.8 ${line.split(" ").at(-1)}`;
+  const { error } = await logIn(echo, "PLAIN", PASSWORD);
+  assertEquals(error?.reply?.toString(), "535-5.7.8 Not known: AUTH PLAIN ********\n535 5.7.8 ********");
+  assertEquals(error?.enhancedCode, "5.7.8");
+  const later: Server = (line) => line.startsWith("AUTH") ? challenge("Name:") : `550 Unrecognized: ${line}`;
+  const login = await logIn(later, "LOGIN", PASSWORD);
+  assertEquals(login.error?.reply?.toString(), "550 Unrecognized: ********");
+});
+
+test("authenticate() takes its own words out of what a server says of a refusal, a cancelled dialogue and a false yes", async () => {
+  let initial = "";
+  const scope: Server = (line) => {
+    if (!line.startsWith("AUTH")) return "535 No";
+    initial = line.split(" ")[2]!;
+    return challenge(JSON.stringify({ status: 401, scope: initial }));
+  };
+  const refused = await logIn(scope, "XOAUTH2", OAUTH);
+  assertStringIncludes(refused.error!.message, "(status 401, scope ********)");
+
+  const cancelled = await logIn(
+    (line) => line === "*" ? `501 Not ${btoa("answer")}` : line === "AUTH X-OWN" ? "334 " : "334 #",
+    "X-OWN",
+    own({}),
+    {},
+    true,
+  );
+  assertEquals(cancelled.error?.reply?.toString(), "501 Not ********");
+
+  const untrue = await logIn((line) => `235 Welcome ${line}`, "SCRAM-SHA-256", PASSWORD);
+  assertEquals(untrue.error?.reply?.toString(), "235 Welcome AUTH SCRAM-SHA-256 ********");
+});
+
+test("authenticate() may be called again after a failure, in the same session", async () => {
+  const lines: string[] = [];
+  const server = script("535 No", "504 No", "235 Welcome");
+  await withConversation(server, lines, () => {}, async (conversation) => {
+    await rejectsWith("auth-failed", () => authenticate(conversation, ["PLAIN"], PASSWORD));
+    await rejectsWith("auth-unsupported", () => authenticate(conversation, ["PLAIN"], PASSWORD));
+    assertEquals(await authenticate(conversation, ["PLAIN"], PASSWORD), "PLAIN");
+  });
+  assertEquals(lines.length, 3);
+});
+
+for (const pieces of ALL_PIECES) {
+  test(`SmtpClient has the dialogue of RFC 7677, section 3, with replies in ${pieces}`, async () => {
+    const { socket, done } = replay(
+      `
+      S: 220 mx.test ESMTP
+      C: EHLO client.test
+      S: 250-mx.test
+      S: 250 AUTH SCRAM-SHA-256
+      C: AUTH SCRAM-SHA-256 ${btoa("n,,n=user,r=rOprNGfwEbeRWgbNEkqO")}
+      S: 334 ${btoa("r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096")}
+      C: ${
+        btoa(
+          "c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+        )
+      }
+      S: 334 ${btoa("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=")}
+      C: 
+      S: 235 2.7.0 Authentication successful
+      C: QUIT
+      S: 221 Bye`,
+      pieces,
+    );
+    const mechanism = () =>
+      new ScramExchange({
+        hash: "SHA-256",
+        credentials: { user: "user", pass: "pencil" },
+        plus: false,
+        channelBinding: undefined,
+        nonce: "rOprNGfwEbeRWgbNEkqO",
+      });
+    const states: string[] = [];
+    {
+      await using client = await SmtpClient.connect({
+        socket,
+        clientName: "client.test",
+        security: "none",
+        auth: { mechanism },
+        trace: (event) => event.type === "state" && states.push(formatTrace(event)),
+      });
+      assert(client.authenticated);
+    }
+    await done;
+    assert(states.includes("*  authenticated: SCRAM-SHA-256"));
+  });
+}
+
+for (
+  const [what, auth, reason] of [
+    ["nothing to log in with", {}, "it has none"],
+    ["a user alone", { user: USER }, "it has none"],
+    ["a password and a token", { ...PASSWORD, ...OAUTH }, "pass and accessToken"],
+    ["a password without a user", { pass: PASS }, "auth.user"],
+    ["a password that is not there", { user: USER, pass: undefined }, "auth.pass"],
+    ["a token without a user", { accessToken: TOKEN }, "auth.user"],
+    ["a token that is a number", { user: USER, accessToken: 1 }, "auth.accessToken"],
+    ["NUL in a password", { user: USER, pass: `${PASS}\0` }, "auth.pass"],
+    ["NUL in a user", { user: "\0", pass: PASS }, "auth.user"],
+    ["NUL in an authzid", { ...PASSWORD, authzid: "\0" }, "auth.authzid"],
+    ["an external that is false", { external: false }, "auth.external"],
+    ["an anonymous that is true", { anonymous: true }, "auth.anonymous"],
+    ["a mechanism that is an object", { mechanism: { name: "PLAIN" } }, "auth.mechanism"],
+    ["a mechanism that the credentials do not allow", { ...PASSWORD, mechanisms: ["XOAUTH2"] }, "XOAUTH2"],
+    ["a mechanism that nobody knows", { ...OAUTH, mechanisms: ["XOAUTH2", "X"] }, '"X"'],
+    ["no mechanism at all", { ...PASSWORD, mechanisms: [] }, "[]"],
+  ] as const
+) {
+  test(`SmtpClient.connect() refuses ${what} in auth, and shows no secret`, async () => {
+    const error = await assertRejects(
+      () => SmtpClient.connect({ auth: auth as unknown as Auth }),
+      TypeError,
+      reason,
+    );
+    for (const shown of everything(error)) assert(!shown.includes(PASS) && !shown.includes(TOKEN), shown);
+  });
+}
+
+test("checkAuth() takes everything that auth may be", () => {
+  const accepted: Auth[] = [
+    PASSWORD,
+    { ...PASSWORD, authzid: "other", mechanisms: ["plain", "SCRAM-SHA-1-PLUS"], initialResponse: false },
+    OAUTH,
+    { ...OAUTH, accessToken: () => TOKEN, mechanisms: ["XOAUTH2"] },
+    { external: true },
+    { external: "other", mechanisms: ["EXTERNAL"] },
+    { anonymous: "" },
+    own({}),
+  ];
+  for (const auth of accepted) checkAuth(auth);
+});

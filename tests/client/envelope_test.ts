@@ -1,0 +1,75 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { renderEnvelope } from "../../src/client/envelope.ts";
+import type { Envelope } from "../../src/client/envelope.ts";
+import { toContent } from "../../src/client/message.ts";
+import type { Message } from "../../src/client/message.ts";
+import { Extensions } from "../../src/core/extensions.ts";
+import { Reply } from "../../src/core/reply.ts";
+import { SmtpError } from "../../src/errors.ts";
+import { test } from "../support/harness.ts";
+
+function render(envelope: Envelope, message: Message, ...keywords: string[]): string[] {
+  const extensions = Extensions.parse(new Reply(250, ["mx.test", ...keywords]));
+  const { mail, rcpts, recipients } = renderEnvelope(envelope, toContent(message), extensions);
+  assertEquals(rcpts.length, recipients.length);
+  return [mail, ...rcpts];
+}
+
+const ENVELOPE = { from: "me@example.com", to: "you@example.org" };
+
+for (
+  const [what, envelope, message, keywords, commands] of [
+    ["a plain one", ENVELOPE, "Hi", [], ["MAIL FROM:<me@example.com>", "RCPT TO:<you@example.org>"]],
+    ["the null reverse-path", { from: null, to: "a@b.test" }, "Hi", [], [
+      "MAIL FROM:<>",
+      "RCPT TO:<a@b.test>",
+    ]],
+    ["an empty reverse-path", { from: "", to: "a@b.test" }, "Hi", [], ["MAIL FROM:<>", "RCPT TO:<a@b.test>"]],
+    ["the size", ENVELOPE, "Hi", ["SIZE 2"], [
+      "MAIL FROM:<me@example.com> SIZE=2",
+      "RCPT TO:<you@example.org>",
+    ]],
+    ["no limit of size", ENVELOPE, "Hi", ["SIZE"], [
+      "MAIL FROM:<me@example.com> SIZE=2",
+      "RCPT TO:<you@example.org>",
+    ]],
+    ["7-bit content", ENVELOPE, "Hi", ["8BITMIME"], [
+      "MAIL FROM:<me@example.com>",
+      "RCPT TO:<you@example.org>",
+    ]],
+    ["8-bit content", ENVELOPE, "é", ["8BITMIME"], [
+      "MAIL FROM:<me@example.com> BODY=8BITMIME",
+      "RCPT TO:<you@example.org>",
+    ]],
+    ["an international recipient", { from: "me@example.com", to: ["é@b.test", "a@b.test"] }, "Hi", [
+      "SMTPUTF8",
+    ], [
+      "MAIL FROM:<me@example.com> SMTPUTF8",
+      "RCPT TO:<é@b.test>",
+      "RCPT TO:<a@b.test>",
+    ]],
+    ["an international domain without SMTPUTF8", { from: null, to: "a@bücher.example" }, "Hi", [], [
+      "MAIL FROM:<>",
+      "RCPT TO:<a@xn--bcher-kva.example>",
+    ]],
+  ] as [string, Envelope, string, string[], string[]][]
+) {
+  test(`renderEnvelope() renders ${what}`, () => {
+    assertEquals(render(envelope, message, ...keywords), commands.map((command) => `${command}\r\n`));
+  });
+}
+
+for (
+  const [what, envelope, message, code, keywords] of [
+    ["no recipient", { from: null, to: [] }, "Hi", "invalid-envelope", []],
+    ["a sender that is none", { from: "Me <me@example.com>", to: "a@b.test" }, "Hi", "invalid-envelope", []],
+    ["a recipient with a line end", { from: null, to: "a@b.test>\r\nDATA" }, "Hi", "invalid-envelope", []],
+    ["a local part that needs SMTPUTF8", { from: null, to: "é@b.test" }, "Hi", "extension-missing", []],
+    ["a message that is too large", ENVELOPE, "Hey", "message-too-large", ["SIZE 2"]],
+  ] as [string, Envelope, string, string, string[]][]
+) {
+  test(`renderEnvelope() refuses ${what}, and says that the session can go on`, () => {
+    const error = assertThrows(() => render(envelope, message, ...keywords), SmtpError);
+    assertEquals([error.code, error.outcome, error.usable], [code, "not-sent", true]);
+  });
+}

@@ -1,0 +1,133 @@
+/**
+ * An Exim of one's own. It is not installed but unpacked: Debian lets one mail server be installed at a time.
+ *
+ * Ports: SMTP with STARTTLS and AUTH, the same with implicit TLS. It answers `reject@…` with 550 and `defer@…` with 450,
+ * `refused@…` as a sender with 550, and a message with a header `X-Refuse` with 550 at its end.
+ * @module
+ */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { giveTo, makeFolders, PASS, PEERS_FOLDER, type PeerServer, startPeer, USER } from "./peer_server.ts";
+import { peerMissing } from "./peers.ts";
+
+const EXIM = `${PEERS_FOLDER}exim4-daemon-light/usr/sbin/exim4`;
+
+/** Says why Exim cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+export function eximMissing(): string | undefined {
+  return peerMissing("Exim", { programs: [EXIM, "setsid"], users: ["Debian-exim"], root: true });
+}
+
+/**
+ * Starts Exim and waits until it accepts connections.
+ * @param maxNonMail How many commands that belong to no message it takes in a session, before it hangs up with 554. A RSET
+ * ahead of each message it receives is free, one behind a transaction without a message is not. Exim's default: 10.
+ */
+export function startExim(maxNonMail = 100_000): Promise<PeerServer> {
+  return startPeer({
+    name: "Exim",
+    ports: 2,
+    layOut({ folder, ports, certificate, key }) {
+      makeFolders("nobody", join(folder, "spool"), join(folder, "mail"), join(folder, "log"));
+      giveTo("nobody", key);
+      const path = join(folder, "exim.conf");
+      writeFileSync(path, configuration(folder, ports, certificate, key, maxNonMail));
+      return {
+        command: [EXIM, "-C", path, "-bdf"],
+        logs: [join(folder, "log/mainlog"), join(folder, "log/rejectlog"), join(folder, "log/paniclog")],
+        mail: join(folder, "mail/new"),
+        queues: [join(folder, "spool/input")],
+      };
+    },
+  });
+}
+
+function configuration(
+  folder: string,
+  ports: readonly number[],
+  certificate: string,
+  key: string,
+  maxNonMail: number,
+): string {
+  return `exim_path = ${EXIM}
+exim_user = nobody
+exim_group = nogroup
+never_users =
+deliver_drop_privilege = true
+primary_hostname = mx.test
+spool_directory = ${folder}/spool
+log_file_path = ${folder}/log/%slog
+pid_file_path = ${folder}/exim.pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = ${ports.join(" : ")}
+tls_on_connect_ports = ${ports[1]}
+tls_advertise_hosts = *
+tls_certificate = ${certificate}
+tls_privatekey = ${key}
+acl_smtp_mail = acl_mail
+acl_smtp_rcpt = acl_rcpt
+acl_smtp_data = acl_data
+host_lookup =
+rfc1413_hosts =
+pipelining_connect_advertise_hosts = *
+chunking_advertise_hosts = *
+dsn_advertise_hosts = *
+smtputf8_advertise_hosts = *
+prdr_enable = true
+smtp_accept_max = 100
+smtp_accept_max_per_connection = 0
+smtp_accept_max_nonmail = ${maxNonMail}
+smtp_accept_queue_per_connection = 0
+smtp_enforce_sync = true
+message_size_limit = 200M
+keep_environment =
+begin acl
+acl_mail:
+  deny message = no such sender
+       condition = \${if match_local_part{$sender_address_local_part}{refused}}
+  accept
+acl_rcpt:
+  deny message = no such user
+       local_parts = reject
+  defer message = try later
+        local_parts = defer
+  accept
+acl_data:
+  deny message = not this message
+       condition = \${if def:header_x-refuse:}
+  accept
+begin routers
+everybody:
+  driver = accept
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  directory = ${folder}/mail
+  maildir_format
+  create_directory
+  return_path_add
+  envelope_to_add
+  user = nobody
+  group = nogroup
+begin retry
+* * F,1h,10m
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = \${if and{{eq{$auth2}{${USER}}}{eq{$auth3}{${PASS}}}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = "Username:: : Password::"
+  server_condition = \${if and{{eq{$auth1}{${USER}}}{eq{$auth2}{${PASS}}}}}
+  server_set_id = $auth1
+cram:
+  driver = cram_md5
+  public_name = CRAM-MD5
+  server_secret = \${if eq{$auth1}{${USER}}{${PASS}}fail}
+  server_set_id = $auth1
+`;
+}
