@@ -559,8 +559,6 @@ test("authenticate() takes its own words out of what a server says of a refusal,
     (line) => line === "*" ? `501 Not ${btoa("answer")}` : line === "AUTH X-OWN" ? "334 " : "334 #",
     "X-OWN",
     own({}),
-    {},
-    true,
   );
   assertEquals(cancelled.error?.reply?.toString(), "501 Not ********");
 
