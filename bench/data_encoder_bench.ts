@@ -6,16 +6,24 @@
  * deno run --allow-write=results.jsonl bench/data_encoder_bench.ts --json results.jsonl
  * ```
  *
- * `--rounds N` sets the number of rounds (default 15), `--case TEXT` picks the cases whose name holds the text.
+ * `--rounds N` sets the number of rounds (default 15), `--case TEXT` picks the cases whose name holds the text,
+ * `--peers` adds nodemailer's DataStream. `deno task bench:encoder` does that on every runtime.
  *
  * @module
  */
 import { appendFileSync } from "node:fs";
+import { finished, type Transform } from "node:stream";
 import { parseArgs } from "node:util";
 import { DataDecoder, DataEncoder, DataEncoderStream } from "../src/streams/mod.ts";
+import { importPeer } from "./senders/import_peer.ts";
 
 const { values: flags } = parseArgs({
-  options: { json: { type: "string" }, rounds: { type: "string" }, case: { type: "string" } },
+  options: {
+    json: { type: "string" },
+    rounds: { type: "string" },
+    case: { type: "string" },
+    peers: { type: "boolean", default: false },
+  },
 });
 const rounds = Number(flags.rounds ?? 15);
 const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "node";
@@ -124,6 +132,21 @@ const ways: Record<string, Way> = {
   },
 };
 
+if (flags.peers) {
+  const path = "nodemailer/lib/smtp-connection/data-stream";
+  const { default: DataStream } = await importPeer<{ default: new () => Transform }>(path);
+  // As nodemailer has it between a message and a socket: written to, and read as fast as it gives.
+  ways["nodemailer DataStream"] = async (chunks) => {
+    const stream = new DataStream();
+    stream.resume();
+    for (const chunk of chunks) {
+      if (!stream.write(chunk)) await new Promise<void>((resolve) => stream.once("drain", resolve));
+    }
+    stream.end();
+    await new Promise<void>((resolve) => finished(stream, () => resolve()));
+  };
+}
+
 function median(numbers: number[]): number {
   return numbers.sort((a, b) => a - b)[numbers.length >> 1]!;
 }
@@ -131,6 +154,12 @@ function median(numbers: number[]): number {
 function lengthOf(chunks: Uint8Array[]): number {
   return chunks.reduce((length, chunk) => length + chunk.length, 0);
 }
+
+const SUBJECTS: Readonly<Record<string, string>> = {
+  "encode": "@streams/smtp",
+  "decode": "@streams/smtp",
+  "nodemailer DataStream": "nodemailer DataStream",
+};
 
 async function measure(name: string, input: Uint8Array[]): Promise<void> {
   const encoder = new DataEncoder();
@@ -146,26 +175,31 @@ async function measure(name: string, input: Uint8Array[]): Promise<void> {
       if (round >= 0) results.get(way)!.push(lengthOf(chunks) / seconds / 1e9);
     }
   }
+  const ours = [...results.get("encode")!];
   let row = name.padEnd(36);
   for (const [way, samples] of results) {
-    const value = median(samples);
+    const value = median([...samples]);
     const time = input[0]!.length <= KIB ? ` (${(KIB / value).toFixed(0)} ns)` : "";
-    row += (value.toFixed(2) + time).padStart(20);
+    row += (value.toFixed(2) + time).padStart(24);
     if (flags.json === undefined) continue;
+    // There is nothing to hold a decoder against.
+    const decodes = way === "decode";
+    const ratio = decodes ? 1 : median(ours.map((value, round) => value / samples[round]!));
     const record = {
       bench: "encoder",
-      case: `${name}, ${way}`,
+      case: decodes ? `${name}, decode` : name,
       runtime,
-      subject: "@streams/smtp",
-      value,
+      subject: SUBJECTS[way] ?? `@streams/smtp ${way}`,
+      value: Number(value.toPrecision(4)),
       unit: "GB/s",
+      ratio: Number(ratio.toPrecision(4)),
     };
     appendFileSync(flags.json, JSON.stringify(record) + "\n");
   }
   console.log(row);
 }
 
-console.log(`GB/s on ${runtime}`.padEnd(36) + Object.keys(ways).map((way) => way.padStart(20)).join(""));
+console.log(`GB/s on ${runtime}`.padEnd(36) + Object.keys(ways).map((way) => way.padStart(24)).join(""));
 for (const [name, input] of Object.entries(inputs)) {
   if (flags.case === undefined || name.includes(flags.case)) await measure(name, input());
 }

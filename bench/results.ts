@@ -1,0 +1,112 @@
+/**
+ * Writes `bench/RESULTS.md` and `bench/results.svg` from the JSON of the benchmarks, on the machine they ran on.
+ *
+ * ```sh
+ * deno task bench --json RESULTS.jsonl && deno task bench:results RESULTS.jsonl [--note TEXT]
+ * ```
+ *
+ * @module
+ */
+import { arch, availableParallelism, cpus, release, totalmem, type as system } from "node:os";
+import { parseArgs } from "node:util";
+import { drawChart, readResults } from "./chart.ts";
+import { formatValue, OURS, type Result } from "./support/compare.ts";
+import { PEERS, prepare } from "./support/prepare.ts";
+
+const ABOUT: Readonly<Record<string, string>> = {
+  encoder:
+    "Content made ready for DATA (CRLF, dots), in chunks of 64 KiB unless said. Ours is `DataEncoder.encode()`.",
+  loopback: "One connection to `smtp-sink`, messages of 1 KiB.",
+  wan:
+    "One connection, messages of 1 KiB, a relay in between that delays each direction by half the round trip.",
+  large: "Messages of 100 MB; CPU is user and system time of the sender for one message, less is better.",
+  pool: "Ten connections to `smtp-sink`, messages of 1 KiB.",
+  start: "A whole process: start, one mail over STARTTLS with a login, end. Less is better.",
+  server:
+    "Into a server: ours, the npm package smtp-server, and `smtp-sink`, which does nothing with what it gets.",
+  memory:
+    "The peak of resident memory, and what a message or a recipient costs when there are ever more of them. For growth the " +
+    "ratio is the cost at the first step against this one: 1 is constant.",
+};
+
+const { values: { note = "" }, positionals: [path] } = parseArgs({
+  args: Deno.args.filter((argument) => argument !== "--"),
+  allowPositionals: true,
+  options: { note: { type: "string" } },
+});
+if (path === undefined) throw new TypeError("Say where the results are: results.ts RESULTS.jsonl");
+const results = readResults(Deno.realPathSync(path));
+const runtimes = await prepare(["deno", "bun", "node"]);
+const benches = [...new Set(results.map(({ bench }) => bench))];
+
+const sections = benches.map((bench) => {
+  const rows = results.filter((result) => result.bench === bench);
+  const cases = [...new Set(rows.map((row) => row.case))];
+  return `## ${bench}\n\n${ABOUT[bench] ?? ""} Made again by \`deno task bench:${bench}\`.\n\n` +
+    cases.map((name) => table(name, rows.filter((row) => row.case === name))).join("\n");
+});
+
+Deno.writeTextFileSync(
+  "bench/RESULTS.md",
+  `# Results
+
+Written by \`bench/results.ts\` from what the benchmarks have measured. Each figure is the median of the rounds of one run, in
+which all subjects took turns, each as a process of its own; a ratio is the median of the rounds' ratios, ours against that
+subject, in brackets: above 1, ours is better.
+${note === "" ? "" : `\n${note}\n`}
+![Messages a second](results.svg)
+
+\`\`\`sh
+deno task bench --json results.jsonl          # all, or deno task bench:loopback and so on
+deno task bench:results results.jsonl         # this page and the picture
+\`\`\`
+
+${machine()}
+
+${sections.join("\n")}`,
+);
+Deno.writeTextFileSync("bench/results.svg", drawChart(results));
+
+/** A row a subject, a column a runtime: the value, and how ours compares. */
+function table(name: string, rows: readonly Result[]): string {
+  const columns = [...new Set(rows.map(({ runtime }) => runtime))];
+  const lines = [...new Set(rows.map(({ subject }) => subject))].map((subject) => {
+    const cells = columns.map((runtime) =>
+      cell(rows.find((row) => row.subject === subject && row.runtime === runtime))
+    );
+    return `| ${subject} | ${cells.join(" | ")} |`;
+  });
+  return `### ${name}\n\n| ${rows[0]!.unit} | ${columns.join(" | ")} |\n|---|${
+    "---:|".repeat(columns.length)
+  }\n` +
+    `${lines.join("\n")}\n`;
+}
+
+function cell(row: Result | undefined): string {
+  if (row === undefined) return "";
+  const value = formatValue(row.value);
+  return row.subject === OURS && row.ratio === 1 ? `**${value}**` : `${value} (${row.ratio.toFixed(2)} x)`;
+}
+
+function machine(): string {
+  const versions = runtimes.map(({ name, version }) =>
+    `${name[0]!.toUpperCase()}${name.slice(1)} ${version}`
+  );
+  const peers = Object.entries(PEERS).map(([name, version]) => `${name} ${version}`);
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return `- Machine: ${
+    cpus()[0]?.model.trim()
+  }, ${availableParallelism()} CPUs, ${memory} GiB, ${system()} ${release()} ${arch()}
+- Runtimes: ${versions.join(", ")}
+- Peers: ${peers.join(", ")}${postfixVersion()}
+- Written: ${new Date().toISOString().slice(0, 10)}`;
+}
+
+function postfixVersion(): string {
+  try {
+    const { stdout } = new Deno.Command("postconf", { args: ["-d", "-h", "mail_version"] }).outputSync();
+    return `; Postfix ${new TextDecoder().decode(stdout).trim()} with its smtp-sink and smtp-source`;
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * What the runtime takes by itself.
+ *
+ * @module
+ */
+import { readFirstMail } from "./first_mail.ts";
+
+readFirstMail();

@@ -1,0 +1,59 @@
+/**
+ * Sends with nodemailer's pooled transport, which its documentation recommends for many messages, and keeps it busy.
+ *
+ * @module
+ */
+import { Buffer } from "node:buffer";
+import { Readable } from "node:stream";
+import { importPeer } from "./import_peer.ts";
+import { AHEAD, CLIENT_NAME, FROM, inParallel, type Job, measure, type Outbox, TO } from "./sender.ts";
+
+interface Transport {
+  sendMail(mail: { envelope: { from: string; to: string[] }; raw: unknown }): Promise<unknown>;
+  close(): void;
+}
+
+/** As much of nodemailer as is needed here. */
+interface Nodemailer {
+  default: { createTransport(options: Record<string, unknown>): Transport };
+}
+
+/** nodemailer's options for a job. */
+function transportOptions(job: Job): Record<string, unknown> {
+  return {
+    host: job.host,
+    port: job.port,
+    name: CLIENT_NAME,
+    secure: job.security === "tls",
+    requireTLS: job.security === "starttls",
+    ignoreTLS: job.security === "none",
+    ...(job.ca !== undefined && { tls: { ca: [job.ca], servername: "localhost" } }),
+    ...(job.user !== undefined && { auth: { user: job.user, pass: job.pass } }),
+  };
+}
+
+async function open(job: Job): Promise<Outbox> {
+  const { default: nodemailer } = await importPeer<Nodemailer>("nodemailer");
+  const transport = nodemailer.createTransport({
+    ...transportOptions(job),
+    pool: true,
+    maxConnections: job.connections,
+    maxMessages: Infinity,
+  });
+  const envelope = { from: FROM, to: [TO] };
+  const raw = Buffer.from(job.message.buffer);
+  return {
+    run: (more) =>
+      inParallel(
+        AHEAD * job.connections,
+        more,
+        () => transport.sendMail({ envelope, raw: job.streamed ? Readable.from(job.pieces()) : raw }),
+      ),
+    close() {
+      transport.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+await measure(open);

@@ -1,0 +1,232 @@
+/**
+ * What all senders share: the command line, the message, the clock. A sender is a program that sends with one library,
+ * as that library's documentation says is fastest, and prints one line of JSON. All of them run on Deno, Bun and Node.
+ *
+ * ```
+ * streams_smtp --port 2525 --seconds 2 --warmup 0.5 --size 1024 --window 256
+ * streams_smtp --port 2525 --count 3 --warm 1 --size 100000000 --window 1
+ * ```
+ * `--seconds` and `--warmup` are seconds, `--count` and `--warm` messages; what is reached first counts.
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { parseArgs } from "node:util";
+
+/** What to do. */
+export interface Job {
+  readonly host: string;
+  readonly port: number;
+  /** `none`, `starttls` or `tls`. */
+  readonly security: string;
+  /** The authority that signed the server's certificate, PEM. */
+  readonly ca: string | undefined;
+  readonly user: string | undefined;
+  readonly pass: string | undefined;
+  /** How many messages a library may be given before the first has gone. */
+  readonly window: number;
+  /** How many connections. */
+  readonly connections: number;
+  readonly transfer: "auto" | "data" | "bdat";
+  /** The message's size in bytes. */
+  readonly size: number;
+  /** Whether the message comes as a stream, made while it is sent. */
+  readonly streamed: boolean;
+  /** The text, for libraries that put messages together themselves: so long that the message is about as large. */
+  readonly text: string;
+  /** The message, where it is in memory. */
+  readonly message: Uint8Array;
+  /** The message in pieces. */
+  pieces(): Generator<Uint8Array, undefined>;
+  /** The message in pieces, as a web stream. */
+  stream(): ReadableStream<Uint8Array>;
+}
+
+/** A library, connected. */
+export interface Outbox {
+  /**
+   * Sends as long as there is more to send.
+   *
+   * @param more Whether to send another one: to be asked once for each.
+   */
+  run(more: () => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * How many messages a connection is given ahead, for libraries that send one after the other: there is always a next one,
+ * and at the end of the time not many are left to wait for.
+ */
+export const AHEAD = 2;
+
+/** The same in every message. */
+export const FROM = "sender@example.com";
+/** The same in every message. */
+export const TO = "recipient@example.org";
+/** What every client calls itself. */
+export const CLIENT_NAME = "client.example.com";
+
+const HEADER =
+  `From: <${FROM}>\r\nTo: <${TO}>\r\nSubject: A message to measure\r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\n` +
+  "Message-ID: <1@client.example.com>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n";
+/** What libraries that write the header themselves write, more or less. */
+const OWN_HEADER = 300;
+const LINE = "The quick brown fox jumps over the lazy dog, and the dog does not mind.\r\n";
+const PIECE = 64 * 1024;
+
+/**
+ * Runs a sender: opens it, warms it up, measures it, prints the result.
+ *
+ * @param open Opens the library's connections.
+ */
+export async function measure(open: (job: Job) => Promise<Outbox>): Promise<void> {
+  const { job, count, seconds, warmup, warm } = readJob();
+  const outbox = await open(job);
+  if (warmup > 0 && warm > 0) await outbox.run(until(warmup, warm).more);
+  const cpu = process.cpuUsage();
+  const clock = until(seconds, count);
+  const start = performance.now();
+  await outbox.run(clock.more);
+  const elapsed = (performance.now() - start) / 1_000;
+  const { user, system } = process.cpuUsage(cpu);
+  await outbox.close();
+  const sent = clock.sent();
+  console.log(JSON.stringify({
+    sent,
+    seconds: elapsed,
+    perSecond: sent / elapsed,
+    bytesPerSecond: sent * job.size / elapsed,
+    cpuSeconds: (user + system) / 1e6,
+    peakMemory: peakMemory(),
+  }));
+  // Nothing that a library leaves behind, a timer or an idle connection, is to be waited for.
+  process.exit(0);
+}
+
+/**
+ * Keeps several sends under way.
+ *
+ * @param width How many.
+ */
+export async function inParallel(
+  width: number,
+  more: () => boolean,
+  send: () => Promise<unknown>,
+): Promise<void> {
+  await Promise.all(Array.from({ length: width }, async () => {
+    while (more()) await send();
+  }));
+}
+
+/** Counts, and ends when the time is up. A timer looks at the clock, as to ask it for each message costs some of them. */
+function until(seconds: number, count: number): { more: () => boolean; sent: () => number } {
+  let sent = 0;
+  let over = false;
+  if (seconds < Infinity) setTimeout(() => over = true, seconds * 1_000);
+  return {
+    more: () => {
+      if (over || sent >= count) return false;
+      sent++;
+      return true;
+    },
+    sent: () => sent,
+  };
+}
+
+/** Reads the command line. */
+export function readJob(): { job: Job; count: number; seconds: number; warmup: number; warm: number } {
+  const { values } = parseArgs({
+    args: process.argv.slice(2),
+    options: {
+      host: { type: "string", default: "127.0.0.1" },
+      port: { type: "string" },
+      security: { type: "string", default: "none" },
+      ca: { type: "string" },
+      user: { type: "string" },
+      pass: { type: "string" },
+      count: { type: "string", default: "Infinity" },
+      seconds: { type: "string", default: "Infinity" },
+      warmup: { type: "string", default: "Infinity" },
+      warm: { type: "string" },
+      size: { type: "string", default: "1024" },
+      window: { type: "string", default: "256" },
+      connections: { type: "string", default: "1" },
+      transfer: { type: "string", default: "auto" },
+      streamed: { type: "boolean", default: false },
+    },
+  });
+  const size = Number(values.size);
+  const job: Job = {
+    host: values.host,
+    port: Number(values.port),
+    security: values.security,
+    ca: values.ca === undefined ? undefined : readFileSync(values.ca, "utf8"),
+    user: values.user,
+    pass: values.pass,
+    window: Number(values.window),
+    connections: Number(values.connections),
+    transfer: values.transfer as Job["transfer"],
+    size,
+    streamed: values.streamed,
+    text: values.streamed ? "" : LINE.repeat(Math.max(size - OWN_HEADER, 0) / LINE.length),
+    message: values.streamed ? new Uint8Array() : join(pieces(size), size),
+    pieces: () => pieces(size),
+    stream: () => toStream(pieces(size)),
+  };
+  return {
+    job,
+    count: Number(values.count),
+    seconds: Number(values.seconds),
+    warmup: Number(values.warmup),
+    // Without either there is no warm-up.
+    warm: Number(values.warm ?? (values.warmup === "Infinity" ? 0 : Infinity)),
+  };
+}
+
+/**
+ * The message in pieces. All but the first and the last are the same piece of memory: what a source leaves to be
+ * collected would hide what a library does.
+ */
+function* pieces(size: number): Generator<Uint8Array, undefined> {
+  const encoder = new TextEncoder();
+  const header = encoder.encode(HEADER).subarray(0, size);
+  yield header;
+  const piece = encoder.encode(LINE.repeat(Math.floor(PIECE / LINE.length)));
+  let left = size - header.length;
+  for (; left > piece.length; left -= piece.length) yield piece;
+  const last = piece.slice(0, left);
+  if (left > 1) last.set([13, 10], left - 2); // it ends with a whole line
+  yield last;
+}
+
+/** Bun has no `ReadableStream.from()`. */
+function toStream(parts: Iterator<Uint8Array, undefined>): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    pull(controller): void {
+      const { value, done } = parts.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+  }, { highWaterMark: 0 });
+}
+
+function join(parts: Iterable<Uint8Array>, size: number): Uint8Array {
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+/** The most memory that was resident, in bytes. */
+export function peakMemory(): number {
+  try {
+    const line = readFileSync("/proc/self/status", "latin1").match(/^VmHWM:\s+(\d+) kB/m);
+    return Number(line![1]) * 1_024;
+  } catch {
+    return process.resourceUsage().maxRSS * 1_024;
+  }
+}

@@ -1,0 +1,43 @@
+/**
+ * Sends with this library: many `send()` at the same time.
+ *
+ * With `--connections N` N clients share the work, each with its part of the window: the least that a pool is.
+ *
+ * @module
+ */
+import { SmtpClient, type SmtpClientOptions } from "../../mod.ts";
+import { CLIENT_NAME, FROM, inParallel, type Job, measure, type Outbox, TO } from "./sender.ts";
+
+/** The library's options for a job. */
+export function clientOptions(job: Job): SmtpClientOptions {
+  return {
+    hostname: job.host,
+    port: job.port,
+    security: job.security as "none" | "starttls" | "tls",
+    clientName: CLIENT_NAME,
+    transfer: job.transfer,
+    ...(job.ca !== undefined && { tls: { caCerts: [job.ca], serverName: "localhost" } }),
+    ...(job.user !== undefined && { auth: { user: job.user, pass: job.pass! } }),
+  };
+}
+
+async function open(job: Job): Promise<Outbox> {
+  const clients = await Promise.all(
+    Array.from({ length: job.connections }, () => SmtpClient.connect(clientOptions(job))),
+  );
+  const width = Math.max(1, Math.floor(job.window / job.connections));
+  const envelope = { from: FROM, to: TO };
+  const message = () => job.streamed ? job.stream() : job.message;
+  return {
+    async run(more) {
+      await Promise.all(
+        clients.map((client) => inParallel(width, more, () => client.send(envelope, message()))),
+      );
+    },
+    async close() {
+      await Promise.all(clients.map((client) => client.quit()));
+    },
+  };
+}
+
+await measure(open);

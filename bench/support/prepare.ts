@@ -1,0 +1,127 @@
+/**
+ * What is measured, made ready: the runtimes, the peers from npm at pinned versions, and the project as a package would
+ * hold it. Everything lies in `.cache/bench`, apart from the project's own dependencies.
+ *
+ * @module
+ */
+import ts from "typescript";
+import { type ProgramCommand, readOutput } from "../../tests/support/run_process.ts";
+import { runtimes as testRuntimes } from "../../tests/support/run_runtimes.ts";
+
+/** The peers. */
+export const PEERS = {
+  "nodemailer": "10.6.0",
+  "emailjs": "5.0.3",
+  "@upyo/core": "0.4.0",
+  "@upyo/smtp": "0.4.0",
+  "smtp-client": "0.4.0",
+  "smtp-server": "3.21.6",
+} as const;
+
+/** A runtime that programs are measured on. */
+export interface Runtime {
+  /** `deno`, `bun` or `node`. */
+  readonly name: string;
+  readonly version: string;
+  /** How it runs a program of `bench/`, named without its extension: `senders/nodemailer`. */
+  command(program: string, args?: readonly string[], flags?: readonly string[]): string[];
+}
+
+const FOLDER = ".cache/bench";
+
+/** The runtimes of the tests, at the versions that are pinned there. */
+const TEST_NAMES: Readonly<Record<string, string>> = { deno: "deno", bun: "bun", node: "node24" };
+
+/**
+ * Makes everything ready. Takes a second or two where it is there already.
+ *
+ * @param names The runtimes wanted.
+ * @returns The runtimes.
+ * @throws {RangeError} If there is no such runtime.
+ */
+export async function prepare(names: readonly string[]): Promise<Runtime[]> {
+  Deno.chdir(new URL("../../", import.meta.url));
+  await (ready ??= installPeers().then(build));
+  const found: Runtime[] = [];
+  for (const name of names) found.push(await prepareRuntime(name));
+  return found;
+}
+
+let ready: Promise<void> | undefined;
+
+async function prepareRuntime(name: string): Promise<Runtime> {
+  const runtime = testRuntimes.find((runtime) => runtime.name === TEST_NAMES[name]);
+  if (runtime === undefined) {
+    throw new RangeError(`There is no runtime ${name}: there are deno, bun and node`);
+  }
+  const version = await runtime.prepare();
+  const { program } = runtime.command({
+    files: [],
+    whole: false,
+    filter: undefined,
+    coverage: false,
+    report: "",
+  });
+  return {
+    name,
+    version,
+    command(file, args = [], flags = []) {
+      const run = name === "deno" ? ["run", "-A", "--no-lock"] : [];
+      return [program, ...run, ...flags, `${Deno.cwd()}/${FOLDER}/dist/bench/${file}.js`, ...args];
+    },
+  };
+}
+
+async function installPeers(): Promise<void> {
+  await Deno.mkdir(FOLDER, { recursive: true });
+  const wanted = JSON.stringify({ private: true, type: "module", dependencies: PEERS }, null, 2);
+  const present = await Deno.readTextFile(`${FOLDER}/installed.json`).catch(() => "");
+  if (present === wanted) return;
+  await Deno.writeTextFile(`${FOLDER}/package.json`, wanted);
+  await Deno.writeTextFile(`${FOLDER}/deno.json`, JSON.stringify({ nodeModulesDir: "manual", lock: false }));
+  const install: ProgramCommand = {
+    program: Deno.execPath(),
+    args: ["install", "--node-modules-dir=auto", "--no-lock"],
+  };
+  await readOutput(install, FOLDER);
+  await Deno.writeTextFile(`${FOLDER}/installed.json`, wanted);
+}
+
+/**
+ * Strips the types, file by file, as JSR does for its npm packages: else Bun and Node would be measured with their own
+ * compilers at work.
+ */
+async function build(): Promise<void> {
+  const files = [
+    "mod.ts",
+    "bench/data_encoder_bench.ts",
+    ...await list("src"),
+    ...await list("bench/senders"),
+    ...await list("bench/receivers"),
+  ];
+  for (const file of files) {
+    const { outputText } = ts.transpileModule(await Deno.readTextFile(file), {
+      compilerOptions: {
+        module: ts.ModuleKind.ESNext,
+        target: ts.ScriptTarget.ES2022,
+        verbatimModuleSyntax: true,
+        rewriteRelativeImportExtensions: true,
+      },
+    });
+    const path = `${FOLDER}/dist/${file.replace(/\.ts$/, ".js")}`;
+    await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
+    // What has not changed is left alone: a benchmark may be running that still loads from it.
+    if (await Deno.readTextFile(path).catch(() => undefined) !== outputText) {
+      await Deno.writeTextFile(path, outputText);
+    }
+  }
+}
+
+async function list(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) files.push(...await list(`${folder}/${name}`));
+    else if (name.endsWith(".ts")) files.push(`${folder}/${name}`);
+  }
+  return files;
+}
