@@ -11,6 +11,7 @@
 import { compare, median } from "./support/compare.ts";
 import { readFlags } from "./support/flags.ts";
 import { stepAside } from "./support/machine.ts";
+import { eximMissing, startExim } from "../tests/support/exim.ts";
 import { postfixMissing } from "../tests/support/postfix.ts";
 import { startPostfix } from "./support/postfix.ts";
 import { prepare } from "./support/prepare.ts";
@@ -35,6 +36,16 @@ else {
   receivers["Postfix, CHUNKING"] = async () => {
     const postfix = await startPostfix();
     return { port: postfix.submissionPort, [Symbol.asyncDispose]: () => postfix.stop() };
+  };
+}
+
+const eximAbsent = eximMissing();
+if (eximAbsent !== undefined) console.log(`Without Exim: ${eximAbsent}`);
+else {
+  // It delivers each message, in a process of its own, while the next come: that is what limits.
+  receivers["Exim, CHUNKING"] = async () => {
+    const exim = await startExim();
+    return { port: exim.ports[0]!, [Symbol.asyncDispose]: () => exim.stop() };
   };
 }
 
