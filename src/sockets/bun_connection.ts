@@ -4,7 +4,8 @@
  * @module
  */
 import type { Connection } from "./connection.ts";
-import { authorities, checkPeer, type TlsPeer } from "./bun_tls.ts";
+import { authorities } from "./authorities.ts";
+import { checkPeer, type TlsPeer } from "./bun_tls.ts";
 import { formatAddress, isIpAddress, type TlsSettings } from "./settings.ts";
 import { normalizeError } from "./normalize_error.ts";
 import type { SocketInfo } from "./socket.ts";

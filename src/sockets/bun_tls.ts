@@ -30,15 +30,3 @@ export function checkPeer(serverName: string, peer: TlsPeer): void {
   const error = tls.checkServerIdentity(serverName, certificate);
   if (error !== undefined) throw error;
 }
-
-/**
- * The authorities to trust. `ca` replaces those of the system: to add to them, they have to be given as well.
- *
- * @param caCerts Those besides the system's, PEM.
- * @returns All of them; `undefined` where those of the system are enough.
- */
-export function authorities(caCerts: readonly string[]): string[] | undefined {
-  if (caCerts.length === 0) return undefined;
-  const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
-  return [...getCACertificates?.("default") ?? tls.rootCertificates, ...caCerts];
-}

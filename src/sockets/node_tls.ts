@@ -6,6 +6,7 @@
 import type net from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
+import { authorities } from "./authorities.ts";
 import { isIpAddress, type TlsSettings } from "./settings.ts";
 
 /**
@@ -76,15 +77,4 @@ export async function handshake(
     secure.off("close", ended);
     signal.removeEventListener("abort", abort);
   }
-}
-
-/**
- * `ca` replaces the authorities of the system: to add to them, they have to be given as well. To read them, Deno wants
- * `--allow-sys=ca`.
- */
-function authorities(caCerts: readonly string[]): string[] | undefined {
-  if (caCerts.length === 0) return undefined;
-  // From Node 22.15 on, with what NODE_EXTRA_CA_CERTS and --use-system-ca bring.
-  const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
-  return [...getCACertificates?.("default") ?? tls.rootCertificates, ...caCerts];
 }
