@@ -18,9 +18,12 @@
  */
 export * from "./src/client/channel.ts";
 export * from "./src/client/client.ts";
+export type { AddressList, SmtpCommands } from "./src/client/commands.ts";
 export type { Progress } from "./src/client/delivery.ts";
-export type { Envelope } from "./src/client/envelope.ts";
+export type { Envelope, Recipient } from "./src/client/envelope.ts";
+export type { ContentEncoder } from "./src/client/encode.ts";
 export type { Message, MessageStream } from "./src/client/message.ts";
+export type { MessageWriter } from "./src/client/message_writer.ts";
 export type {
   AnonymousAuth,
   Auth,
@@ -35,14 +38,29 @@ export type {
 } from "./src/client/options.ts";
 export * from "./src/client/receipt.ts";
 export * from "./src/client/send.ts";
+export type { XclientAttributes, XforwardAttributes } from "./src/client/xclient.ts";
+export type { NamedAddress } from "./src/core/address_list.ts";
+export type { EsmtpParameters } from "./src/core/command_line.ts";
 export * from "./src/core/extensions.ts";
+export type {
+  DeliverBy,
+  DsnRequest,
+  MailParameters,
+  Notify,
+  NotifyCondition,
+  Priority,
+  RcptParameters,
+} from "./src/core/parameters.ts";
 export { ProtocolError } from "./src/core/protocol_error.ts";
 export { Reply } from "./src/core/reply.ts";
 export type { ReplyJson, ReplyOptions } from "./src/core/reply.ts";
 export type { ReplyDecoderOptions } from "./src/core/reply_decoder.ts";
 export * from "./src/errors.ts";
+export { loggerTrace } from "./src/logger.ts";
+export type { Logger } from "./src/logger.ts";
 export type { ChannelBinding } from "./src/sasl/channel_binding.ts";
 export type * from "./src/sasl/mechanism.ts";
+export type { OpenSocket, SocketSource, StreamPair } from "./src/sockets/given.ts";
 export * from "./src/sockets/socket.ts";
 export { consoleTrace, formatTrace } from "./src/trace.ts";
 export type { SessionState, Trace, TraceEvent } from "./src/trace.ts";

@@ -72,7 +72,9 @@ export type SmtpErrorCode =
   /** The server refuses the message. */
   | "message-refused"
   /** The server refuses a command. */
-  | "command-refused";
+  | "command-refused"
+  /** The protocol does not allow this now: a step out of order, or one of another transaction. Nothing was sent. */
+  | "bad-sequence";
 
 /** A recipient that the server refused, and its reply. */
 export interface RejectedRecipient {
@@ -94,7 +96,7 @@ export interface SmtpErrorInit extends ErrorOptions {
   recipient?: string | undefined;
   /** Every recipient that was refused. */
   rejected?: readonly RejectedRecipient[] | undefined;
-  /** Over LMTP, recipients for whom the server took the message before the connection failed. */
+  /** Recipients for whom the server took the message before something failed. */
   accepted?: readonly string[] | undefined;
   /** What became of the message. Default: `"not-sent"`. */
   outcome?: Outcome | undefined;
@@ -135,8 +137,8 @@ export class SmtpError extends Error {
   /** Every recipient that the server refused, with its reply. */
   readonly rejected: readonly RejectedRecipient[];
   /**
-   * Over LMTP, recipients for whom the server took the message before the connection failed; `outcome` is about the
-   * others.
+   * Recipients for whom the server took the message before something failed, over LMTP or where a message goes in several
+   * transactions; `outcome` is about the others.
    */
   readonly accepted: readonly string[];
   /** Whether trying again later may help. */

@@ -30,6 +30,8 @@ export type TraceEvent =
     readonly state: SessionState;
     /** What else there is to say: an address, a mechanism, a reason. */
     readonly detail: string;
+    /** Whether it is an end before its time: an error is what has ended the session. */
+    readonly failed?: true;
   }
   | {
     /** A command left. */

@@ -2,16 +2,17 @@
  * Runs the tests under every runtime and prints one table: `deno task test`.
  *
  * ```
- * deno task test [PART-OF-PATH...] [--only deno,bun,node,workers] [--filter NAME] [--coverage] [--limit SECONDS]
+ * deno task test [PART-OF-PATH...] [--only deno,bun,node,workers,browser] [--filter NAME] [--coverage] [--limit SECONDS]
  * ```
  * - `PART-OF-PATH`: only the test files whose path contains one of these.
  * - `--only`: these runtimes, of `deno`, `bun`, `node` (or `node22`, `node24`), `workers` (workerd; only tests/workers),
- *   `jsr` (Deno on the real `@std`).
+ *   `browser` (Chromium; only tests/browser), `jsr` (Deno on the real `@std`).
  * - `--filter`: only the tests whose name contains the text.
  * - `--coverage`: also fail if the tests under Deno reach too few lines of `src/core` and `src/streams`.
  * - `--limit`: how long one runtime may take before it is killed. Default: 600.
  *
- * Needs Deno alone: Bun, Node and workerd are pinned npm packages that Deno installs into `.cache`.
+ * Needs Deno alone: Bun, Node and workerd are pinned npm packages that Deno installs into `.cache`. Chromium is the system's:
+ * `chromium`, `chromium-browser` or `google-chrome` on the PATH, or what the environment's `CHROMIUM` names.
  * @module
  */
 import { parseArgs } from "node:util";
@@ -26,7 +27,7 @@ const { values: flags, positionals: parts } = parseArgs({
   args: Deno.args.filter((argument) => argument !== "--"), // `deno task test -- --only bun` passes the dashes on
   allowPositionals: true,
   options: {
-    only: { type: "string", default: "deno,bun,node,workers" },
+    only: { type: "string", default: "deno,bun,node,workers,browser" },
     filter: { type: "string" },
     coverage: { type: "boolean", default: false },
     limit: { type: "string", default: "600" },
@@ -41,12 +42,19 @@ const chosen = chooseRuntimes(flags.only.split(","));
 const limit = Number(flags.limit) * 1000;
 if (!(limit > 0)) stop(`--limit must be a number of seconds: the current value is ${flags.limit}`);
 if (files.length === 0) stop(`No test file under tests/ has ${parts.join(" or ") || "_test.ts"} in its path`);
+if (chosen.every((runtime) => filesOf(runtime).length === 0)) {
+  stop(`None of the test files is in ${chosen.map((runtime) => runtime.folder).join(" or ")}`);
+}
 
 const reports = await Deno.makeTempDir({ prefix: "smtp-tests-" });
 let outcomes: Outcome[];
 try {
   outcomes = [];
-  for (const runtime of chosen) outcomes.push(await runSuite(runtime));
+  for (const runtime of chosen) {
+    const own = filesOf(runtime);
+    if (own.length > 0) outcomes.push(await runSuite(runtime, own));
+    else console.log(`\n== ${runtime.label}: none of the test files is in ${runtime.folder}`);
+  }
   if (flags.coverage) {
     const coverage = await checkCoverage(chosen.some((runtime) => runtime.name === "deno"));
     if (coverage.failures.length > 0) outcomes.push(coverage);
@@ -67,7 +75,11 @@ function chooseRuntimes(names: string[]): Runtime[] {
   return runtimes.filter((runtime) => names.includes(runtime.name) || names.includes(runtime.group));
 }
 
-async function runSuite(runtime: Runtime): Promise<Outcome> {
+function filesOf({ folder = "tests" }: Runtime): string[] {
+  return files.filter((file) => file.startsWith(`${folder}/`));
+}
+
+async function runSuite(runtime: Runtime, files: readonly string[]): Promise<Outcome> {
   const report = `${reports}/${runtime.name}.xml`;
   const selection: Selection = {
     files,

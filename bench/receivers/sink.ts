@@ -39,7 +39,7 @@ const context: SecureContext | undefined = flags.cert === undefined
 function serve(socket: Socket, offers: readonly string[]): void {
   const session = new SinkSession(offers);
   socket.on("error", () => {}); // whoever has sent what he had may go as he likes
-  socket.on("data", (chunk) => {
+  socket.on("data", (chunk: Buffer) => {
     const replies = session.push(chunk);
     if (replies !== "") socket.write(replies, "latin1");
     if (session.wish === "quit") socket.end();

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { renderCommand, renderLine } from "../core/command.ts";
+import { renderCommand } from "../core/command.ts";
+import { renderLine } from "../core/command_line.ts";
 import { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { SmtpErrorInit } from "../errors.ts";

@@ -5,8 +5,8 @@
  */
 import type { Reply } from "../core/reply.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
-import { renderLine } from "../core/command.ts";
-import { connect } from "../sockets/connect.ts";
+import { renderLine } from "../core/command_line.ts";
+import type { StreamPair } from "../sockets/given.ts";
 import type { Socket, SocketAddress, SocketInfo, SocketOptions, TlsOptions } from "../sockets/socket.ts";
 import { Link } from "./link.ts";
 
@@ -44,16 +44,17 @@ export class SmtpChannel implements AsyncDisposable {
   /**
    * Connects.
    *
-   * @param address Where to, or a socket of one's own.
-   * @param options How. With a socket of one's own only the limits count.
+   * @param address Where to, or a connection of one's own: a socket or a pair of streams.
+   * @param options How.
    * @returns The channel, once the connection stands. The server's greeting is its first reply.
    * @throws {SocketError} If the connection cannot be made.
    */
-  static async open(address: SocketAddress | Socket, options: SmtpChannelOptions = {}): Promise<SmtpChannel> {
-    const socket = "readable" in address
-      ? address
-      : connect(address, { secureTransport: "starttls", ...options });
-    const link = new Link(socket, options);
+  static async open(
+    address: SocketAddress | Socket | StreamPair,
+    options: SmtpChannelOptions = {},
+  ): Promise<SmtpChannel> {
+    const { openChannelSocket } = await import("./open_socket.ts");
+    const link = new Link(openChannelSocket(address, options), options);
     return new SmtpChannel(link, await link.opened);
   }
 

@@ -3,21 +3,43 @@
  *
  * @module
  */
-import { renderCommand, renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { SocketInfo } from "../sockets/socket.ts";
-import { Delivery } from "./delivery.ts";
+import { SmtpCommands } from "./commands.ts";
 import type { Progress } from "./delivery.ts";
-import { renderEnvelope } from "./envelope.ts";
-import type { Envelope } from "./envelope.ts";
-import { discardMessage, toContent } from "./message.ts";
-import type { Content, Message } from "./message.ts";
+import type { ContentEncoder } from "./encode.ts";
+import { asksForMore } from "./envelope.ts";
+import type { Asked, Envelope } from "./envelope.ts";
+import { discardMessage } from "./message.ts";
+import type { Message } from "./message.ts";
 import { readOptions } from "./options.ts";
 import type { SmtpClientOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
+import { badSequence } from "./refusal.ts";
+import { Sending } from "./sending.ts";
 import { Session } from "./session.ts";
+
+let asked: Asked | undefined;
+
+async function loadAsked(): Promise<void> {
+  asked = await import("./asked.ts");
+}
+
+/** What {@linkcode SmtpClient.verify} has found. */
+export interface Verification {
+  /** The server's greeting. */
+  readonly greeting: Reply;
+  /** What the server offers. */
+  readonly extensions: Extensions;
+  /** What is known about the connection. */
+  readonly info: SocketInfo;
+  /** Whether the session was protected by TLS. */
+  readonly secure: boolean;
+  /** Whether the server has accepted the login; `false` if none was asked for. */
+  readonly authenticated: boolean;
+}
 
 /** How to send one message. */
 export interface SendOptions {
@@ -28,15 +50,24 @@ export interface SendOptions {
   recipients?: "some" | "all";
   /** Gives up. What became of the message then stands in the error's `outcome`. */
   signal?: AbortSignal;
-  /** Told again and again how much of the content was handed over. */
+  /**
+   * Told again and again how much of the content was handed over. Where the message goes in several transactions, all of
+   * them count.
+   */
   onProgress?: (progress: Progress) => void;
+  /**
+   * What to do with a message that the server cannot take as it is: one with bytes above 127 where 8BITMIME is not offered, or
+   * a binary one where BINARYMIME is not. `"never"`: it is an error. A function makes ASCII of it: `toSevenBit` of
+   * `./compose`, which is also what `"auto"` stands for once `./compose` is imported. Default: `"never"`.
+   */
+  encode?: "never" | "auto" | ContentEncoder;
+  /**
+   * What to do with lines of more than 998 octets, which SMTP does not allow (RFC 5321, section 4.5.3.1.6) and many servers
+   * cut: `"error"`, or `"allow"` to send them as they are. In a message that comes as a stream they are found on the
+   * way: the session is then lost, unless the content goes with BDAT. Default: `"error"`.
+   */
+  lineLength?: "error" | "allow";
 }
-
-/** Commands that change the dialogue itself: said out of order they would tear it apart. */
-const NOT_ALONE: readonly string[] = ["DATA", "BDAT", "STARTTLS", "AUTH", "QUIT"];
-
-/** Commands that begin a transaction. */
-const OPENING: readonly string[] = ["MAIL", "RCPT", "SEND", "SOML", "SAML"];
 
 /**
  * A session with a server: connected, greeted, protected and logged in as the options ask.
@@ -59,11 +90,14 @@ const OPENING: readonly string[] = ["MAIL", "RCPT", "SEND", "SOML", "SAML"];
  * console.log(first.queueId, second.queueId);
  * ```
  */
-export class SmtpClient implements AsyncDisposable {
+export class SmtpClient extends SmtpCommands implements AsyncDisposable {
   readonly #session: Session;
   #quitting: Promise<void> | undefined;
+  /** What a message waits for that asks for more than to be delivered. */
+  #loading: Promise<void> | undefined;
 
   private constructor(session: Session) {
+    super(session);
     this.#session = session;
   }
 
@@ -79,9 +113,35 @@ export class SmtpClient implements AsyncDisposable {
     return new SmtpClient(await Session.open(readOptions(options)));
   }
 
-  /** What the server offers, from its last reply to EHLO. */
-  get extensions(): Extensions {
-    return this.#session.extensions;
+  /**
+   * Connects, waits for the greeting, and says nothing: for those who want to take each step by themselves, `ehlo()`,
+   * `startTls()`, `authenticate()`, `mail()`.
+   *
+   * @param options Where to and how. `auth` is what `authenticate()` takes if it is given nothing.
+   * @returns The client.
+   * @throws As {@linkcode SmtpClient.connect}.
+   */
+  static async open(options: SmtpClientOptions = {}): Promise<SmtpClient> {
+    return new SmtpClient(await Session.open(readOptions(options), "greeting"));
+  }
+
+  /**
+   * Checks that a server can be reached, that TLS can be had as the options ask for it, and that it accepts the login. Nothing
+   * is sent; the connection is closed again.
+   *
+   * @param options Where to and how.
+   * @returns What was found.
+   * @throws As {@linkcode SmtpClient.connect}.
+   */
+  static async verify(options: SmtpClientOptions = {}): Promise<Verification> {
+    const client = await SmtpClient.connect(options);
+    try {
+      await client.noop();
+      const { greeting, extensions, info, secure, authenticated } = client;
+      return { greeting, extensions, info, secure, authenticated };
+    } finally {
+      await client.quit();
+    }
   }
 
   /** The server's greeting. */
@@ -99,14 +159,19 @@ export class SmtpClient implements AsyncDisposable {
     return this.#session.authenticated;
   }
 
-  /** The addresses of both sides. */
+  /** What is known about the connection: the addresses of both sides, what TLS has agreed on. */
   get info(): SocketInfo {
     return this.#session.info;
   }
 
   /** Whether anything can still be sent. */
   get usable(): boolean {
-    return this.#quitting === undefined && this.#session.pipeline.failure === undefined;
+    return !this.#session.quitting && this.#session.pipeline.failure === undefined;
+  }
+
+  /** Resolves when the session is over, in good order or not. Never rejects. */
+  get closed(): Promise<void> {
+    return this.#session.closed;
   }
 
   /** How many messages and commands wait or are in flight. */
@@ -117,6 +182,10 @@ export class SmtpClient implements AsyncDisposable {
   /**
    * Sends a message.
    *
+   * Where the server announces how many recipients it takes at a time (LIMITS, RFC 9422), or says it when there are too
+   * many, the message goes in as many transactions as it takes, with one result. A stream that can be read only once is
+   * kept in memory for that, up to 64 MiB.
+   *
    * @param envelope Who it is from and who it is for.
    * @param message The message itself. A stream belongs to the call: at its end it was read or cancelled.
    * @param options How.
@@ -124,85 +193,36 @@ export class SmtpClient implements AsyncDisposable {
    * @throws {SmtpError} If it has not; `outcome` says what became of the message, `usable` whether the client can go on.
    */
   async send(envelope: Envelope, message: Message, options: SendOptions = {}): Promise<Receipt> {
-    let delivery: Delivery;
+    let sending: Sending;
     try {
-      delivery = this.#prepare(envelope, message, options);
+      if (this.stepping) throw badSequence("Cannot send: a transaction that was begun with mail() is open");
+      if (asked === undefined && (options.encode !== undefined || asksForMore(envelope))) {
+        this.#loading ??= loadAsked().finally(() => this.#loading = undefined);
+      }
+      // Messages leave in the order of the calls.
+      if (this.#loading !== undefined) await this.#loading;
+      sending = new Sending(this.#session, envelope, message, options, asked);
     } catch (error) {
       discardMessage(message, error);
       throw error;
     }
-    this.#session.pipeline.enqueue(delivery);
-    return await delivery.result;
-  }
-
-  /** Everything that can be wrong with the arguments is found here, before a byte is sent. */
-  #prepare(envelope: Envelope, message: Message, options: SendOptions): Delivery {
-    this.#mustBeUsable();
-    const { signal, onProgress, recipients: recipientsPolicy = "some" } = options;
-    if (signal?.aborted) {
-      throw new SmtpError("aborted", "The send was aborted before it began", {
-        phase: "mail",
-        cause: signal.reason,
-        usable: true,
-      });
-    }
-    const session = this.#session;
-    const { protocol } = session.settings;
-    const content = readMessage(message);
+    const result = sending.run();
+    this.#quitInTime();
     try {
-      const rendered = renderEnvelope(envelope, content, session.extensions);
-      const { pipelining, transfer } = session;
-      const plan = { ...rendered, pipelining, transfer, recipientsPolicy, protocol };
-      return new Delivery(session, plan, content, { signal, onProgress });
-    } catch (error) {
-      content.cancel(error);
-      throw error;
+      return await result;
+    } finally {
+      this.#quitInTime(); // after as many transactions as it took
     }
   }
 
-  /**
-   * NOOP: asks whether the server is still there.
-   *
-   * @returns Its reply.
-   */
-  noop(): Promise<Reply> {
-    return this.#command(renderCommand({ verb: "NOOP" }), "command");
+  /** The server has said how many transactions it takes in a session (MAILMAX, RFC 9422). */
+  #quitInTime(): void {
+    if (this.#session.exhausted && !this.stepping) void this.quit();
   }
 
   /**
-   * RSET: makes the server forget a transaction that was begun with single commands.
-   *
-   * @returns Its reply.
-   */
-  async reset(): Promise<Reply> {
-    const reply = await this.#command(renderCommand({ verb: "RSET" }), "reset");
-    if (reply.positive) this.#session.transactionOpen = false;
-    return reply;
-  }
-
-  /**
-   * Says a command that has no method of its own, and gives the reply, whatever it is.
-   *
-   * @param line The command without its line end.
-   * @returns The server's reply.
-   * @throws {TypeError} If the line has control characters, or is a command that changes the dialogue itself.
-   */
-  async command(line: string): Promise<Reply> {
-    const rendered = renderLine(line, { smtpUtf8: this.extensions.smtpUtf8 });
-    const verb = line.trim().split(" ", 1)[0]!.toUpperCase();
-    if (NOT_ALONE.includes(verb)) throw new TypeError(`Cannot say ${verb} as a single command`);
-    this.#mustBeUsable();
-    // Exim takes the recipients of the next message into a transaction that is open: that one begins with RSET then.
-    return await this.#session.command(rendered, "command", { opensTransaction: OPENING.includes(verb) });
-  }
-
-  async #command(line: string, phase: "command" | "reset"): Promise<Reply> {
-    this.#mustBeUsable();
-    return await this.#session.command(line, phase);
-  }
-
-  /**
-   * Ends the session as RFC 5321 wants it: waits for what is in flight, says QUIT, and closes.
+   * Ends the session as RFC 5321 wants it: waits for what is in flight, says QUIT, and closes. A transaction that was begun
+   * with `mail()` and has no end is given up.
    *
    * @returns Resolves when the connection is closed. Never rejects: whether the server has a word for QUIT changes nothing.
    */
@@ -212,11 +232,11 @@ export class SmtpClient implements AsyncDisposable {
 
   async #quit(): Promise<void> {
     const { pipeline } = this.#session;
+    this.#session.quitting = true;
+    if (this.stepping) return await this.close();
     if (pipeline.failure === undefined) {
       try {
-        await this.#session.converse((conversation) =>
-          conversation.say(renderCommand({ verb: "QUIT" }), "quit")
-        );
+        await this.#session.converse((conversation) => conversation.say("QUIT\r\n", "quit"));
       } catch {
         // The connection is gone already, and everything in flight has been told.
       }
@@ -239,31 +259,8 @@ export class SmtpClient implements AsyncDisposable {
     this.#session.end(new SmtpError("client-closed", message, { phase: "quit" }));
   }
 
-  #mustBeUsable(): void {
-    const { failure } = this.#session.pipeline;
-    if (failure === undefined && this.#quitting === undefined) return;
-    const why = failure === undefined ? "it is saying QUIT" : failure.message;
-    throw new SmtpError("client-closed", `Cannot send: the client is closed: ${why}`, {
-      phase: "command",
-      cause: failure,
-      temporary: failure?.temporary,
-    });
-  }
-
   /** Ends the session with {@linkcode quit}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.quit();
-  }
-}
-
-function readMessage(message: Message): Content {
-  try {
-    return toContent(message);
-  } catch (cause) {
-    throw new SmtpError("invalid-message", cause instanceof Error ? cause.message : String(cause), {
-      phase: "content",
-      usable: true,
-      cause,
-    });
   }
 }

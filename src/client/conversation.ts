@@ -7,6 +7,7 @@
 import type { Reply } from "../core/reply.ts";
 import type { Phase, SmtpError } from "../errors.ts";
 import type { Trace } from "../trace.ts";
+import type { Awaited } from "./failure.ts";
 import type { Link } from "./link.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange, Pipeline } from "./pipeline.ts";
@@ -18,13 +19,16 @@ export class Conversation implements Exchange {
   readonly #trace: Trace | undefined;
   readonly #turn: PromiseWithResolvers<void> = Promise.withResolvers();
   #answer: PromiseWithResolvers<Reply> | undefined;
-  #failure: SmtpError | undefined;
+  /** Why nothing can be said any more, once that is so. */
+  failure: SmtpError | undefined;
   #ended = false;
   #mask: ((reply: Reply) => Reply) | undefined;
+  /** What the server has said in the middle of a content: it wants no more of it. */
+  early: Reply | undefined;
 
   readonly exclusive: boolean;
-  readonly watches = false;
-  awaited: Phase = "command";
+  watches = false;
+  awaited: Awaited = "command";
   position = NOT_BEGUN;
 
   /**
@@ -85,7 +89,7 @@ export class Conversation implements Exchange {
     mask?: (reply: Reply) => Reply,
   ): Promise<Reply> {
     this.#mask = mask;
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     this.#link.output.text(line);
     this.#trace?.({ type: "command", line: shown.endsWith("\r\n") ? shown.slice(0, -2) : shown });
     return this.listen(phase);
@@ -93,7 +97,7 @@ export class Conversation implements Exchange {
 
   /** Waits for a reply without saying anything. */
   listen(phase: Phase): Promise<Reply> {
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     this.awaited = phase;
     this.#answer = Promise.withResolvers();
     this.#pipeline.progress();
@@ -109,13 +113,14 @@ export class Conversation implements Exchange {
   }
 
   receive(reply: Reply): void {
-    const answer = this.#answer!;
+    const answer = this.#answer;
     this.#answer = undefined;
-    answer.resolve(reply);
+    if (answer === undefined) this.early = reply;
+    else answer.resolve(reply);
   }
 
   fail(error: SmtpError): void {
-    this.#failure = error;
+    this.failure = error;
     this.#turn.reject(error);
     this.#answer?.reject(error);
     this.#answer = undefined;

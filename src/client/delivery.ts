@@ -251,7 +251,8 @@ export class Delivery implements Exchange {
     }
     const { link } = this.#context;
     if (this.#transaction.transfer === "bdat") {
-      const size = link.output.lastChunk(new DataEncoder({ transparency: false }), bytes);
+      const encoder = this.#content.binary ? undefined : new DataEncoder({ transparency: false });
+      const size = link.output.lastChunk(encoder, bytes);
       this.#contentComplete(size, `BDAT ${size} LAST`);
     } else {
       const start = link.position;

@@ -71,6 +71,12 @@ export function toSmtpError(error: unknown, phase: Phase): SmtpError {
   });
 }
 
+/** The same error, of a session that has ended with it. */
+export function unusable(error: SmtpError): SmtpError {
+  if (!error.usable) return error;
+  return new SmtpError(error.code, error.message, { ...error, cause: error.cause, usable: false });
+}
+
 const TEMPORARY: ReadonlySet<string> = new Set([
   "connection-refused",
   "connection-reset",

@@ -6,7 +6,7 @@
 import type { Reply } from "../core/reply.ts";
 import { ReplyDecoder } from "../core/reply_decoder.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
-import { ConnectionSocket } from "../sockets/connection_socket.ts";
+import { hasSettledWrites } from "../sockets/settled_writes.ts";
 import type { Socket, SocketInfo, TlsOptions } from "../sockets/socket.ts";
 import { SmtpError } from "../errors.ts";
 import { OutputBuffer } from "./output_buffer.ts";
@@ -43,7 +43,7 @@ export class Link {
    */
   constructor(socket: Socket, options: ReplyDecoderOptions = {}) {
     this.#decoderOptions = options;
-    this.#mayReuse = socket instanceof ConnectionSocket;
+    this.#mayReuse = hasSettledWrites(socket);
     this.#socket = socket;
     this.#writer = socket.writable.getWriter();
     this.#reader = socket.readable.getReader();
@@ -64,6 +64,11 @@ export class Link {
   /** Whether everything that is written is protected by TLS. */
   get secure(): boolean {
     return this.#socket.secureTransport === "on";
+  }
+
+  /** Whether the socket can go over to TLS. */
+  get canStartTls(): boolean {
+    return this.#socket.secureTransport === "starttls";
   }
 
   /** How many bytes were ever put into the output. */

@@ -4,7 +4,6 @@
  * @module
  */
 import { isAddressLiteral, isDomain } from "../core/address.ts";
-import { mechanismsFor } from "../sasl/choose.ts";
 import type {
   AnonymousCredentials,
   ExternalCredentials,
@@ -12,8 +11,9 @@ import type {
   SaslContext,
   SaslMechanism,
 } from "../sasl/mechanism.ts";
-import type { Socket, SocketAddress, TlsOptions } from "../sockets/socket.ts";
-import { callback } from "../trace.ts";
+import type { SocketSource } from "../sockets/given.ts";
+import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
+import type { Logger } from "../logger.ts";
 import type { Trace } from "../trace.ts";
 import type { Awaited } from "./failure.ts";
 
@@ -106,8 +106,13 @@ export interface SmtpClientOptions {
   port?: number;
   /** The path of a unix socket, in the place of `hostname` and `port`. */
   path?: string;
-  /** A socket of one's own, in the place of `hostname`, `port` and `path`. */
-  socket?: Socket;
+  /**
+   * A connection of one's own: a `Socket`, a pair of streams, or a function that opens one of them, as through a proxy,
+   * and is called for each connection. `hostname` and `port` then say who is at the other end: what a function is told,
+   * and the name that the server's certificate must carry. Without `hostname`, TLS over a pair needs a `tls.serverName`. In
+   * the place of `path`, `localAddress` and `keepAlive`.
+   */
+  socket?: SocketSource;
   /**
    * How the session is protected. Default: `"tls"` on port 465, else `"starttls"` with `auth` and `"opportunistic"`
    * without.
@@ -147,6 +152,11 @@ export interface SmtpClientOptions {
   signal?: AbortSignal;
   /** Sees everything that happens in the session, secrets masked. */
   trace?: Trace;
+  /**
+   * Writes what happens in the session, secrets masked, to a logger: `console`, or one of pino or bunyan. See
+   * {@linkcode loggerTrace} for what goes where. Default: none.
+   */
+  logger?: Logger;
   /** The local address to connect from. Default: the system's choice. */
   localAddress?: string;
   /** Whether the system probes an idle connection. Default: `true`. */
@@ -155,8 +165,9 @@ export interface SmtpClientOptions {
 
 /** Options, read once: complete and checked. */
 export interface Settings {
-  readonly address: SocketAddress;
-  readonly socket: Socket | undefined;
+  /** `undefined`: a socket of the caller's who did not say where it leads. */
+  readonly address: SocketAddress | undefined;
+  readonly socket: SocketSource | undefined;
   readonly security: Security;
   readonly tls: TlsOptions;
   readonly auth: Auth | undefined;
@@ -169,12 +180,10 @@ export interface Settings {
   readonly transfer: "auto" | "data" | "bdat";
   readonly signal: AbortSignal | undefined;
   readonly trace: Trace | undefined;
+  readonly logger: Logger | undefined;
   readonly localAddress: string | undefined;
   readonly keepAlive: boolean;
 }
-
-/** What tells one kind of {@linkcode Auth} from the others. */
-const AUTH_KINDS = ["pass", "accessToken", "external", "anonymous", "mechanism"] as const;
 
 const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none"];
 
@@ -186,7 +195,7 @@ const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none
  * @throws {TypeError | RangeError} If an option makes no sense.
  */
 export function readOptions(options: SmtpClientOptions): Settings {
-  const { path, socket, auth, clientName, protocol = "smtp", transfer = "auto", trace } = options;
+  const { path, socket, auth, clientName, protocol = "smtp", transfer = "auto" } = options;
   const security = options.security ?? (options.port === 465 ? "tls" : auth ? "starttls" : "opportunistic");
   if (!SECURITIES.includes(security)) {
     throw new TypeError(
@@ -209,10 +218,14 @@ export function readOptions(options: SmtpClientOptions): Settings {
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');
   }
-  if (auth !== undefined) checkAuth(auth);
+  for (const name of ["path", "localAddress", "keepAlive"] as const) {
+    if (socket === undefined || options[name] === undefined) continue;
+    throw new TypeError(`Cannot connect: ${name} has no meaning with a socket of one's own`);
+  }
+  const unknown = socket !== undefined && typeof socket !== "function" && options.hostname === undefined;
   const { hostname = "localhost", port = security === "tls" ? 465 : 587 } = options;
   return {
-    address: path === undefined ? { hostname, port } : { path },
+    address: path !== undefined ? { path } : unknown ? undefined : { hostname, port },
     socket,
     security,
     tls: options.tls ?? {},
@@ -225,61 +238,11 @@ export function readOptions(options: SmtpClientOptions): Settings {
     maxBytesInFlight: readWindow("maxBytesInFlight", options.maxBytesInFlight, 4 * 1024 * 1024),
     transfer,
     signal: options.signal,
-    trace: trace && ((event) => callback(trace, event)),
+    trace: options.trace,
+    logger: options.logger,
     localAddress: options.localAddress,
     keepAlive: options.keepAlive ?? true,
   };
-}
-
-/**
- * Checks what was given to log in with.
- *
- * @param auth What the caller gives.
- * @throws {TypeError} If it makes no sense. The message shows no secret.
- */
-export function checkAuth(auth: Auth): void {
-  const given = AUTH_KINDS.filter((kind) => kind in auth);
-  if (given.length !== 1) {
-    throw new TypeError(
-      `Cannot log in: auth must have one of ${AUTH_KINDS.join(", ")}, it has ${
-        given.join(" and ") || "none"
-      }`,
-    );
-  }
-  if ("mechanism" in auth) {
-    if (typeof auth.mechanism === "function") return;
-    throw new TypeError("Cannot log in: auth.mechanism must be a function that makes a mechanism");
-  }
-  if ("pass" in auth) {
-    checkText("user", auth.user);
-    checkText("pass", auth.pass);
-    if (auth.authzid !== undefined) checkText("authzid", auth.authzid);
-  }
-  if ("accessToken" in auth) {
-    checkText("user", auth.user);
-    if (typeof auth.accessToken !== "function") checkText("accessToken", auth.accessToken);
-  }
-  if ("external" in auth && auth.external !== true) checkText("external", auth.external);
-  if ("anonymous" in auth) checkText("anonymous", auth.anonymous);
-  checkMechanisms(auth);
-}
-
-/** NUL parts the words of PLAIN: one more would shift name and password. */
-function checkText(name: string, value: unknown): void {
-  if (typeof value === "string" && !value.includes("\0")) return;
-  throw new TypeError(`Cannot log in: auth.${name} must be a string without NUL`);
-}
-
-function checkMechanisms(auth: Exclude<Auth, MechanismAuth>): void {
-  if (auth.mechanisms === undefined) return;
-  const known = mechanismsFor(auth);
-  const unknown = auth.mechanisms.filter((name) => !known.includes(name.toUpperCase()));
-  if (auth.mechanisms.length > 0 && unknown.length === 0) return;
-  throw new TypeError(
-    `Cannot log in: auth.mechanisms must be some of ${known.join(", ")}, it is ${
-      JSON.stringify(auth.mechanisms)
-    }`,
-  );
 }
 
 function readWindow(name: string, value: number | undefined, otherwise: number): number {

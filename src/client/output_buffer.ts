@@ -52,11 +52,16 @@ export class OutputBuffer {
   }
 
   /**
-   * Appends a whole content as one last BDAT chunk.
+   * Appends a whole content as one last BDAT chunk, as it is or encoded on the way.
    *
    * @returns The chunk's size: what stands behind its command.
    */
-  lastChunk(data: DataEncoder, content: Uint8Array): number {
+  lastChunk(data: DataEncoder | undefined, content: Uint8Array): number {
+    if (data === undefined) {
+      this.text(bdatLast(content.length));
+      this.bytes(content);
+      return content.length;
+    }
     this.#reserve(MAX_COMMAND + DataEncoder.maxLength(content.length) + DataEncoder.maxEndLength);
     // Most contents need no change: then the command has the length that is expected, and the content its place.
     const expected = bdatLast(content.length).length;

@@ -71,7 +71,7 @@ export class Pump {
    * Writes the content, with the mark of its end, unless it is stopped.
    *
    * @param transfer How.
-   * @throws {SmtpError} `"source-failed"`.
+   * @throws {SmtpError} `"source-failed"`, or what the check of the content says.
    * @throws What the socket throws.
    */
   run(transfer: "data" | "bdat"): Promise<void> {
@@ -92,12 +92,12 @@ export class Pump {
   }
 
   async #runBdat(): Promise<void> {
-    const encoder = new DataEncoder({ transparency: false });
+    const encoder = this.#content.binary ? undefined : new DataEncoder({ transparency: false });
     const gathered = new OutputBuffer();
     let sent = 0;
     for await (const piece of this.#pieces()) {
       sent += piece.length;
-      const encoded = encoder.encode(piece);
+      const encoded = encoder?.encode(piece) ?? piece;
       if (gathered.length + encoded.length < MIN_CHUNK) {
         gathered.bytes(encoded);
         continue;
@@ -109,7 +109,7 @@ export class Pump {
       this.#hooks.progress(sent);
     }
     if (this.#stopped) return;
-    gathered.bytes(encoder.end());
+    if (encoder !== undefined) gathered.bytes(encoder.end());
     this.#hooks.end(this.#writeChunk(gathered, 0, " LAST"));
     this.#hooks.progress(sent);
   }
@@ -138,6 +138,7 @@ export class Pump {
       }
       if (piece.done || this.#stopped) return;
       const bytes = piece.value;
+      this.#content.check?.push(bytes);
       for (let at = 0; at < bytes.length && !this.#stopped; at += MAX_PIECE) {
         yield bytes.length <= MAX_PIECE ? bytes : bytes.subarray(at, at + MAX_PIECE);
       }

@@ -15,6 +15,7 @@ export class Receipt {
   readonly rejected: readonly RejectedRecipient[];
   /** The last reply: the one to the content. */
   readonly reply: Reply;
+  readonly #parts: readonly Receipt[] | undefined;
 
   /**
    * Makes a receipt.
@@ -22,11 +23,26 @@ export class Receipt {
    * @param accepted Who will get the message.
    * @param rejected Who will not.
    * @param reply The reply to the content.
+   * @param parts The receipts that it is made of. Default: itself.
    */
-  constructor(accepted: readonly string[], rejected: readonly RejectedRecipient[], reply: Reply) {
+  constructor(
+    accepted: readonly string[],
+    rejected: readonly RejectedRecipient[],
+    reply: Reply,
+    parts?: readonly Receipt[],
+  ) {
     this.accepted = accepted;
     this.rejected = rejected;
     this.reply = reply;
+    this.#parts = parts;
+  }
+
+  /**
+   * One receipt for each transaction, where the server takes fewer recipients at a time than there were; else this one
+   * alone.
+   */
+  get parts(): readonly Receipt[] {
+    return this.#parts ?? [this];
   }
 
   /** The server's own name for the message, where the reply has one in a form that is known. */

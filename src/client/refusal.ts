@@ -3,8 +3,10 @@
  *
  * @module
  */
+import type { Reply } from "../core/reply.ts";
 import type { Transaction } from "../core/transaction.ts";
 import { SmtpError } from "../errors.ts";
+import type { Phase, SmtpErrorCode } from "../errors.ts";
 
 const REFUSAL_CODES = {
   mail: "sender-refused",
@@ -47,5 +49,30 @@ export function refusalOf(transaction: Transaction, usable: boolean): SmtpError 
     rejected,
     recipient: command === "rcpt" && rejected.length === 1 ? rejected[0]!.recipient : undefined,
     usable: usable && !closing,
+  });
+}
+
+/** The caller asks for what the protocol forbids at this point; nothing was sent. */
+export function badSequence(message: string): SmtpError {
+  return new SmtpError("bad-sequence", message, { phase: "command", usable: true });
+}
+
+const TEXTS: Partial<Record<SmtpErrorCode, string>> = {
+  "sender-refused": "The server refuses the sender",
+  "recipients-refused": "The server refuses the recipient",
+  "message-refused": "The server refuses the message",
+};
+
+/** The server says no to a step; the session goes on, unless it says 421. */
+export function refusedStep(code: SmtpErrorCode, phase: Phase, reply: Reply, recipient?: string): SmtpError {
+  const text = TEXTS[code] ?? `The server refuses ${phase.toUpperCase()}`;
+  const negative = reply.temporary || reply.permanent;
+  return new SmtpError(negative ? code : "protocol-error", `${text}: ${reply.toString()}`, {
+    outcome: "refused",
+    phase,
+    reply,
+    recipient,
+    rejected: recipient === undefined ? [] : [{ recipient, reply }],
+    usable: negative && reply.code !== 421,
   });
 }

@@ -3,23 +3,24 @@
  *
  * @module
  */
-import { renderCommand } from "../core/command.ts";
+import { renderLine } from "../core/command_line.ts";
 import { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
 import type { Transaction } from "../core/transaction.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase } from "../errors.ts";
-import { connect } from "../sockets/connect.ts";
 import type { Socket, SocketInfo, TlsOptions } from "../sockets/socket.ts";
+import { callback } from "../trace.ts";
 import type { SessionState, Trace } from "../trace.ts";
-import { authenticate } from "./authenticate.ts";
 import { Conversation } from "./conversation.ts";
-import { toSmtpError } from "./failure.ts";
+import type { EnvelopeContext } from "./envelope.ts";
+import { toSmtpError, unusable } from "./failure.ts";
 import { recall, remember } from "./findings.ts";
 import type { BrokenExtension } from "./findings.ts";
 import { Link } from "./link.ts";
-import type { Auth, Settings } from "./options.ts";
+import type { Settings } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
+import { badSequence } from "./refusal.ts";
 
 /** What a client calls itself that knows neither its name nor its address. */
 const LOCAL_NAME = "localhost";
@@ -33,7 +34,13 @@ export class Session {
   extensions: Extensions = Extensions.none;
   greeting: Reply | undefined;
   info: SocketInfo = {};
+  /** Whether the server has taken EHLO, HELO or LHLO. */
+  greeted = false;
   authenticated = false;
+  /** Whether the caller has ended the session. */
+  quitting = false;
+  /** How many transactions were begun. */
+  transactions = 0;
   lastTransaction: Transaction | undefined = undefined;
   transactionOpen = false;
   pipeliningProven = false;
@@ -42,29 +49,45 @@ export class Session {
   #established = 0;
   /** Extensions that the server announces and fails at. */
   #broken: BrokenExtension[] = [];
+  /** How TLS is spoken, or would be. */
+  tls: TlsOptions;
+  readonly #over: PromiseWithResolvers<void> = Promise.withResolvers();
   #closed = false;
 
-  private constructor(settings: Settings, socket: Socket) {
+  private constructor(settings: Settings, socket: Socket, trace: Trace | undefined) {
     this.settings = settings;
-    this.trace = settings.trace;
+    this.tls = settings.tls;
+    this.trace = trace;
     this.link = new Link(socket);
     this.pipeline = new Pipeline(this.link, {
       timeouts: settings.timeouts,
       maxBytesInFlight: settings.maxBytesInFlight,
-      trace: settings.trace,
+      trace,
       onFailure: (error) => this.#onFailure(error),
     });
     settings.signal?.addEventListener("abort", this.#onAbort);
   }
 
-  /** Opens a session, as far as the settings ask for. */
-  static async open(settings: Settings): Promise<Session> {
+  /**
+   * Opens a session.
+   *
+   * @param settings Where to and how.
+   * @param extent How far: as the settings ask for, or to the greeting.
+   * @returns The session.
+   */
+  static async open(settings: Settings, extent: "whole" | "greeting" = "whole"): Promise<Session> {
     if (settings.signal?.aborted) throw aborted(settings.signal, "connect");
-    const session = new Session(settings, openSocket(settings));
+    // Both at once, and the mechanisms of SASL only where one is needed.
+    const sockets = import("./open_socket.ts");
+    if (settings.auth !== undefined) (await import("./login.ts")).checkAuth(settings.auth);
+    const log = settings.logger && (await import("../logger.ts")).loggerTrace(settings.logger);
+    const { openSocket } = await sockets;
+    if (settings.signal?.aborted) throw aborted(settings.signal, "connect");
+    const session = new Session(settings, openSocket(settings), joinTraces(settings.trace, log));
     try {
-      await session.#establish();
+      await session.#establish(extent);
     } catch (error) {
-      const failure = toSmtpError(error, "connect");
+      const failure = unusable(toSmtpError(error, "connect"));
       session.end(failure);
       // Where the signal or a broken connection ended it, that is the reason, not what followed from it.
       throw session.pipeline.failure ?? failure;
@@ -72,23 +95,26 @@ export class Session {
     return session;
   }
 
-  async #establish(): Promise<void> {
+  async #establish(extent: "whole" | "greeting"): Promise<void> {
     const { settings, link } = this;
     this.state("connecting", describeAddress(settings));
-    this.info = await this.#opened(link.opened, "connect");
+    this.info = await this.within(link.opened, "connect");
     this.state("connected", this.info.remoteAddress ?? "");
     if (link.secure) this.state("secured");
     await this.converse(async (conversation) => {
       this.#established = performance.now();
       await this.#greet(conversation);
-      await this.#hello(conversation);
+      if (extent === "greeting") return;
+      await this.hello(conversation);
       await this.#secure(conversation);
-      if (settings.auth !== undefined) await this.login(conversation, settings.auth);
+      if (settings.auth !== undefined) {
+        await (await import("./login.ts")).login(this, conversation, settings.auth);
+      }
     });
   }
 
   /** Waits for a socket to open, no longer than is allowed. */
-  async #opened(opened: Promise<SocketInfo>, phase: Phase): Promise<SocketInfo> {
+  async within(opened: Promise<SocketInfo>, phase: Phase): Promise<SocketInfo> {
     const { connectTimeout, signal } = this.settings;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let onAbort: (() => void) | undefined;
@@ -127,19 +153,33 @@ export class Session {
   }
 
   /** EHLO, or HELO where the server does not know EHLO (RFC 5321, section 3.2). LMTP has LHLO alone. */
-  async #hello(conversation: Conversation): Promise<void> {
-    const domain = this.settings.clientName ?? localName(this.info);
+  async hello(conversation: Conversation): Promise<void> {
     const verb = this.settings.protocol === "lmtp" ? "LHLO" : "EHLO";
-    let reply = await conversation.say(renderCommand({ verb, domain }), "ehlo");
-    if (reply.positive) {
-      this.extensions = Extensions.parse(reply);
-    } else {
-      this.extensions = Extensions.none;
-      if (verb === "EHLO" && reply.permanent) {
-        reply = await conversation.say(renderCommand({ verb: "HELO", domain }), "ehlo");
-      }
-      if (!reply.positive) throw refused("ehlo", reply, verb);
-    }
+    let reply = await this.sayHello(conversation, verb);
+    if (verb === "EHLO" && reply.permanent) reply = await this.sayHello(conversation, "HELO");
+    if (!reply.positive) throw refused("ehlo", reply, verb);
+  }
+
+  /**
+   * Says EHLO, HELO or LHLO, and takes what the server offers from its reply.
+   *
+   * @param conversation Where to.
+   * @param verb Which.
+   * @param domain What the client calls itself. Default: as the settings say.
+   * @returns The reply, whatever it is.
+   */
+  async sayHello(
+    conversation: Conversation,
+    verb: "EHLO" | "HELO" | "LHLO",
+    domain: string = this.settings.clientName ?? localName(this.info),
+  ): Promise<Reply> {
+    const reply = await conversation.say(renderLine(`${verb} ${domain}`), "ehlo");
+    // One that is refused changes nothing (RFC 5321, section 4.1.4).
+    if (!reply.positive) return reply;
+    this.extensions = verb !== "HELO" ? Extensions.parse(reply) : Extensions.none;
+    this.greeted = true;
+    // It is a reset, too (RFC 5321, section 4.1.4).
+    this.transactionOpen = false;
     // Without PIPELINING nothing may be said before the last reply has come (RFC 2920).
     this.#broken = recall(serverOf(this.settings));
     for (const extension of this.#broken) {
@@ -147,6 +187,33 @@ export class Session {
     }
     this.pipelinesBehindContent = !this.#broken.includes("PIPELINING behind DATA");
     this.pipeline.maxInFlight = this.pipelining ? this.settings.maxInFlight : 1;
+    return reply;
+  }
+
+  /** Throws where no message can be sent: not any more, or not yet. */
+  mustBeReady(): void {
+    this.mustBeUsable();
+    if (!this.greeted) throw badSequence("Cannot send: the server was not greeted, say ehlo() first");
+    if (this.settings.security === "starttls" && !this.link.secure) {
+      throw badSequence('Cannot send: security is "starttls", say startTls() first');
+    }
+  }
+
+  /** Counts a transaction. The server may have said how many it takes in a session (`MAILMAX`, RFC 9422). */
+  admit(): void {
+    if (this.exhausted) {
+      throw new SmtpError(
+        "client-closed",
+        `Cannot send: the server takes ${this.transactions} messages in a session`,
+        { phase: "mail", temporary: true },
+      );
+    }
+    this.transactions++;
+  }
+
+  /** Whether the server takes no more messages in this session. */
+  get exhausted(): boolean {
+    return this.transactions >= (this.extensions.limits.mailMax ?? Infinity);
   }
 
   /** Whether the server may hold a transaction open, so that the next has to begin with RSET. */
@@ -170,47 +237,30 @@ export class Session {
     return this.extensions.pipelining && !this.#broken.includes("PIPELINING");
   }
 
-  /** STARTTLS, where the settings ask for it or let it be (RFC 3207). */
+  /** STARTTLS, where the settings ask for it or let it be. */
   async #secure(conversation: Conversation): Promise<void> {
-    const { security } = this.settings;
+    const { settings } = this;
+    const { security } = settings;
     if (this.link.secure || security === "tls" || security === "none") return;
-    const required = security === "starttls";
-    if (!this.extensions.startTls) {
-      if (!required) return;
-      throw new SmtpError("starttls-unavailable", "TLS is required and the server does not offer STARTTLS", {
-        phase: "starttls",
-      });
-    }
-    const reply = await conversation.say(renderCommand({ verb: "STARTTLS" }), "starttls");
-    if (!reply.positive) {
-      if (!required && reply.code !== 421) return;
-      throw new SmtpError(
-        "starttls-unavailable",
-        `TLS is required and the server refuses STARTTLS: ${reply.toString()}`,
-        { phase: "starttls", reply },
-      );
-    }
-    await this.#startTls();
-    // What was learnt in the clear may have been somebody else's words (RFC 3207, section 4.2).
-    this.extensions = Extensions.none;
-    await this.#hello(conversation);
-  }
-
-  async #startTls(): Promise<void> {
-    // A socket that we have opened knows its options for TLS since then.
-    const options = this.settings.socket === undefined ? {} : this.settings.tls;
-    await this.#opened(this.#upgrade(options), "starttls");
-    this.state("secured");
-  }
-
-  async #upgrade(options: TlsOptions): Promise<SocketInfo> {
+    const isRequired = security === "starttls";
+    if (!isRequired && !(this.link.canStartTls && this.extensions.startTls)) return;
+    const { startTls } = await import("./start_tls.ts");
     try {
-      return await this.link.startTls(options);
-    } catch (cause) {
-      // A socket of the caller's that cannot do it. (A SocketError is a TypeError too, and says more.)
-      if (!(cause instanceof TypeError) || cause.name === "SocketError") throw cause;
-      throw new SmtpError("starttls-unavailable", cause.message, { phase: "starttls", cause });
+      await startTls(this, conversation, settings.tls);
+    } catch (error) {
+      // A server that refuses is spoken to without; one that hangs up is not.
+      const refused = error instanceof SmtpError && error.code === "starttls-unavailable" && error.usable;
+      if (isRequired || !refused) throw error;
     }
+  }
+
+  /** How binary content travels: with BDAT or not at all (RFC 3030). */
+  get binaryTransfer(): "bdat" {
+    if (this.settings.transfer !== "data") return "bdat";
+    throw new SmtpError("extension-missing", 'Cannot send: body is "binarymime" and transfer is "data"', {
+      phase: "data",
+      usable: true,
+    });
   }
 
   /** How content travels on this connection. */
@@ -233,24 +283,22 @@ export class Session {
     );
   }
 
-  /** AUTH. Credentials travel under TLS, or where the caller has said "none". */
-  async login(conversation: Conversation, auth: Auth): Promise<void> {
-    if (!this.link.secure && this.settings.security !== "none") {
-      throw new SmtpError(
-        "auth-insecure",
-        'Cannot log in: the session is not protected by TLS, and security is not "none"',
-        { phase: "auth" },
-      );
-    }
-    const mechanism = await authenticate(conversation, this.extensions.auth, auth, this.#addressForSasl());
-    this.authenticated = true;
-    this.state("authenticated", mechanism);
+  /** What the commands of an envelope go by. */
+  get envelopeContext(): EnvelopeContext {
+    const { verify = true } = this.tls;
+    return { extensions: this.extensions, protected: this.link.secure && verify };
   }
 
-  /** OAUTHBEARER tells the server what it was called (RFC 7628, section 3.1). */
-  #addressForSasl(): { hostname?: string; port?: number } {
-    const { address, socket } = this.settings;
-    return socket === undefined && "hostname" in address ? address : {};
+  /** Throws where nothing can be sent any more. */
+  mustBeUsable(): void {
+    const { failure } = this.pipeline;
+    if (failure === undefined && !this.quitting) return;
+    const why = failure === undefined ? "it is saying QUIT" : failure.message;
+    throw new SmtpError("client-closed", `Cannot send: the client is closed: ${why}`, {
+      phase: "command",
+      cause: failure,
+      temporary: failure?.temporary,
+    });
   }
 
   /** Holds a conversation once everything that was queued before has ended. */
@@ -259,13 +307,22 @@ export class Session {
   }
 
   /** Says one command, behind what is in flight. */
-  command(line: string, phase: Phase, options: { opensTransaction?: boolean } = {}): Promise<Reply> {
+  command(
+    line: string,
+    phase: Phase,
+    { transactionOpen }: { transactionOpen?: boolean | undefined } = {},
+  ): Promise<Reply> {
     const conversation = new Conversation(this.link, this.pipeline, { trace: this.trace, exclusive: false });
     return conversation.hold(() => {
       // Only now: a message that goes before it may reset what was open until then.
-      if (options.opensTransaction) this.transactionOpen = true;
+      if (transactionOpen !== undefined) this.transactionOpen = transactionOpen;
       return conversation.say(line, phase);
     });
+  }
+
+  /** Resolves when the session is over. */
+  get closed(): Promise<void> {
+    return this.#over.promise;
   }
 
   /** Tells the trace of a new state. */
@@ -282,28 +339,21 @@ export class Session {
     if (this.#closed) return;
     this.#closed = true;
     this.settings.signal?.removeEventListener("abort", this.#onAbort);
-    this.state("closed", error.message);
+    const failed = error.code === "client-closed" ? {} : { failed: true } as const;
+    this.trace?.({ type: "state", state: "closed", detail: error.message, ...failed });
+    this.#over.resolve();
   }
 
   readonly #onAbort = (): void => this.end(aborted(this.settings.signal!, "command"));
 }
 
-function openSocket({ socket, address, security, tls, signal, localAddress, keepAlive }: Settings): Socket {
-  if (socket !== undefined) {
-    if (security === "tls" && socket.secureTransport !== "on") {
-      throw new TypeError(
-        `Cannot connect: security is "tls" and the secureTransport of the given socket is "${socket.secureTransport}"`,
-      );
-    }
-    return socket;
-  }
-  return connect(address, {
-    secureTransport: security === "tls" ? "on" : security === "none" ? "off" : "starttls",
-    ...(security !== "none" && { tls }),
-    ...(signal && { signal }),
-    keepAlive,
-    ...(localAddress !== undefined && { localAddress }),
-  });
+/** All who want to see what happens. What they throw is theirs. */
+function joinTraces(...traces: (Trace | undefined)[]): Trace | undefined {
+  const wanted = traces.filter((trace) => trace !== undefined);
+  if (wanted.length === 0) return undefined;
+  return (event) => {
+    for (const trace of wanted) callback(trace, event);
+  };
 }
 
 function aborted(signal: AbortSignal, phase: Phase): SmtpError {
@@ -332,10 +382,10 @@ function localName({ localAddress }: SocketInfo): string {
 
 /** What findings are kept under. */
 function serverOf(settings: Settings): string | undefined {
-  return settings.socket === undefined ? describeAddress(settings) : undefined;
+  return settings.address && describeAddress(settings);
 }
 
-function describeAddress({ socket, address }: Settings): string {
-  if (socket !== undefined) return "a socket of the caller's";
+function describeAddress({ address }: Settings): string {
+  if (address === undefined) return "a socket of the caller's";
   return "path" in address ? address.path : `${address.hostname}:${address.port}`;
 }

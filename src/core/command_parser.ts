@@ -6,7 +6,8 @@
  */
 import { type Mailbox, parsePath, pathEnd } from "./address.ts";
 import { ESMTP_VALUE, every, is, isBase64, isControl, isDigit, LET_DIG, MECHANISM } from "./characters.ts";
-import type { Command, EsmtpParameters } from "./command.ts";
+import type { Command } from "./command.ts";
+import type { EsmtpParameters } from "./command_line.ts";
 import { Reply } from "./reply.ts";
 
 const HYPHEN = 0x2d;

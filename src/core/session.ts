@@ -4,7 +4,8 @@
  * @module
  */
 import { formatMailbox, isAsciiMailbox } from "./address.ts";
-import { type Command, CommandSyntaxError, type EsmtpParameters, parseCommand } from "./command.ts";
+import { type Command, CommandSyntaxError, parseCommand } from "./command.ts";
+import type { EsmtpParameters } from "./command_line.ts";
 import { LineDecoder } from "./line_decoder.ts";
 import { Reply } from "./reply.ts";
 import { isHttp, mailFault } from "./session_checks.ts";

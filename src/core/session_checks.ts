@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { EsmtpParameters } from "./command.ts";
+import type { EsmtpParameters } from "./command_line.ts";
 import type { Reply } from "./reply.ts";
 import type { ServerSessionOptions } from "./session_options.ts";
 import * as replies from "./session_replies.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Mailbox } from "./address.ts";
-import type { EsmtpParameters } from "./command.ts";
+import type { EsmtpParameters } from "./command_line.ts";
 import type { Reply } from "./reply.ts";
 
 /** Who a message is from, as `MAIL` says it. */

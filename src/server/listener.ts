@@ -3,10 +3,13 @@
  *
  * @module
  */
-import net from "node:net";
+import type net from "node:net";
 import type tls from "node:tls";
 import { TOO_MANY_CONNECTIONS, toWire } from "../core/session_replies.ts";
+import { builtin } from "../sockets/builtin.ts";
 import { nodeSocket } from "../sockets/node.ts";
+import { assertPermitted } from "../sockets/permission.ts";
+import { formatAddress } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
 import type { TlsInfo } from "./handlers.ts";
 import type { ServerAddress } from "./options.ts";
@@ -55,7 +58,7 @@ export interface Listener {
 export function listen(init: ListenerInit): Listener {
   // Read on demand only; and a client that ends its side behind its last command still gets its replies.
   const settings = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark: 0 };
-  const server = net.createServer(settings, (raw) => onConnection(raw, init));
+  const server = builtin("node:net").createServer(settings, (raw) => onConnection(raw, init));
   const listening = Promise.withResolvers<ServerAddress>();
   let address: ServerAddress | undefined;
   server.on("error", (error) => {
@@ -64,7 +67,11 @@ export function listen(init: ListenerInit): Listener {
   });
   server.on("listening", () => listening.resolve(address = describeAddress(server, init.path)));
   const { path, hostname, port } = init;
-  server.listen(path === undefined ? { host: hostname, port } : { path });
+  const permitted = path === undefined ? assertPermitted(formatAddress(hostname, port)) : Promise.resolve();
+  permitted.then(
+    () => server.listen(path === undefined ? { host: hostname, port } : { path }),
+    listening.reject,
+  );
   return {
     listening: listening.promise,
     async close() {

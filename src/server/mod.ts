@@ -17,7 +17,7 @@
  * @module
  */
 export type { Mailbox } from "../core/address.ts";
-export type { EsmtpParameters } from "../core/command.ts";
+export type { EsmtpParameters } from "../core/command_line.ts";
 export { Reply, type ReplyJson, type ReplyOptions } from "../core/reply.ts";
 export type { Recipient, Sender, ServerEnvelope } from "../core/session_events.ts";
 export type { SecureTransport, Socket, SocketInfo, TlsOptions } from "../sockets/socket.ts";

@@ -4,7 +4,8 @@
  * @module
  */
 import type net from "node:net";
-import tls from "node:tls";
+import type tls from "node:tls";
+import { builtin } from "../sockets/builtin.ts";
 import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
 import type { TlsInfo } from "./handlers.ts";
 import type { ServerTlsOptions } from "./options.ts";
@@ -26,7 +27,7 @@ export function createSecureServer(options: ServerTlsOptions): SecureServerSocke
   for (const pem of caCerts ?? []) assertCertificates(pem, "tls.caCerts");
   let secureContext: tls.SecureContext;
   try {
-    secureContext = tls.createSecureContext({
+    secureContext = builtin("node:tls").createSecureContext({
       cert,
       key,
       ...(caCerts !== undefined && { ca: [...caCerts] }),
@@ -36,7 +37,7 @@ export function createSecureServer(options: ServerTlsOptions): SecureServerSocke
   }
   const requestCert = caCerts !== undefined;
   return (raw) =>
-    new tls.TLSSocket(raw, {
+    new (builtin("node:tls").TLSSocket)(raw, {
       isServer: true,
       secureContext,
       requestCert,

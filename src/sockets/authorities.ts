@@ -3,7 +3,7 @@
  *
  * @module
  */
-import tls from "node:tls";
+import { builtin } from "./builtin.ts";
 
 /**
  * The authorities to trust. `ca` replaces those of the system: to add to them, they have to be given as well. To read
@@ -14,6 +14,7 @@ import tls from "node:tls";
  */
 export function authorities(caCerts: readonly string[]): string[] | undefined {
   if (caCerts.length === 0) return undefined;
+  const tls = builtin("node:tls");
   // From Node 22.15 on, with what NODE_EXTRA_CA_CERTS and --use-system-ca bring.
   const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
   return [...getCACertificates?.("default") ?? tls.rootCertificates, ...caCerts];

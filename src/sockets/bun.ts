@@ -6,8 +6,10 @@
 import { BunConnection, type BunHandlers, type BunSocket } from "./bun_connection.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
+import { race } from "./happy_eyeballs.ts";
+import { type Lookup, lookupBun } from "./lookup.ts";
 import { normalizeError } from "./normalize_error.ts";
-import { settle, type SocketSettings } from "./settings.ts";
+import { isIpAddress, settle, type SocketSettings } from "./settings.ts";
 import type { Socket, SocketAddress, SocketOptions } from "./socket.ts";
 
 /** The part of Bun that is used here. */
@@ -42,10 +44,15 @@ export function connectBun(address: SocketAddress, options?: SocketOptions): Soc
  *
  * @param settings Where to and how. There is no `localAddress`.
  * @param signal Gives up.
+ * @param lookup Finds the addresses of a host. Default: the system does.
  * @returns The connection, TLS included with `secureTransport: "on"`.
  */
-export async function openBun(settings: SocketSettings, signal: AbortSignal): Promise<Connection> {
-  const connection = await openPlain(settings, signal);
+export async function openBun(
+  settings: SocketSettings,
+  signal: AbortSignal,
+  lookup: Lookup = lookupBun,
+): Promise<Connection> {
+  const connection = await openPlain(settings, signal, lookup);
   if (settings.secureTransport !== "on") return connection;
   try {
     return await connection.startTls(settings.tls!, signal);
@@ -54,26 +61,46 @@ export async function openBun(settings: SocketSettings, signal: AbortSignal): Pr
   }
 }
 
-/** `Bun.connect` cannot be given up: the caller does not wait for it, and what opens too late is closed. */
 async function openPlain(
   { address, keepAlive }: SocketSettings,
   signal: AbortSignal,
+  lookup: Lookup,
 ): Promise<BunConnection> {
   signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<BunConnection>();
+  if ("path" in address) {
+    const connection = new BunConnection({ remoteAddress: address.path });
+    await connect({ unix: address.path }, connection, signal);
+    return connection;
+  }
+  const { hostname, port } = address;
+  const attempt = async (hostname: string, signal: AbortSignal) => {
+    const connection = new BunConnection();
+    const socket = await connect({ hostname, port }, connection, signal);
+    socket.setNoDelay(true); // commands are small and each one waits for its reply
+    socket.setKeepAlive(keepAlive);
+    return connection;
+  };
+  if (isIpAddress(hostname)) return await attempt(hostname, signal);
+  const addresses = await lookup(hostname, signal);
+  return await race(addresses, { attempt, discard: (connection) => void connection.close(), signal });
+}
+
+/**
+ * `Bun.connect` cannot be given up: the caller does not wait for it, and what opens too late is closed. The handlers are
+ * there from the start, so that what the server says at once is kept.
+ */
+async function connect(
+  place: { hostname: string; port: number } | { unix: string },
+  { handlers }: BunConnection,
+  signal: AbortSignal,
+): Promise<BunSocket> {
+  const { promise, resolve, reject } = Promise.withResolvers<BunSocket>();
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort);
-  // The handlers are there from the start, so that what the server says at once is kept.
-  const connection = new BunConnection("path" in address ? { remoteAddress: address.path } : undefined);
-  const place = "path" in address ? { unix: address.path } : address;
   const { Bun } = globalThis as unknown as { Bun: BunRuntime };
-  Bun.connect({ ...place, allowHalfOpen: true, socket: connection.handlers }).then((socket) => {
-    if (signal.aborted) return socket.terminate();
-    if (!("path" in address)) {
-      socket.setNoDelay(true); // commands are small and each one waits for its reply
-      socket.setKeepAlive(keepAlive);
-    }
-    resolve(connection);
+  Bun.connect({ ...place, allowHalfOpen: true, socket: handlers }).then((socket) => {
+    if (signal.aborted) socket.terminate();
+    else resolve(socket);
   }, reject);
   try {
     return await promise;

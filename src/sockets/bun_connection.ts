@@ -6,6 +6,7 @@
 import type { Connection } from "./connection.ts";
 import { authorities } from "./authorities.ts";
 import { checkPeer, type TlsPeer } from "./bun_tls.ts";
+import { describeTls, type TlsSource } from "./node_tls_info.ts";
 import { formatAddress, isIpAddress, type TlsSettings } from "./settings.ts";
 import { normalizeError } from "./normalize_error.ts";
 import type { SocketInfo } from "./socket.ts";
@@ -13,12 +14,11 @@ import type { SocketInfo } from "./socket.ts";
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The part of Bun's socket that is used here. */
-export interface BunSocket extends TlsPeer {
+export interface BunSocket extends TlsPeer, TlsSource {
   readonly remoteAddress?: string;
   readonly remotePort?: number;
   readonly localAddress?: string;
   readonly localPort?: number;
-  readonly alpnProtocol?: string | false | null;
   /** Takes what it can at once and returns how much that was; negative: closed. */
   write(bytes: Uint8Array, offset?: number, length?: number): number;
   /** Ends one's own side; over TLS with a close_notify. */
@@ -151,7 +151,7 @@ export class BunConnection implements Connection {
       await secure.#handshake.promise;
       // Neither `success` nor the lack of an error is trusted alone: up to 1.3 both said nothing about the name.
       if (verify) checkPeer(serverName!, socket);
-      secure.#info = { ...this.info, alpn: socket.alpnProtocol || null };
+      secure.#info = { ...this.info, ...describeTls(socket) };
       return secure;
     } catch (error) {
       secure.close();

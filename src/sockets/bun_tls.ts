@@ -3,7 +3,8 @@
  *
  * @module
  */
-import tls from "node:tls";
+import type tls from "node:tls";
+import { builtin } from "./builtin.ts";
 
 /** What a socket of Bun's says about its peer after the handshake. */
 export interface TlsPeer {
@@ -27,6 +28,6 @@ export function checkPeer(serverName: string, peer: TlsPeer): void {
   if (certificate === undefined || Object.keys(certificate).length === 0) {
     throw new Error("The server showed no certificate");
   }
-  const error = tls.checkServerIdentity(serverName, certificate);
+  const error = builtin("node:tls").checkServerIdentity(serverName, certificate);
   if (error !== undefined) throw error;
 }

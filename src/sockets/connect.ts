@@ -1,17 +1,27 @@
 /**
- * Picks the adapter: the only place that asks which runtime this is.
+ * Picks the adapter.
  *
  * @module
  */
 import { isNativeBun } from "./bun_version.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
+import { hasNode, isWorkers } from "./runtime.ts";
 import { settle, type SocketSettings } from "./settings.ts";
 import type { Socket, SocketAddress, SocketOptions } from "./socket.ts";
 import { settleForWorkers } from "./workers_settings.ts";
 
 /**
  * Opens a socket, on whichever runtime this is.
+ *
+ * All addresses of a host are tried, IPv6 and IPv4 in turn, each 250 ms after the one before or as soon as that has
+ * failed, and the first that answers is taken (RFC 8305). The names are looked up by the system, with its `hosts` file and
+ * its order. Certificates are checked for the name. What was tried is in {@linkcode SocketError.attempts}.
+ *
+ * - On Deno the system tries the addresses one after the other. If it is not done after 250 ms, they are looked up and
+ *   tried side by side, those that may be: this needs `--allow-net` for the host on every port and for the addresses
+ *   (with nothing behind it, for all). For the host and the one port alone, it stays with the system's way.
+ * - On Cloudflare Workers the platform does it, in its own way.
  *
  * @param address Where to: a host and a port, or the path of a unix socket.
  * @param options How.
@@ -47,7 +57,6 @@ function adapter(settings: SocketSettings): OpenWith {
   if (isNativeBun() && settings.localAddress === undefined) {
     return async (settings, signal) => (await import("./bun.ts")).openBun(settings, signal);
   }
-  // With nodejs_compat there is node:tls, too, but it cannot take a connection over for STARTTLS.
   if (isWorkers()) {
     return async (settings, signal) => (await import("./workers.ts")).openWorkers(settings, signal);
   }
@@ -55,14 +64,4 @@ function adapter(settings: SocketSettings): OpenWith {
     return async (settings, signal) => (await import("./node.ts")).openNode(settings, signal);
   }
   throw new TypeError("This runtime has no sockets: bring one of your own, such as a WebSocket's streams");
-}
-
-function isWorkers(): boolean {
-  return globalThis.navigator?.userAgent === "Cloudflare-Workers";
-}
-
-/** Node itself, and Deno and Bun, which both have `node:net` and `node:tls`. */
-function hasNode(): boolean {
-  const { process } = globalThis as { process?: { versions?: { node?: string } } };
-  return process?.versions?.node !== undefined;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import type { TlsSettings } from "./settings.ts";
-import type { SocketInfo } from "./socket.ts";
+import type { SecureTransport, SocketInfo } from "./socket.ts";
 
 /**
  * One open connection. The caller has never more than one `read()` and one `write()` under way, and does nothing
@@ -14,6 +14,8 @@ import type { SocketInfo } from "./socket.ts";
 export interface Connection {
   /** Where the connection leads. */
   readonly info: SocketInfo;
+  /** How it is protected, where that shows only when it is open. Default: as the socket was told. */
+  readonly secureTransport?: SecureTransport;
   /**
    * Reads what is there, or waits for something.
    *

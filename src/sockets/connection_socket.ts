@@ -14,6 +14,7 @@ import {
   type SocketInfo,
   type TlsOptions,
 } from "./socket.ts";
+import { markSettledWrites } from "./settled_writes.ts";
 
 /** Opens a connection. It must settle soon after the signal is aborted, and leave nothing open when it rejects. */
 export type Open = (signal: AbortSignal) => Promise<Connection>;
@@ -55,7 +56,6 @@ export class ConnectionSocket implements Socket {
   readonly opened: Promise<SocketInfo>;
   readonly closed: Promise<void>;
   readonly upgraded: boolean;
-  readonly secureTransport: SecureTransport;
 
   readonly #init: ConnectionSocketInit;
   readonly #opened = Promise.withResolvers<SocketInfo>();
@@ -80,7 +80,7 @@ export class ConnectionSocket implements Socket {
    */
   constructor(connection: Connection | Open, init: ConnectionSocketInit) {
     this.#init = init;
-    this.secureTransport = init.secureTransport;
+    markSettledWrites(this);
     this.upgraded = init.upgraded ?? false;
     this.opened = this.#opened.promise;
     this.closed = this.#closed.promise;
@@ -110,6 +110,10 @@ export class ConnectionSocket implements Socket {
     }
     if (signal?.aborted) this.#onAbort();
     else signal?.addEventListener("abort", this.#onAbort);
+  }
+
+  get secureTransport(): SecureTransport {
+    return this.#connection?.secureTransport ?? this.#init.secureTransport;
   }
 
   close(reason?: unknown): Promise<void> {

@@ -6,6 +6,8 @@
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
 import { normalizeError } from "./normalize_error.ts";
+import { connectDenoTcp } from "./deno_tcp.ts";
+import { type Lookup, lookupNode } from "./lookup.ts";
 import { formatAddress, settle, type SocketSettings, type TlsSettings } from "./settings.ts";
 import type { Socket, SocketAddress, SocketInfo, SocketOptions } from "./socket.ts";
 
@@ -14,7 +16,7 @@ const BUFFER_LENGTH = 65_536;
 
 /**
  * Opens a socket on Deno with `Deno.connect` and `Deno.startTls`. What they cannot do, a client certificate,
- * `verify: false` and TLS over a unix socket, is left to `node:tls` over the same connection.
+ * `verify: false`, showing the server's certificate and TLS over a unix socket, is left to `node:tls` over the same connection.
  *
  * @param address Where to.
  * @param options How. `localAddress` is refused: Deno has no way to set it.
@@ -35,15 +37,20 @@ export function connectDeno(address: SocketAddress, options?: SocketOptions): So
  *
  * @param settings Where to and how. There is no `localAddress`.
  * @param signal Gives up.
+ * @param lookup Finds the addresses of a host, if it comes to that. Default: the system does.
  * @returns The connection, TLS included with `secureTransport: "on"`.
  */
-export async function openDeno(settings: SocketSettings, signal: AbortSignal): Promise<Connection> {
+export async function openDeno(
+  settings: SocketSettings,
+  signal: AbortSignal,
+  lookup: Lookup = lookupNode,
+): Promise<Connection> {
   const { address, keepAlive, secureTransport, tls } = settings;
   if ("path" in address) {
     const conn = await connectUnix(address.path, signal);
     return secure(new DenoConnection(conn, { remoteAddress: address.path }));
   }
-  const conn = await Deno.connect({ ...address, signal });
+  const conn = await connectDenoTcp(address, signal, lookup);
   conn.setNoDelay(true); // commands are small and each one waits for its reply
   conn.setKeepAlive(keepAlive);
   return secure(
@@ -105,8 +112,9 @@ class DenoConnection implements Connection {
   }
 
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
-    const { serverName, caCerts, alpnProtocols, verify, cert } = settings;
-    if (!isTcp(this.#conn) || !verify || cert !== undefined || serverName === undefined) {
+    const { serverName, caCerts, alpnProtocols, verify, cert, peerCertificate } = settings;
+    const isForNode = !verify || cert !== undefined || peerCertificate;
+    if (!isTcp(this.#conn) || isForNode || serverName === undefined) {
       const { startTlsWithNode } = await import("./node.ts");
       return startTlsWithNode(this, settings, signal);
     }

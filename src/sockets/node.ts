@@ -3,14 +3,25 @@
  *
  * @module
  */
-import net from "node:net";
+import type net from "node:net";
 import type tls from "node:tls";
+import { builtin } from "./builtin.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
+import { race } from "./happy_eyeballs.ts";
+import { type Lookup, lookupNode, ofFamily } from "./lookup.ts";
 import { NodeConnection, startTlsOver } from "./node_connection.ts";
 import { handshake, startNodeTls } from "./node_tls.ts";
 import { normalizeError } from "./normalize_error.ts";
-import { settle, settleTls, type SocketSettings, type TlsSettings } from "./settings.ts";
+import { assertPermitted } from "./permission.ts";
+import {
+  formatAddress,
+  isIpAddress,
+  settle,
+  settleTls,
+  type SocketSettings,
+  type TlsSettings,
+} from "./settings.ts";
 import type { SecureTransport, Socket, SocketAddress, SocketOptions, TlsOptions } from "./socket.ts";
 
 /**
@@ -88,10 +99,15 @@ export function nodeSocket(raw: net.Socket | tls.TLSSocket, init: NodeSocketInit
  *
  * @param settings Where to and how.
  * @param signal Gives up.
+ * @param lookup Finds the addresses of a host. Default: the system does.
  * @returns The connection, TLS included with `secureTransport: "on"`.
  */
-export async function openNode(settings: SocketSettings, signal: AbortSignal): Promise<Connection> {
-  const raw = await openRaw(settings, signal);
+export async function openNode(
+  settings: SocketSettings,
+  signal: AbortSignal,
+  lookup: Lookup = lookupNode,
+): Promise<Connection> {
+  const raw = await openRaw(settings, signal, lookup);
   const path = "path" in settings.address ? settings.address.path : undefined;
   const connection = new NodeConnection(
     raw,
@@ -131,27 +147,44 @@ async function secure(
   }
 }
 
-async function openRaw(settings: SocketSettings, signal: AbortSignal): Promise<net.Socket> {
+async function openRaw(
+  settings: SocketSettings,
+  signal: AbortSignal,
+  lookup: Lookup,
+): Promise<net.Socket> {
   const { address, localAddress, keepAlive } = settings;
+  if ("path" in address) return await connectRaw({ path: address.path }, signal);
+  const { hostname, port } = address;
+  if (localAddress !== undefined) await assertPermitted(formatAddress(localAddress, 0));
+  const attempt = (host: string, signal: AbortSignal) =>
+    connectRaw({
+      host,
+      port,
+      keepAlive,
+      noDelay: true, // commands are small and each one waits for its reply
+      ...(localAddress !== undefined && { localAddress }),
+    }, signal);
+  if (isIpAddress(hostname)) return await attempt(hostname, signal);
+  const found = await lookup(hostname, signal);
+  if (found[0] === hostname) return await attempt(hostname, signal);
+  const addresses = ofFamily(found, settings);
+  // The system's own race (autoSelectFamily) gives each attempt up when the next begins: what is far away may never be reached.
+  return await race(addresses, { attempt, discard: (raw) => raw.destroy(), signal });
+}
+
+async function connectRaw(options: net.NetConnectOpts, signal: AbortSignal): Promise<net.Socket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const common = {
+  signal.throwIfAborted();
+  const raw = builtin("node:net").connect({
+    ...options,
     allowHalfOpen: true, // when a half-open connection ends is decided in one place for all adapters
-    highWaterMark: 0, // nothing is read ahead
-  };
-  const raw = "path" in address ? net.connect({ ...common, path: address.path }) : net.connect({
-    ...common,
-    host: address.hostname,
-    port: address.port,
-    keepAlive,
-    noDelay: true, // commands are small and each one waits for its reply
-    ...(localAddress !== undefined && { localAddress }),
+    ...{ highWaterMark: 0 }, // nothing is read ahead
   });
   const abort = () => reject(signal.reason);
   raw.on("connect", resolve);
   raw.on("error", reject);
   signal.addEventListener("abort", abort);
   try {
-    signal.throwIfAborted();
     await promise;
     return raw;
   } catch (error) {

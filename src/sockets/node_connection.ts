@@ -8,6 +8,7 @@ import type { Duplex } from "node:stream";
 import type tls from "node:tls";
 import type { Connection } from "./connection.ts";
 import { Gate } from "./node_gate.ts";
+import { describeTls } from "./node_tls_info.ts";
 import { formatAddress, type TlsSettings } from "./settings.ts";
 import type { SocketInfo } from "./socket.ts";
 
@@ -68,6 +69,7 @@ export class NodeConnection implements Connection {
     // Over a stream, node:tls on Deno takes all it is given at once, however much, but no second helping.
     for (let start = 0; start < bytes.length; start += PIECE_LENGTH) {
       await this.#send(bytes.subarray(start, start + PIECE_LENGTH));
+      await this.#gate.drain();
       if (this.#gate.error !== undefined) throw this.#gate.error;
     }
   }
@@ -172,18 +174,18 @@ function secured(
   const info = {
     ...(remoteAddress !== undefined && { remoteAddress }),
     ...(localAddress !== undefined && { localAddress }),
-    alpn: raw.alpnProtocol || null,
+    ...describeTls(raw),
   };
   return new NodeConnection(raw, startTls, info, gate);
 }
 
-function describe(raw: net.Socket & { alpnProtocol?: string | false | null }): SocketInfo {
-  const { remoteAddress, remotePort, localAddress, localPort, alpnProtocol } = raw;
+function describe(raw: net.Socket | tls.TLSSocket): SocketInfo {
+  const { remoteAddress, remotePort, localAddress, localPort } = raw;
   return {
     ...(remoteAddress !== undefined && remotePort !== undefined &&
       { remoteAddress: formatAddress(remoteAddress, remotePort) }),
     ...(localAddress !== undefined && localPort !== undefined &&
       { localAddress: formatAddress(localAddress, localPort) }),
-    ...(alpnProtocol !== undefined && { alpn: alpnProtocol || null }),
+    ...("encrypted" in raw && raw.encrypted && describeTls(raw)),
   };
 }

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
+import { builtin } from "./builtin.ts";
 import type { Connection } from "./connection.ts";
 
 /**
@@ -27,25 +28,43 @@ export class Gate {
   /** What broke the connection below; `node:tls` does not always tell. */
   error: Error | undefined;
   #open = true;
+  #wake: () => void = () => {};
   #wanted = false;
   #rest: Uint8Array | undefined;
 
   /** @param connection What lies below. The gate has it to itself from now on. It is open. */
   constructor(connection: Connection) {
     this.#connection = connection;
+    const { Duplex } = builtin("node:stream");
     this.duplex = new Duplex({
       read: () => {
         this.#wanted = true;
         this.#pass();
       },
       write: (chunk: Uint8Array, _encoding, callback) => {
-        settle(() => connection.write(chunk), () => callback(), (error) => callback(this.error ??= error));
+        const done = (error?: Error) => {
+          if (error !== undefined) this.error ??= error;
+          callback(this.error);
+          this.#wake();
+        };
+        settle(() => connection.write(chunk), () => done(), done);
       },
       final: (callback) => settle(() => connection.closeWrite(), () => callback(), callback),
       destroy: (error, callback) => {
+        this.#wake();
         settle(() => connection.close(error ?? undefined), () => callback(error), callback);
       },
     });
+  }
+
+  /**
+   * Waits until the connection below has taken all of the ciphertext: `node:tls` on Bun (1.4.5) says that a write is done
+   * as soon as it is encrypted.
+   */
+  async drain(): Promise<void> {
+    while (this.duplex.writableLength > 0 && this.error === undefined && !this.duplex.destroyed) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
   }
 
   /** Lets ciphertext through until it is shut. */

@@ -5,8 +5,9 @@
  */
 import type net from "node:net";
 import type { Duplex } from "node:stream";
-import tls from "node:tls";
+import type tls from "node:tls";
 import { authorities } from "./authorities.ts";
+import { builtin } from "./builtin.ts";
 import { isIpAddress, type TlsSettings } from "./settings.ts";
 
 /**
@@ -24,8 +25,9 @@ export function startNodeTls(
 ): Promise<tls.TLSSocket> {
   const { serverName, cert, key, alpnProtocols, verify } = settings;
   const ca = verify ? authorities(settings.caCerts) : undefined;
-  const secure = tls.connect({
+  const secure = builtin("node:tls").connect({
     socket: raw as net.Socket,
+    ...{ allowHalfOpen: true }, // Bun does not take it over from the socket
     rejectUnauthorized: verify,
     // An IP address is checked like a name, but never sent as one (RFC 6066, section 3).
     ...(serverName !== undefined && { host: serverName }),

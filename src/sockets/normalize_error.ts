@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AttemptsError } from "./happy_eyeballs.ts";
 import { SocketError, type SocketErrorCode } from "./socket.ts";
 
 /** What was being done when the error came. */
@@ -26,6 +27,7 @@ const CODES: Readonly<Record<string, SocketErrorCode>> = {
   ERR_STREAM_DESTROYED: "connection-reset",
   ERR_STREAM_WRITE_AFTER_END: "connection-reset",
   ERR_SOCKET_CLOSED: "connection-reset",
+  EBADF: "connection-reset", // Bun, after the peer has ended TLS over a stream
   ETIMEDOUT: "timed-out",
   ENOTFOUND: "host-not-found",
   EAI_AGAIN: "host-not-found", // the resolver gave no answer: no name server, or none that could be reached
@@ -119,10 +121,31 @@ const WORDS: Readonly<Record<SocketErrorCode, string>> = {
  */
 export function normalizeError(error: unknown, context: ErrorContext = {}): SocketError {
   if (error instanceof SocketError) return error;
+  if (error instanceof AttemptsError) return normalizeAttempts(error, context);
   const code = classify(error) ?? (context.handshake ? "tls-failed" : "network");
   const at = context.target === undefined ? "" : ` (${context.target})`;
   const detail = error instanceof Error && error.message !== "" ? `: ${error.message}` : "";
   return new SocketError(code, `${WORDS[code]}${at}${detail}`, { cause: error });
+}
+
+/** One failure for all addresses of a host: the first that is more than a family of addresses that is not in use here. */
+function normalizeAttempts(cause: AttemptsError, { target = "" }: ErrorContext): SocketError {
+  const attempts = cause.failures.map(({ address, error }) => ({ address, error: normalizeError(error) }));
+  const [first] = attempts;
+  if (first === undefined) {
+    return new SocketError("host-not-found", `${WORDS["host-not-found"]} (${target})`, { cause });
+  }
+  if (attempts.length === 1) {
+    const { code, message, cause } = first.error;
+    const detail = message.slice(WORDS[code].length);
+    return new SocketError(code, `${WORDS[code]} (${target} at ${first.address})${detail}`, {
+      cause,
+      attempts,
+    });
+  }
+  const { code } = attempts.find(({ error }) => error.code !== "unreachable")?.error ?? first.error;
+  const each = attempts.map(({ address, error }) => `${address}: ${WORDS[error.code]}`);
+  return new SocketError(code, `${WORDS[code]} (${target}), at ${each.join("; ")}`, { cause, attempts });
 }
 
 function classify(error: unknown): SocketErrorCode | undefined {
@@ -135,6 +158,7 @@ function classify(error: unknown): SocketErrorCode | undefined {
   };
   if (typeof code === "string") {
     if (Object.hasOwn(CODES, code)) return CODES[code];
+    if (code.startsWith("DNS_")) return "host-not-found"; // Bun
     if (code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO") {
       return classifyMessage(message) ?? "tls-failed";
     }

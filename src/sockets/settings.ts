@@ -8,7 +8,7 @@ import type { SecureTransport, SocketAddress, SocketOptions, TlsOptions } from "
 
 /** {@linkcode TlsOptions}, checked and complete. */
 export interface TlsSettings {
-  /** The name that the certificate must carry. `undefined` only where the peer has none (a unix socket). */
+  /** The name that the certificate must carry. `undefined` only where the peer has none, as on a unix socket, and nothing is checked. */
   readonly serverName: string | undefined;
   /** See {@linkcode TlsOptions.caCerts}. */
   readonly caCerts: readonly string[];
@@ -20,6 +20,8 @@ export interface TlsSettings {
   readonly alpnProtocols: readonly string[];
   /** See {@linkcode TlsOptions.verify}. */
   readonly verify: boolean;
+  /** See {@linkcode TlsOptions.peerCertificate}. */
+  readonly peerCertificate: boolean;
 }
 
 /** {@linkcode SocketOptions} and the address, checked and complete. */
@@ -72,7 +74,7 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
   const startTls = (later?: TlsOptions) => settleTls({ ...options.tls, ...later }, hostname);
   return Object.freeze({
     address: place,
-    target: "path" in place ? place.path : formatAddress(place.hostname, place.port),
+    target: targetOf(place),
     secureTransport,
     tls: secureTransport === "off"
       ? undefined
@@ -91,12 +93,13 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
  * Checks how TLS is wanted.
  *
  * @param options What the user gave.
- * @param hostname The host that is connected to; `undefined` for a unix socket.
+ * @param hostname The host that is connected to; `undefined` where there is no name, as for a unix socket.
  * @returns The settings, frozen.
  * @throws {TypeError} If a certificate or key is not PEM, one of the two is missing, or there is no name to check.
  */
 export function settleTls(options: TlsOptions, hostname: string | undefined): TlsSettings {
-  const { serverName, caCerts = [], cert, key, alpnProtocols = [], verify = true } = options;
+  const { serverName, caCerts = [], cert, key, alpnProtocols = [], verify = true, peerCertificate = false } =
+    options;
   caCerts.forEach((pem, index) => assertCertificates(pem, `caCerts[${index}]`));
   if ((cert === undefined) !== (key === undefined)) {
     throw new TypeError(
@@ -114,7 +117,7 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
   const name = serverName ?? hostname;
   if (name === undefined && verify) {
     throw new TypeError(
-      `A unix socket has no host name to check the certificate for: "tls.serverName" is missing`,
+      `There is no host name to check the certificate for: "tls.serverName" is missing`,
     );
   }
   return Object.freeze({
@@ -125,6 +128,7 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
     key,
     alpnProtocols,
     verify,
+    peerCertificate,
   });
 }
 
@@ -137,13 +141,25 @@ export function formatAddress(hostname: string, port: number): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
+/** What to call a peer in messages: `mx.test:25` or the path. */
+export function targetOf(address: SocketAddress): string {
+  return "path" in address ? address.path : formatAddress(address.hostname, address.port);
+}
+
 /** Whether `text` is an IPv4 or IPv6 address, without brackets. */
 export function isIpAddress(text: string): boolean {
   if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return text.split(".").every((part) => Number(part) < 256);
   return text.includes(":") && URL.canParse(`http://[${text.replace(/%.*$/, "")}]/`);
 }
 
-function settleAddress(address: SocketAddress): SocketAddress {
+/**
+ * Checks an address.
+ *
+ * @returns The address, frozen. A host name is in ASCII, an IPv6 address without brackets.
+ * @throws {TypeError} If the host name or the path is none.
+ * @throws {RangeError} If the port is none.
+ */
+export function settleAddress(address: SocketAddress): SocketAddress {
   if ("path" in address && address.path !== undefined) {
     const { path } = address;
     if (typeof path !== "string" || path === "" || path.includes("\0")) {

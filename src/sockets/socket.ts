@@ -44,6 +44,12 @@ export interface TlsOptions {
    * authenticated in another way. Default: `true`.
    */
   verify?: boolean;
+  /**
+   * Whether {@linkcode TlsInfo.peerCertificate} is needed. Deno's own TLS shows no certificate: with `true`, `node:tls` speaks
+   * it there, which takes longer to start and, with `caCerts`, needs `--allow-sys=ca`. Elsewhere it is there anyway, but
+   * for Cloudflare Workers, which refuse. Default: `false`.
+   */
+  peerCertificate?: boolean;
 }
 
 /** How to open a socket. */
@@ -62,10 +68,35 @@ export interface SocketOptions {
   allowHalfOpen?: boolean;
   /** Gives up: while connecting or in the handshake `opened` rejects, later the socket closes. */
   signal?: AbortSignal;
-  /** The local address to connect from. Default: the system's choice. */
+  /**
+   * The local IP address to connect from. Of a host's addresses only those of its family are tried. Default: the system's
+   * choice.
+   */
   localAddress?: string;
-  /** Whether the system probes an idle connection (TCP keep-alive). Default: `true`. */
+  /**
+   * Whether the system probes an idle connection (TCP keep-alive), as often as it is set up to: mostly every two hours.
+   * Default: `true`.
+   */
   keepAlive?: boolean;
+}
+
+/** What both sides of a TLS connection have agreed on, as far as the runtime tells. */
+export interface TlsInfo {
+  /** The version: `"TLSv1.3"`, `"TLSv1.2"`. */
+  readonly protocol?: string;
+  /** The cipher suite by its registered name, such as `"TLS_AES_256_GCM_SHA384"`. */
+  readonly cipher?: string;
+  /** The certificate that the peer has shown, DER. It was checked, unless `verify` is `false`. */
+  readonly peerCertificate?: Uint8Array;
+  /**
+   * Derives keying material from the connection (RFC 5705; RFC 8446, section 7.5), for as long as it is open: both sides
+   * get the same, nobody else does.
+   *
+   * @param length How many bytes.
+   * @param label What for, as registered.
+   * @param context What else has to be the same on both sides.
+   */
+  readonly exportKeyingMaterial?: (length: number, label: string, context: Uint8Array) => Uint8Array;
 }
 
 /** What is known about an open socket. */
@@ -76,6 +107,11 @@ export interface SocketInfo {
   readonly localAddress?: string;
   /** The protocol agreed on through ALPN. `null`: none. */
   readonly alpn?: string | null;
+  /**
+   * What TLS has agreed on. Node, Bun and `node:tls` on Deno tell all of it, but that Deno exports no keying material.
+   * Deno's own TLS (see {@linkcode TlsOptions.peerCertificate}) and Cloudflare Workers tell nothing.
+   */
+  readonly tls?: TlsInfo;
 }
 
 /** A duplex connection, in the shape of the WinterTC Sockets API. */
@@ -152,22 +188,44 @@ export type SocketErrorCode =
   /** Anything else; `cause` has the runtime's own error. */
   | "network";
 
+/** An address of the host, and why it could not be connected to. */
+export interface SocketAttempt {
+  /** The IP address. */
+  readonly address: string;
+  /** What went wrong. */
+  readonly error: SocketError;
+}
+
+/** What a {@linkcode SocketError} has besides code and message. */
+export interface SocketErrorOptions extends ErrorOptions {
+  /** See {@linkcode SocketError.attempts}. Default: none. */
+  attempts?: readonly SocketAttempt[];
+}
+
 /** A failed socket. The runtime's own error is the `cause`. A `TypeError`, as the Sockets API has it. */
 export class SocketError extends TypeError {
   /** `"SocketError"`. */
   override name = "SocketError";
   /** What went wrong. */
   readonly code: SocketErrorCode;
+  /**
+   * The addresses of the host that were tried, in that order, each with its own failure; the `cause` is an
+   * `AggregateError` where there are several. Empty where no connecting has failed, where an address was asked for and not
+   * a name, and where the runtime does not tell them: Cloudflare Workers never do, nor does Deno without
+   * `--allow-net` for the host on every port.
+   */
+  readonly attempts: readonly SocketAttempt[];
 
   /**
    * Makes a socket error.
    *
    * @param code What went wrong.
    * @param message What to tell a person. A capital, no full stop.
-   * @param options The runtime's own error as `cause`.
+   * @param options The runtime's own error as `cause`, and what was tried.
    */
-  constructor(code: SocketErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: SocketErrorCode, message: string, options: SocketErrorOptions = {}) {
     super(message, options);
     this.code = code;
+    this.attempts = options.attempts ?? [];
   }
 }

@@ -31,6 +31,7 @@ function assertTls(tls: TlsSettings, hostname: string): TlsSettings {
   if (tls.caCerts.length > 0) refuse("tls.caCerts", "the platform has its own list of authorities");
   if (tls.cert !== undefined) refuse("tls.cert", "there are no client certificates for sockets");
   if (tls.alpnProtocols.length > 0) refuse("tls.alpnProtocols", "the platform has no ALPN for sockets");
+  if (tls.peerCertificate) refuse("tls.peerCertificate", "the platform shows no certificate");
   if (!tls.verify) refuse("tls.verify", "the platform checks every certificate");
   if (tls.serverName !== hostname.replace(/\.$/, "")) {
     refuse("tls.serverName", "the platform checks the certificate for the host name that was connected to");

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { formatAddress, isIpAddress, settle, settleTls } from "../../src/sockets/settings.ts";
+import { settleForWorkers } from "../../src/sockets/workers_settings.ts";
 import type { SocketAddress, SocketOptions, TlsOptions } from "../../src/sockets/socket.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
@@ -26,6 +27,7 @@ test("settle() completes the options", () => {
     key: undefined,
     alpnProtocols: [],
     verify: true,
+    peerCertificate: false,
   });
 });
 
@@ -123,6 +125,12 @@ test("settleTls() takes the final dot from the name, which no certificate has", 
 
 test("settleTls() needs no name where nothing is checked", () => {
   assertEquals(settleTls({ verify: false }, undefined).serverName, undefined);
+});
+
+test("settleForWorkers() refuses to show a certificate that the platform does not show", () => {
+  const tls = { peerCertificate: true };
+  const refuse = () => settleForWorkers(settle(HOST, { secureTransport: "on", tls }));
+  assertThrows(refuse, TypeError, `"tls.peerCertificate" cannot be honoured`);
 });
 
 test("isIpAddress() knows addresses from names", () => {

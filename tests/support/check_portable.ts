@@ -9,17 +9,26 @@
  */
 import ts from "typescript";
 
-/** What may name a runtime: the socket adapters, the command line, and where the server listens and does TLS. */
-const RUNTIME_FILES = /^src\/(?:sockets\/|cli\/|cli\.ts$|server\/(?:listener|tls)\.ts$)/;
+/**
+ * What may name a runtime: the socket adapters, the command line, where the server listens and does TLS, and the border to
+ * libraries that know the streams of Node.
+ */
+const RUNTIME_FILES =
+  /^src\/(?:sockets\/|cli\/|cli\.ts$|server\/(?:listener|tls)\.ts$|compose\/node_streams\.ts$)/;
 
 /** Names of runtimes and of what only some of them have. */
 const RUNTIME_NAMES = new Set(["Deno", "Bun", "process", "Buffer", "WorkerGlobalScope", "WebSocketPair"]);
 const RUNTIME_MODULES = /^(?:node|bun|cloudflare):/;
 
-/** Well-kept libraries for what is outside SMTP, imported dynamically and only where a server asks for it. */
-const LOADED_WHEN_MET: Record<string, string[]> = {
+/**
+ * Well-kept libraries for what is outside SMTP: imported dynamically and only where a server asks for it, or by an entry
+ * point of their own.
+ */
+const LIBRARIES: Record<string, string[]> = {
   "src/sasl/cram_md5.ts": ["@noble/hashes/"],
   "src/sasl/saslprep.ts": ["@mongodb-js/saslprep"],
+  "src/oauth2/": ["oauth4webapi"],
+  "src/compose/": ["nodemailer/lib/", "@zone-eu/mailsplit"],
 };
 
 /** What each part may import, besides itself. */
@@ -30,7 +39,8 @@ const LAYERS: Record<string, readonly string[]> = {
   sockets: [],
   errors: ["core", "sockets"],
   trace: ["core", "errors"],
-  client: ["core", "streams", "sasl", "sockets", "errors", "trace"],
+  logger: ["trace"],
+  client: ["core", "streams", "sasl", "sockets", "errors", "trace", "logger"],
   server: ["core", "streams", "sasl", "sockets"],
   compose: ["core", "streams", "client", "errors"],
   oauth2: ["core", "sasl", "errors"],
@@ -83,7 +93,8 @@ function checkImports(file: ts.SourceFile): void {
   if (part !== undefined && !(part in LAYERS)) report(file, 0, `"${part}" has no place among the layers`);
   for (const { fileName: specifier, pos } of ts.preProcessFile(file.text, true, true).importedFiles) {
     if (!specifier.startsWith(".")) {
-      if (LOADED_WHEN_MET[here]?.some((name) => specifier.startsWith(name))) continue;
+      const allowed = Object.entries(LIBRARIES).filter(([path]) => here.startsWith(path));
+      if (allowed.some(([, names]) => names.some((name) => specifier.startsWith(name)))) continue;
       if (!RUNTIME_MODULES.test(specifier)) {
         report(file, pos, `"${specifier}" is a dependency: there are none`);
       } else if (!RUNTIME_FILES.test(here)) report(file, pos, `"${specifier}" is a runtime's`);

@@ -73,7 +73,7 @@ export function judge(runtime: Pick<Runtime, "label" | "namesFiles">, evidence: 
 export function printOutcomes(outcomes: readonly Outcome[]): void {
   const skips = new Map<string, string[]>();
   for (const { label, skipped } of outcomes) {
-    for (const name of skipped) skips.set(name, [...skips.get(name) ?? [], label]);
+    for (const name of new Set(skipped)) skips.set(name, [...skips.get(name) ?? [], label]);
   }
   if (skips.size > 0) console.log("\nSkipped");
   for (const [name, labels] of skips) console.log(`  ${name} (${labels.join(", ")})`);

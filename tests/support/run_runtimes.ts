@@ -3,6 +3,7 @@
  * @module
  */
 import { COVERAGE_FOLDER } from "./run_coverage.ts";
+import { findChromium } from "../browser/find_chromium.ts";
 import { type ProgramCommand, readOutput } from "./run_process.ts";
 
 /** What to run. */
@@ -31,6 +32,8 @@ export interface Runtime {
   namesFiles: boolean;
   /** Lines of its output that say nothing. */
   noise?: RegExp;
+  /** The folder of its test files. Default: all. */
+  folder?: string;
   /** A line of its output that says that a file (the first group) failed outside its tests, which no report says. */
   crash?: RegExp;
   /** Installs it where it is missing; returns its version. */
@@ -48,12 +51,17 @@ const NODE_24 = "24.21.0";
 // It brings the workerd of its own date.
 const MINIFLARE = "4.20260730.0";
 const ESBUILD = "0.28.2";
+// It brings no browser: that is the system's.
+const PUPPETEER = "25.16.0";
 
 /** Where the pinned runtimes go; git, `deno fmt`, `deno lint` and `deno publish` pass over it. */
 const FOLDER = ".cache/runtimes";
 
 /** Where miniflare and esbuild go: the other runtimes need neither. */
 const WORKERS_FOLDER = ".cache/workers";
+
+/** Where puppeteer-core goes. */
+const BROWSER_FOLDER = ".cache/puppeteer";
 
 /** Deno's flags for tests: the sanitizers are off unless asked for since 2.8. */
 const DENO_FLAGS = ["-A", "--sanitize-ops", "--sanitize-resources"];
@@ -144,15 +152,38 @@ const workerd: Runtime = {
   name: "workerd",
   group: "workers",
   label: "workerd",
+  folder: "tests/workers",
   noise: /^$|^workerd\/|^stack: /, // what a connection that fails means to it
   async prepare() {
     await install("node24", "--version");
     return await installWorkers();
   },
   command(selection) {
-    const files = selection.files.filter((file) => file.startsWith("tests/workers/"));
     const env = { SMTP_WORKERS: `${Deno.cwd()}/${WORKERS_FOLDER}` };
-    return { ...runtimeOfNode("24").command({ ...selection, files }), env };
+    return { ...runtimeOfNode("24").command(selection), env };
+  },
+};
+
+const browser: Runtime = {
+  ...runtimeOfNode("24"), // it drives puppeteer-core, which drives Chromium
+  name: "browser",
+  group: "browser",
+  label: "Chromium",
+  folder: "tests/browser",
+  async prepare() {
+    await install("node24", "--version");
+    const program = findChromium();
+    // Without it the tests say so, each by itself; where it has to be here, they fail.
+    if (program === undefined) return "not installed";
+    await installPackages(BROWSER_FOLDER, { "puppeteer-core": `npm:puppeteer-core@${PUPPETEER}` });
+    const version = await readOutput({ program, args: ["--version"] });
+    return version.match(/\d+(\.\d+)+/)?.[0] ?? version.trim();
+  },
+  command(selection) {
+    const env = { SMTP_BROWSER: `${Deno.cwd()}/${BROWSER_FOLDER}`, SMTP_DENO: Deno.execPath() };
+    const { program, args } = runtimeOfNode("24").command(selection);
+    // One after the other: they share the bundle, and a browser takes what the machine has.
+    return { program, args: ["--test-concurrency=1", ...args], env };
   },
 };
 
@@ -164,6 +195,7 @@ export const runtimes: readonly Runtime[] = [
   runtimeOfNode("22"),
   runtimeOfNode("24"),
   workerd,
+  browser,
 ];
 
 type Program = "bun" | "node22" | "node24";

@@ -1,0 +1,92 @@
+/**
+ * Sends a message through a SOCKS5 proxy (RFC 1928), with a name and a password for it where it wants them (RFC 1929).
+ *
+ *     deno run --allow-net --allow-env examples/proxy_socks5.ts socks5://USER:PASS@PROXY:1080 HOST PORT FROM TO
+ *
+ * SMTP_USER and SMTP_PASSWORD in the environment log in; SMTP_CA is a certificate authority to trust, PEM.
+ */
+import process from "node:process";
+import { sendMail } from "../mod.ts";
+import type { OpenSocket } from "../src/sockets/mod.ts";
+import { ProxyDialogue } from "./proxy_dialogue.ts";
+
+/** What the proxy says where it does not connect (RFC 1928, section 6). */
+const REFUSALS = [
+  "",
+  "general failure",
+  "not allowed by its rules",
+  "network unreachable",
+  "host unreachable",
+  "connection refused",
+  "TTL expired",
+  "command not supported",
+  "address type not supported",
+];
+
+/** Opens connections through a SOCKS5 proxy, which looks the names up. */
+export function socks5(proxy: URL): OpenSocket {
+  const user = encode(decodeURIComponent(proxy.username));
+  const pass = encode(decodeURIComponent(proxy.password));
+  return async (address, { signal }) => {
+    if ("path" in address) throw new TypeError("There is no way through SOCKS5 to a unix socket");
+    const dialogue = new ProxyDialogue(proxy, 1080, signal);
+    try {
+      // Version 5; one method: none (0), or user and password (2).
+      await dialogue.say(Uint8Array.of(5, 1, user.length > 0 ? 2 : 0));
+      const [, method] = await dialogue.read(2);
+      if (method === 2) {
+        await dialogue.say(Uint8Array.of(1, user.length, ...user, pass.length, ...pass));
+        const [, status] = await dialogue.read(2);
+        if (status !== 0) throw new Error("The SOCKS5 proxy refuses the name and password");
+      } else if (method !== 0) {
+        throw new Error("The SOCKS5 proxy takes no such way to log in");
+      }
+
+      // CONNECT (1), to a name (3); an IP address is one, too, to most proxies, but not to all.
+      const host = encodeHost(address.hostname);
+      await dialogue.say(Uint8Array.of(5, 1, 0, ...host, address.port >> 8, address.port & 255));
+      const [, reply, , type] = await dialogue.read(4);
+      if (reply !== 0) throw new Error(`The SOCKS5 proxy does not connect: ${REFUSALS[reply!] ?? reply}`);
+      // The address that it connects from, which nobody needs, and its port.
+      const length = type === 1 ? 4 : type === 4 ? 16 : (await dialogue.read(1))[0]!;
+      await dialogue.read(length + 2);
+      return dialogue.handOver();
+    } catch (error) {
+      await dialogue.close(error);
+      throw error;
+    }
+  };
+}
+
+function encode(text: string): Uint8Array {
+  const bytes = new TextEncoder().encode(text);
+  if (bytes.length > 255) throw new RangeError("SOCKS5 has room for 255 bytes");
+  return bytes;
+}
+
+function encodeHost(hostname: string): number[] {
+  if (/^[\d.]+$/.test(hostname)) return [1, ...hostname.split(".").map(Number)];
+  if (!hostname.includes(":")) return [3, hostname.length, ...encode(hostname)];
+  // The URL parser writes all of an IPv6 address but one run of zeros.
+  const [head = "", tail] = new URL(`http://[${hostname}]`).hostname.slice(1, -1).split("::");
+  const groups = (text = "") => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
+  const [before, after] = [groups(head), groups(tail)];
+  const zeros = new Array<number>(8 - before.length - after.length).fill(0);
+  return [4, ...[...before, ...zeros, ...after].flatMap((group) => [group >> 8, group & 255])];
+}
+
+const [proxy, hostname, port, from, to] = process.argv.slice(2);
+if (to === undefined) throw new TypeError("Usage: proxy_socks5.ts PROXY HOST PORT FROM TO");
+const { SMTP_USER: user, SMTP_PASSWORD: pass = "", SMTP_CA: ca } = process.env;
+const receipt = await sendMail(
+  {
+    hostname: hostname!,
+    port: Number(port),
+    socket: socks5(new URL(proxy!)),
+    ...(user !== undefined && { auth: { user, pass } }),
+    ...(ca !== undefined && { tls: { caCerts: [ca] } }),
+  },
+  { from: from!, to },
+  "Subject: Through a proxy\r\n\r\nHello\r\n",
+);
+console.log(`accepted ${receipt.accepted}: ${receipt.reply}`);

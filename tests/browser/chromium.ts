@@ -1,0 +1,164 @@
+/**
+ * A real Chromium without a window, driven through puppeteer-core. The runner installs that into a folder of its own; the
+ * browser is the system's.
+ * @module
+ */
+import { execFileSync, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { test } from "../support/harness.ts";
+import { findChromium, NAMES } from "./find_chromium.ts";
+
+/** The part of puppeteer's page that is used here. */
+export interface Page {
+  goto(url: string): Promise<unknown>;
+  evaluate<Args extends unknown[], T>(body: (...args: Args) => T, ...args: Args): Promise<Awaited<T>>;
+  evaluateOnNewDocument<Args extends unknown[]>(
+    body: (...args: Args) => void,
+    ...args: Args
+  ): Promise<unknown>;
+  waitForFunction(body: () => unknown, options?: { timeout: number }): Promise<unknown>;
+  waitForSelector(selector: string): Promise<{ uploadFile(path: string): Promise<void> } | null>;
+  click(selector: string): Promise<void>;
+  setBypassCSP(enabled: boolean): Promise<void>;
+  on(event: "pageerror", listener: (error: Error) => void): void;
+}
+
+interface Browser {
+  newPage(): Promise<Page>;
+  close(): Promise<void>;
+}
+
+/** Where the runner has installed puppeteer-core; `undefined` under the other runtimes. */
+export const folder: string | undefined = process.env.SMTP_BROWSER;
+
+/**
+ * How tests that need Chromium are declared. Where it is missing there is one test in the place of all of a file's, which
+ * says that.
+ * @param subject What the file tests.
+ * @returns What declares one.
+ */
+export function chromiumTests(subject: string): (what: string, body: () => Promise<void>) => void {
+  const missing = chromiumMissing();
+  if (missing !== undefined) test(`Chromium: ${subject}`, { skip: missing }, () => {});
+  return (what, body) => {
+    if (missing === undefined) test(`Chromium: ${what}`, { timeout: 60_000 }, body);
+  };
+}
+
+/** Why there can be no test, if so. */
+function chromiumMissing(): string | undefined {
+  if (folder === undefined) return "deno task test:browser runs it in Chromium";
+  if (findChromium() !== undefined) return undefined;
+  const reason = `Chromium is not installed: no ${process.env.CHROMIUM ?? NAMES.join(", no ")}`;
+  // As with the servers that mail is delivered to.
+  if (process.env.SMTP_PEERS === "required") throw new Error(`${reason}, and SMTP_PEERS is "required"`);
+  return reason;
+}
+
+/** A running browser. */
+export class Chromium implements AsyncDisposable {
+  /** What was thrown in its pages and caught by nobody. */
+  readonly errors: Error[] = [];
+  readonly #browser: Browser;
+
+  private constructor(browser: Browser) {
+    this.#browser = browser;
+  }
+
+  /** Starts it, with nothing left from before. */
+  static async start(): Promise<Chromium> {
+    const { launch } = createRequire(`${folder}/`)("puppeteer-core") as {
+      launch: (options: unknown) => Promise<Browser>;
+    };
+    const browser = await launch({
+      executablePath: findChromium(),
+      headless: true,
+      pipe: true,
+      args: [
+        "--no-sandbox", // it refuses to run as root with one
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-dev-shm-usage", // 64 MB in a container
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+    return new Chromium(browser);
+  }
+
+  /** Opens a page. */
+  async open(url: string, prepare?: (page: Page) => Promise<unknown>): Promise<Page> {
+    const page = await this.#browser.newPage();
+    page.on("pageerror", (error) => this.errors.push(error));
+    await prepare?.(page);
+    await page.goto(url);
+    return page;
+  }
+
+  /** Stops it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#browser.close();
+  }
+}
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The example's bridge, run as its users run it. */
+export class ExampleBridge implements AsyncDisposable {
+  /** The page. */
+  readonly url: string;
+  readonly #process: ChildProcess;
+
+  private constructor(url: string, process: ChildProcess) {
+    this.url = url;
+    this.#process = process;
+  }
+
+  /**
+   * Does what `deno task example:browser` does, but for the shell.
+   * @param args What it is given.
+   */
+  static async start(args: string[]): Promise<ExampleBridge> {
+    const { tasks } = JSON.parse(readFileSync(`${ROOT}/deno.json`, "utf8"));
+    const [bundle, run] = (tasks["example:browser"].command as string).split(" && ").map((command) =>
+      command.split(" ").slice(1)
+    ) as [string[], string[]];
+    const deno = process.env.SMTP_DENO!;
+    const options = { cwd: ROOT, env: { ...process.env, NO_COLOR: "1" } };
+    execFileSync(deno, bundle, { ...options, stdio: "pipe" });
+    const child = spawn(deno, [...run, "--port", "0", ...args], {
+      ...options,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    const onOutput = (chunk: unknown) => {
+      output += chunk;
+      const url = output.match(/^Open (\S+)/m);
+      if (url !== null) resolve(url[1]!);
+    };
+    child.stdout.on("data", onOutput);
+    child.stderr.on("data", onOutput);
+    child.on("exit", (code) => reject(new Error(`The bridge ended with ${code}:\n${output}`)));
+    return new ExampleBridge(await promise, child);
+  }
+
+  /** How much memory it takes, in bytes. */
+  get memory(): number {
+    const status = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
+    return Number(status.match(/^VmRSS:\s*(\d+) kB/m)![1]) * 1024;
+  }
+
+  /** Stops it. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
+    this.#process.kill();
+    await ended;
+  }
+}

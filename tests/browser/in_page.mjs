@@ -1,0 +1,145 @@
+/**
+ * What the test has the page do. Each function is handed over as text: it sees the page, and nothing of this file. (Not
+ * TypeScript, because the rest of the tests is checked without the DOM's types.)
+ * @module
+ */
+
+/** Whether the form can be sent: the servers are there, and nothing is under way. */
+export function isReady() {
+  return document.querySelector("select").options.length > 0 &&
+    !document.querySelector("[name=send]").disabled;
+}
+
+/** Whether there is an outcome. */
+export function isDone() {
+  return document.querySelector("#outcome").value !== "" && !document.querySelector("[name=send]").disabled;
+}
+
+/** Whether a part of the message has left. */
+export function isUnderWay() {
+  return document.querySelector("progress").value > 100_000;
+}
+
+/** Fills the form in. */
+export function fill(fields) {
+  const { elements } = document.querySelector("form");
+  for (const [name, value] of Object.entries(fields)) elements[name].value = value;
+}
+
+/** Offers a server that the bridge did not name. */
+export function offer(name) {
+  document.querySelector("select").replaceChildren(new Option(name, name));
+}
+
+/** What an element shows. */
+export function text(selector) {
+  return document.querySelector(selector)?.textContent ?? "";
+}
+
+/** Notes what the progress bar shows, each time that it changes. */
+export function watchProgress() {
+  const shown = globalThis.shown = [];
+  const bar = document.querySelector("progress");
+  const observer = new MutationObserver(() => shown.push([bar.value, bar.max]));
+  observer.observe(bar, { attributes: true });
+}
+
+/** What was noted. */
+export function shown() {
+  return globalThis.shown;
+}
+
+/** Lets the page work for a moment; tells how far it is. */
+export async function look() {
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  const { value, max } = document.querySelector("progress");
+  return { value, max };
+}
+
+/** Takes `WebSocketStream` away if need be, and watches what is used in its place. */
+export function spy(kind) {
+  const spied = globalThis.spied = { kinds: [], most: 0 };
+  if (kind === "WebSocket") delete globalThis.WebSocketStream;
+  const Original = globalThis[kind];
+  globalThis[kind] = class extends Original {
+    constructor(...args) {
+      super(...args);
+      spied.kinds.push(kind);
+    }
+    send(data) {
+      super.send(data);
+      spied.most = Math.max(spied.most, this.bufferedAmount);
+    }
+  };
+}
+
+/** What was seen: the classes that were used, and the most bytes that were waiting to leave. */
+export function spied() {
+  return globalThis.spied;
+}
+
+/** Opens a WebSocket to a bridge; tells what became of it. */
+export async function open(url) {
+  const { connectWebSocket } = await import(`${location.href}smtp.js`);
+  return await connectWebSocket(url).opened.then(() => "opened", (error) => error.code);
+}
+
+/** Opens a socket over a WebSocket of one kind, and keeps it for what follows. */
+export async function openSocket(kind, url, options) {
+  if (kind === "WebSocket") delete globalThis.WebSocketStream;
+  const { connectWebSocket } = await import(`${location.href}smtp.js`);
+  const controller = globalThis.controller = new AbortController();
+  const socket = globalThis.socket = connectWebSocket(url, { ...options, signal: controller.signal });
+  globalThis.reader = socket.readable.getReader();
+  globalThis.writer = socket.writable.getWriter();
+  await socket.opened;
+}
+
+/** Reads once: how many bytes there are, or that it has ended, or why it failed. */
+export async function read() {
+  try {
+    const { done, value } = await globalThis.reader.read();
+    return done ? { done } : { length: value.length };
+  } catch ({ name, code, message }) {
+    return { name, code, message };
+  }
+}
+
+/** Reads up to the end: how many bytes there were. */
+export async function readAll() {
+  let length = 0;
+  for (let part = await read(); !part.done; part = await read()) length += part.value.length;
+  return length;
+
+  function read() {
+    return globalThis.reader.read();
+  }
+}
+
+/** Sends back what comes, up to the end, each chunk in a buffer that is used again; then ends, too. */
+export async function echo() {
+  const buffer = new Uint8Array(1024 * 1024);
+  let length = 0;
+  for (let part = await read(); !part.done; part = await read()) {
+    buffer.set(part.value);
+    await globalThis.writer.write(buffer.subarray(0, part.value.length));
+    length += part.value.length;
+  }
+  await globalThis.writer.close();
+  await globalThis.socket.closed;
+  return length;
+
+  function read() {
+    return globalThis.reader.read();
+  }
+}
+
+/** Aborts the signal of the socket. */
+export function abort() {
+  globalThis.controller.abort();
+}
+
+/** Writes a byte. */
+export async function write() {
+  await globalThis.writer.write(new Uint8Array(1));
+}
