@@ -7,6 +7,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { dovecotConfiguration } from "./dovecot_config.ts";
 import { makeFolders, PASS, type PeerServer, startPeer } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
@@ -35,7 +36,20 @@ export async function startDovecot(relayPort = 25): Promise<Dovecot> {
     layOut({ folder, ports, certificate, key }) {
       makeFolders("nobody", join(folder, "mail"));
       const path = join(folder, "dovecot.conf");
-      writeFileSync(path, configuration(folder, ports, certificate, key, relayPort));
+      const [lmtpPort, submissionPort, submissionsPort] = ports as [number, number, number];
+      writeFileSync(
+        path,
+        dovecotConfiguration({
+          folder,
+          certificate,
+          key,
+          protocols: "lmtp submission",
+          relayPort,
+          submissionPort,
+          submissionsPort,
+          more: usersAndMail(folder, lmtpPort),
+        }),
+      );
       writeFileSync(join(folder, "refused"), "reject@example.org:::::::\nreject@example.com:::::::\n");
       writeFileSync(
         join(folder, "broken"),
@@ -53,26 +67,9 @@ export async function startDovecot(relayPort = 25): Promise<Dovecot> {
   return { ...server, lmtpPath: join(server.folder, "base/lmtp") };
 }
 
-function configuration(
-  folder: string,
-  [lmtp, submission, submissions]: readonly number[],
-  certificate: string,
-  key: string,
-  relayPort: number,
-): string {
-  return `base_dir = ${folder}/base
-state_dir = ${folder}/state
-log_path = ${folder}/log
-protocols = lmtp submission
-listen = 127.0.0.1
-hostname = mx.test
-default_login_user = dovenull
-default_internal_user = dovecot
-ssl = yes
-ssl_cert = <${certificate}
-ssl_key = <${key}
-ssl_ca =
-disable_plaintext_auth = no
+/** Everybody may log in and gets mail, but for those in two files. */
+function usersAndMail(folder: string, lmtpPort: number): string {
+  return `disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256
 passdb {
   driver = static
@@ -94,9 +91,6 @@ userdb {
 }
 mail_location = maildir:~/Maildir
 mail_fsync = never
-first_valid_uid = 1
-submission_relay_host = 127.0.0.1
-submission_relay_port = ${relayPort}
 submission_max_mail_size = 200M
 submission_max_recipients = 0
 lmtp_user_concurrency_limit = 0
@@ -104,27 +98,9 @@ lmtp_rcpt_check_quota = no
 service lmtp {
   inet_listener lmtp {
     address = 127.0.0.1
-    port = ${lmtp}
+    port = ${lmtpPort}
   }
   unix_listener lmtp {
-    mode = 0666
-  }
-}
-service submission-login {
-  chroot =
-  inet_listener submission {
-    port = ${submission}
-  }
-  inet_listener submissions {
-    port = ${submissions}
-    ssl = yes
-  }
-}
-service anvil {
-  chroot =
-}
-service stats {
-  unix_listener stats-writer {
     mode = 0666
   }
 }

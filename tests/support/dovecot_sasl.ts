@@ -6,6 +6,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { dovecotConfiguration } from "./dovecot_config.ts";
 import { makeFolders, PASS, type PeerServer, startPeer } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
@@ -23,8 +24,10 @@ export function dovecotSaslMissing(): string | undefined {
 /**
  * Starts it and waits until it accepts connections.
  * @param relayPort Where submission relays to: it connects there with each login.
+ * @param introspectionUrl Whom to ask about tokens: the token is added to the end of it. Default: nobody, tokens are those
+ * of {@linkcode signToken}.
  */
-export function startDovecotSasl(relayPort: number): Promise<PeerServer> {
+export function startDovecotSasl(relayPort: number, introspectionUrl?: string): Promise<PeerServer> {
   return startPeer({
     name: "Dovecot SASL",
     ports: 1,
@@ -34,14 +37,23 @@ export function startDovecotSasl(relayPort: number): Promise<PeerServer> {
       writeFileSync(join(keys, "default"), btoa(TOKEN_KEY));
       writeFileSync(
         join(folder, "oauth2.conf.ext"),
-        `introspection_mode = local
-local_validation_key_dict = fs:posix:prefix=${folder}/keys/
-username_attribute = sub
-`,
+        introspectionUrl === undefined ? localValidation(folder) : introspection(introspectionUrl),
       );
       makeFolders("nobody", join(folder, "mail"));
       const path = join(folder, "dovecot.conf");
-      writeFileSync(path, configuration(folder, ports[0]!, certificate, key, relayPort));
+      writeFileSync(
+        path,
+        dovecotConfiguration({
+          folder,
+          certificate,
+          key,
+          protocols: "submission",
+          relayPort,
+          submissionPort: ports[0]!,
+          anvil: NO_PENALTY,
+          more: logins(folder),
+        }),
+      );
       return {
         command: ["/usr/sbin/dovecot", "-F", "-c", path],
         logs: [join(folder, "log")],
@@ -73,26 +85,26 @@ function base64Url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-function configuration(
-  folder: string,
-  port: number,
-  certificate: string,
-  key: string,
-  relayPort: number,
-): string {
-  return `base_dir = ${folder}/base
-state_dir = ${folder}/state
-log_path = ${folder}/log
-protocols = submission
-listen = 127.0.0.1
-hostname = mx.test
-default_login_user = dovenull
-default_internal_user = dovecot
-ssl = yes
-ssl_cert = <${certificate}
-ssl_key = <${key}
-ssl_ca =
-auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 oauthbearer xoauth2
+/** Tokens that the authorisation server vouches for, each time anew. */
+function introspection(url: string): string {
+  return `introspection_mode = get
+introspection_url = ${url}
+force_introspection = yes
+active_attribute = active
+active_value = true
+username_attribute = sub
+`;
+}
+
+function localValidation(folder: string): string {
+  return `introspection_mode = local
+local_validation_key_dict = fs:posix:prefix=${folder}/keys/
+username_attribute = sub
+`;
+}
+
+function logins(folder: string): string {
+  return `auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 oauthbearer xoauth2
 auth_failure_delay = 0 secs
 auth_username_chars =
 passdb {
@@ -110,26 +122,11 @@ userdb {
   args = uid=nobody gid=nogroup home=${folder}/mail allow_all_users=yes
 }
 mail_location = maildir:${folder}/mail
-first_valid_uid = 1
-submission_relay_host = 127.0.0.1
-submission_relay_port = ${relayPort}
-service submission-login {
-  chroot =
-  inet_listener submission {
-    port = ${port}
-  }
-}
-service anvil {
-  chroot =
-  # Without it nobody is made to wait for the wrong passwords of others.
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
-service stats {
-  unix_listener stats-writer {
-    mode = 0666
-  }
-}
 `;
 }
+
+/** Without it nobody is made to wait for the wrong passwords of others. */
+const NO_PENALTY = `  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+`;

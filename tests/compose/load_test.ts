@@ -1,0 +1,14 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { loadLibrary } from "../../src/compose/load.ts";
+import { test } from "../support/harness.ts";
+
+test("loadLibrary() says what a runtime lacks, and what to do about it", async () => {
+  assertEquals(await loadLibrary("a library", () => Promise.resolve(1)), 1);
+  const cause = new Error("No such module");
+  const error = await assertRejects(
+    () => loadLibrary("a library", () => Promise.reject(cause)),
+    TypeError,
+  ) as Error;
+  assert(error.message.startsWith("Cannot load a library: ") && error.message.includes("nodejs_compat"));
+  assertEquals(error.cause, cause);
+});
