@@ -338,7 +338,7 @@ for (
       const endless = new ReadableStream<Uint8Array>({
         pull(source) {
           // A turn of the event loop each: the reply has time to come.
-          source.enqueue(new Uint8Array(70_000).fill(65));
+          source.enqueue(new TextEncoder().encode(`${"A".repeat(68)}\r\n`.repeat(1000)));
           if (++pulled > 1_000) source.error(new Error("Read on and on"));
         },
         cancel: () => void (cancelled = true),

@@ -10,7 +10,10 @@ import { test } from "../support/harness.ts";
 
 function render(envelope: Envelope, message: Message, ...keywords: string[]): string[] {
   const extensions = Extensions.parse(new Reply(250, ["mx.test", ...keywords]));
-  const { mail, rcpts, recipients } = renderEnvelope(envelope, toContent(message), extensions);
+  const { mail, rcpts, recipients } = renderEnvelope(envelope, toContent(message), {
+    extensions,
+    protected: true,
+  });
   assertEquals(rcpts.length, recipients.length);
   return [mail, ...rcpts];
 }

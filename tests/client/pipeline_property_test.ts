@@ -57,7 +57,7 @@ const EVIL = [
   "\n.\n",
   "\r.\r",
   "é",
-  "€\u0000",
+  "€\u0001",
   "Hello, world",
   "x".repeat(998),
 ];
@@ -187,6 +187,7 @@ class Sending {
     const { abort, policy } = this.plan;
     const sent = client.send({ from: this.from, to: this.to }, this.message(), {
       recipients: policy,
+      lineLength: "allow",
       signal: this.controller.signal,
       ...(abort?.on === "progress" && { onProgress: () => this.#on("progress", this.#progressed++) }),
     });

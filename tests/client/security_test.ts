@@ -300,7 +300,9 @@ for (
     ["a client name with a space", { clientName: "client.test SIZE=1" }],
     ["an unknown protocol", { protocol: "esmtp" as "smtp" }],
     ["a user without a password", { auth: { user: "me" } as typeof AUTH }],
-    ["a socket in the clear where TLS is wanted", { security: "tls" }],
+    ["a path beside a socket", { path: "/run/smtp.sock" }],
+    ["a local address beside a socket", { localAddress: "127.0.0.2" }],
+    ["keep-alive beside a socket", { keepAlive: true }],
   ] satisfies [string, SmtpClientOptions][]
 ) {
   test(`SmtpClient.connect() refuses ${what} before anything is sent`, async () => {

@@ -7,6 +7,7 @@ import { SmtpError } from "../../src/errors.ts";
 import { serveSocket } from "../../src/server/mod.ts";
 import type { ServerHandlers, SessionOptions } from "../../src/server/mod.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
+import type { Socket } from "../../src/sockets/socket.ts";
 import { toBytes } from "@std/streams";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
@@ -76,7 +77,7 @@ for (
     ["an AsyncIterable", () => later()],
   ] as [string, () => Message][]
 ) {
-  for (const hide of [[], ["PIPELINING", "SIZE"], ["EHLO"]]) {
+  for (const hide of [[], ["PIPELINING", "SIZE"], ["CHUNKING"]]) {
     test(`SmtpClient.send() delivers ${kind} to a server without ${hide.join(", ") || "restrictions"}`, () =>
       wired(async (options, delivered) => {
         await using client = await SmtpClient.connect(options);
@@ -85,6 +86,22 @@ for (
       }, { hide }));
   }
 }
+
+test("SmtpClient.send() delivers ASCII to a server without EHLO, and says that it cannot take more", () =>
+  wired(async (options, delivered) => {
+    await using client = await SmtpClient.connect(options);
+    const error = await rejectsWith("extension-missing", () => client.send(ENVELOPE, TEXT));
+    assertEquals([error.outcome, error.usable], ["not-sent", true]);
+    await client.send(ENVELOPE, TEXT.replace("üß", "uess"));
+    assertEquals(delivered.map(({ content }) => content), [TEXT.replace("üß", "uess")]);
+  }, { hide: ["EHLO"] }));
+
+test("SmtpClient.send() cuts the connection where a stream turns out to be more than the server takes", () =>
+  wired(async (options, delivered) => {
+    const client = await SmtpClient.connect(options);
+    const error = await rejectsWith("extension-missing", () => client.send(ENVELOPE, later()));
+    assertEquals([error.outcome, error.usable, delivered], ["not-sent", false, []]);
+  }, { hide: ["8BITMIME", "CHUNKING"] }));
 
 test("SmtpClient.send() delivers an empty message, and a Response without a body", () =>
   wired(async (options, delivered) => {
@@ -360,7 +377,10 @@ test("SmtpClient gives up when the server takes no more of the content", () =>
     const go = Promise.withResolvers<void>();
     handlers.message = () => go.promise;
     const client = await SmtpClient.connect({ ...options, timeouts: { block: 20 } });
-    const error = await rejectsWith("timeout", () => client.send(ENVELOPE, "x".repeat(1_000_000)));
+    const error = await rejectsWith(
+      "timeout",
+      () => client.send(ENVELOPE, `${"x".repeat(78)}\r\n`.repeat(12_500)),
+    );
     assertEquals([error.phase, error.outcome], ["content", "not-sent"]);
     go.resolve();
     await client.quit();
@@ -382,7 +402,9 @@ test("SmtpClient stops when the server refuses a content before its end", async 
     // It reads no more: the client has to stop by itself.
   })();
   const client = await SmtpClient.connect({ socket, security: "none", clientName: "a.test" });
-  const endless = new ReadableStream<Uint8Array>({ pull: (c) => c.enqueue(new Uint8Array(65_536).fill(65)) });
+  const endless = new ReadableStream<Uint8Array>({
+    pull: (c) => c.enqueue(encode(`${"A".repeat(62)}\r\n`.repeat(1024))),
+  });
   const error = await rejectsWith("message-refused", () => client.send(ENVELOPE, endless));
   assertEquals([error.outcome, error.usable, error.reply?.code], ["refused", false, 552]);
   await server;
@@ -395,7 +417,7 @@ test("sendMail() sends one message and quits", () =>
     const receipt = await sendMail(options, ENVELOPE, "Hi");
     assertEquals(receipt.accepted, ["you@example.org"]);
     assertEquals(delivered.length, 1);
-    await options.socket!.closed;
+    await (options.socket as Socket).closed;
   }));
 
 test("sendMail() cancels the message when the connection cannot be made", async () => {

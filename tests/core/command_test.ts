@@ -1,15 +1,8 @@
 import { assertEquals, assertFalse, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { type Mailbox, parseMailbox } from "../../src/core/address.ts";
-import {
-  type Command,
-  type EsmtpParameters,
-  parseCommand,
-  renderCommand,
-  renderLine,
-  renderMail,
-  renderRcpt,
-} from "../../src/core/command.ts";
+import { type Command, parseCommand, renderCommand } from "../../src/core/command.ts";
+import { type EsmtpParameters, renderLine, renderMail, renderRcpt } from "../../src/core/command_line.ts";
 import { encodeXtext } from "../../src/core/xtext.ts";
 import { test } from "../support/harness.ts";
 
