@@ -88,7 +88,9 @@ export class ContentCheck {
 /** Looks for bytes above 127 and for NUL. Four bytes at a time: 4 GB/s, a seventh of the time that a look at each takes. */
 export function findKinds(bytes: Uint8Array): ByteKinds {
   const aligned = Math.min(-bytes.byteOffset & 3, bytes.length);
-  const words = new Int32Array(bytes.buffer, bytes.byteOffset + aligned, (bytes.length - aligned) >> 2);
+  const count = (bytes.length - aligned) >> 2;
+  // Of a view that ends before it is aligned nothing is left.
+  const words = new Int32Array(bytes.buffer, count === 0 ? 0 : bytes.byteOffset + aligned, count);
   let high = 0;
   // The highest bit of a byte is set where that byte is 0. (`~word` keeps bytes above 127 out of it.)
   let zero = 0;

@@ -15,6 +15,7 @@ import type { Trace } from "../trace.ts";
 import type { BrokenExtension } from "./findings.ts";
 import type { Link } from "./link.ts";
 import type { Content } from "./message.ts";
+import { toSmtpError } from "./failure.ts";
 import type { Awaited } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange, Pipeline } from "./pipeline.ts";
@@ -284,10 +285,11 @@ export class Delivery implements Exchange {
       await pump.run(this.#transaction.transfer);
     } catch (error) {
       // What the socket throws the pipeline learns by itself, and tells us when the server's last words have come.
-      if (!(error instanceof SmtpError) || this.#pump !== pump) return;
+      const isSocket = link.writeError !== undefined && !(error instanceof SmtpError);
+      if (isSocket || this.#pump !== pump) return;
       if (!this.#settled) {
         this.#pump = undefined;
-        this.#giveUp(error);
+        this.#giveUp(toSmtpError(error, "content"));
         return;
       }
       // The server was quicker: it has refused the message while the source was failing.

@@ -47,6 +47,20 @@ test("toContent() knows whether a message in memory has bytes above 127", () => 
   }
 });
 
+test("toContent() looks at every byte of a view, wherever it begins and ends", () => {
+  for (const at of [0, 1, 2, 3, 4, 5]) {
+    for (const length of [0, 1, 2, 3, 4, 7, 9]) {
+      for (const [byte, kinds] of [[65, [false, false]], [200, [true, false]], [0, [false, true]]] as const) {
+        const bytes = new Uint8Array(at + length + 3).fill(255).fill(65, at, at + length);
+        if (length > 0) bytes[at + length - 1] = byte;
+        const view = bytes.subarray(at, at + length);
+        const found = toContent(view).kinds!;
+        assertEquals([found.eightBit, found.nul], length === 0 ? [false, false] : [...kinds]);
+      }
+    }
+  }
+});
+
 test("toContent() takes a view for what it shows, and a Response without a body for nothing", async () => {
   assertEquals(await read(toContent(encode("abcdef").subarray(2, 4))), "cd");
   assertEquals(await read(toContent(new Response())), "");
