@@ -23,12 +23,21 @@ const MAX_CHALLENGES = 16;
 export class AuthDialogue {
   readonly #conversation: Conversation;
   readonly #mechanism: SaslMechanism;
-  /** What was sent, in base64. Servers that take a response for a command repeat it in their reply. */
-  readonly #sent: string[] = [];
+  /**
+   * The secrets themselves, and what was sent, in base64: servers that take a response for a command repeat it in their
+   * reply.
+   */
+  readonly #secrets: string[];
 
-  constructor(conversation: Conversation, mechanism: SaslMechanism) {
+  /**
+   * @param conversation Where to.
+   * @param mechanism Whose words to carry.
+   * @param secrets What must not be shown, whoever repeats it.
+   */
+  constructor(conversation: Conversation, mechanism: SaslMechanism, secrets: readonly string[]) {
     this.#conversation = conversation;
     this.#mechanism = mechanism;
+    this.#secrets = [...secrets];
   }
 
   /**
@@ -63,7 +72,7 @@ export class AuthDialogue {
     if (reply.positive || reply.temporary || reply.permanent) return this.#withoutSecrets(reply);
     throw new SmtpError("protocol-error", `Unexpected reply to AUTH: ${reply.code}`, {
       phase: "auth",
-      reply,
+      reply: this.#withoutSecrets(reply),
     });
   }
 
@@ -114,13 +123,13 @@ export class AuthDialogue {
     // An empty initial response is written "=" (RFC 4954, section 4).
     const initialResponse = response.length === 0 ? "=" : encodeBase64(response);
     if (initialResponse.length + name.length + 8 > MAX_COMMAND) return undefined;
-    this.#sent.push(initialResponse);
+    this.#secrets.push(initialResponse);
     return renderCommand({ verb: "AUTH", mechanism: name, initialResponse });
   }
 
   #lineOf(response: Uint8Array): string {
     const encoded = encodeBase64(response);
-    this.#sent.push(encoded);
+    this.#secrets.push(encoded);
     return renderLine(encoded);
   }
 
@@ -138,8 +147,8 @@ export class AuthDialogue {
 
   #mask(text: string): string {
     let masked = text;
-    // What is shorter than a group of base64 is empty.
-    for (const line of this.#sent) if (line.length >= 4) masked = masked.replaceAll(line, MASK);
+    // What is shorter than a group of base64 is empty, or no secret.
+    for (const secret of this.#secrets) if (secret.length >= 4) masked = masked.replaceAll(secret, MASK);
     return masked;
   }
 }

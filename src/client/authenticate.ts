@@ -72,7 +72,12 @@ async function withFirst(
     !mechanisms.some((name) => name.toUpperCase().endsWith("-PLUS"));
   const known = passedOver ? { ...context, channelBinding: undefined } : context;
   const makes = names.map((name) => () => createMechanism(name, credentials, known));
-  return await tryEach(conversation, makes, initialResponse ?? true, context);
+  const secrets = "pass" in credentials
+    ? [credentials.pass]
+    : "accessToken" in credentials
+    ? [credentials.accessToken]
+    : [];
+  return await tryEach(conversation, makes, initialResponse ?? true, context, secrets);
 }
 
 async function withOwn(
@@ -93,6 +98,7 @@ async function tryEach(
   makes: readonly Make[],
   initialAllowed: boolean,
   context: SaslContext,
+  secrets: readonly string[] = [],
 ): Promise<string> {
   let refusal: Reply | undefined;
   let misfit: unknown;
@@ -110,7 +116,7 @@ async function tryEach(
       misfit = error;
       continue;
     }
-    const dialogue = new AuthDialogue(conversation, mechanism);
+    const dialogue = new AuthDialogue(conversation, mechanism, secrets);
     const reply = await dialogue.hold(initial, initialAllowed);
     if (reply.positive) return mechanism.name;
     // Refused credentials are refused: another mechanism would only count as another wrong guess.

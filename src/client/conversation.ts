@@ -48,6 +48,11 @@ export class Conversation implements Exchange {
     this.#turn.promise.catch(() => {});
   }
 
+  /** Whether the reply may have a secret in it. */
+  get secret(): boolean {
+    return this.#mask !== undefined;
+  }
+
   get awaitsReply(): boolean {
     return this.#answer !== undefined;
   }
@@ -99,9 +104,10 @@ export class Conversation implements Exchange {
   listen(phase: Phase): Promise<Reply> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     this.awaited = phase;
-    this.#answer = Promise.withResolvers();
+    const answer = this.#answer = Promise.withResolvers();
+    // Where the reply is here already, it is taken at once.
     this.#pipeline.progress();
-    return this.#answer.promise;
+    return answer.promise;
   }
 
   shown(reply: Reply): Reply {

@@ -4,6 +4,8 @@
  * @module
  */
 import { isAddressLiteral, isDomain } from "../core/address.ts";
+import { ReplyDecoder } from "../core/reply_decoder.ts";
+import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
 import type {
   AnonymousCredentials,
   ExternalCredentials,
@@ -61,6 +63,10 @@ export interface AuthPreferences {
    * The mechanisms that may be used, most wanted first, such as `["SCRAM-SHA-256", "PLAIN"]`. Of these the first is taken
    * that the server offers. Default: all that the credentials allow, strongest first: each SCRAM with -PLUS, each
    * SCRAM, CRAM-MD5, PLAIN, LOGIN; OAUTHBEARER, XOAUTH2.
+   *
+   * Those with -PLUS bind the login to the TLS connection, so that nobody in between can use it. They are tried where the
+   * runtime shows the server's certificate or exports keying material: on Bun and Node; on Deno where one of them is named
+   * here, or `tls.peerCertificate` is set.
    */
   mechanisms?: readonly string[];
   /**
@@ -99,7 +105,7 @@ export interface MechanismAuth {
 }
 
 /** The options of a client. */
-export interface SmtpClientOptions {
+export interface SmtpClientOptions extends ReplyDecoderOptions {
   /** The server's name or address. Default: `"localhost"`. */
   hostname?: string;
   /** The port. Default: 465 with `security: "tls"`, else 587. */
@@ -179,6 +185,7 @@ export interface Settings {
   readonly maxBytesInFlight: number;
   readonly transfer: "auto" | "data" | "bdat";
   readonly signal: AbortSignal | undefined;
+  readonly replyLimits: ReplyDecoderOptions;
   readonly trace: Trace | undefined;
   readonly logger: Logger | undefined;
   readonly localAddress: string | undefined;
@@ -218,6 +225,7 @@ export function readOptions(options: SmtpClientOptions): Settings {
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');
   }
+  new ReplyDecoder(options); // throws where its limits make no sense
   for (const name of ["path", "localAddress", "keepAlive"] as const) {
     if (socket === undefined || options[name] === undefined) continue;
     throw new TypeError(`Cannot connect: ${name} has no meaning with a socket of one's own`);
@@ -228,7 +236,7 @@ export function readOptions(options: SmtpClientOptions): Settings {
     address: path !== undefined ? { path } : unknown ? undefined : { hostname, port },
     socket,
     security,
-    tls: options.tls ?? {},
+    tls: { ...(bindsToTls(auth) && { peerCertificate: true }), ...options.tls },
     auth,
     clientName,
     protocol,
@@ -238,11 +246,18 @@ export function readOptions(options: SmtpClientOptions): Settings {
     maxBytesInFlight: readWindow("maxBytesInFlight", options.maxBytesInFlight, 4 * 1024 * 1024),
     transfer,
     signal: options.signal,
+    replyLimits: { maxLineLength: options.maxLineLength, maxReplyLength: options.maxReplyLength },
     trace: options.trace,
     logger: options.logger,
     localAddress: options.localAddress,
     keepAlive: options.keepAlive ?? true,
   };
+}
+
+/** Whether a mechanism with -PLUS is asked for by name: then the certificate has to be seen. */
+function bindsToTls(auth: Auth | undefined): boolean {
+  const names = auth !== undefined && "mechanisms" in auth ? auth.mechanisms : undefined;
+  return names?.some((name) => name.toUpperCase().endsWith("-PLUS")) ?? false;
 }
 
 function readWindow(name: string, value: number | undefined, otherwise: number): number {

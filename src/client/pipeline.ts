@@ -37,7 +37,9 @@ export interface Exchange {
   begin(): void;
   /** Takes a reply that was due. */
   receive(reply: Reply): void;
-  /** What a trace shows of a reply, where there may be a secret in it. */
+  /** Whether there may be a secret in the reply. */
+  readonly secret?: boolean;
+  /** What is shown of a reply, where there may be a secret in it. */
   shown?(reply: Reply): Reply;
   /** The connection failed, or the exchange never had its turn. Called once, and nothing else afterwards. */
   fail(error: SmtpError): void;
@@ -261,13 +263,14 @@ export class Pipeline {
         this.#deadline.start(this.#timeouts[front.awaited]);
         return true;
       }
-      this.#trace?.({ type: "reply", reply: front.shown?.(reply) ?? reply });
+      const shown = front.shown?.(reply) ?? reply;
+      this.#trace?.({ type: "reply", reply: shown });
       this.#deadline.renew();
       const phase = phaseOf(front.awaited);
       front.receive(reply);
       // A server that says 421 closes the connection (RFC 5321, section 3.8). Replies come in order, so it has done
       // nothing of what was said behind the command that is answered so.
-      if (reply.code === 421) this.fail(serviceClosing(reply, phase));
+      if (reply.code === 421) this.fail(serviceClosing(shown, phase));
     }
     return false;
   }
@@ -289,7 +292,10 @@ export class Pipeline {
   }
 
   #failWith(error: unknown): void {
-    this.fail(toSmtpError(error, this.#phase));
+    // What the server says that is no reply stands in the error, but for a login that it may repeat.
+    const hides = error instanceof ProtocolError && this.#flying.peek()?.secret;
+    const cause = hides ? new ProtocolError("The server's answer is no reply") : error;
+    this.fail(toSmtpError(cause, this.#phase));
   }
 
   get #phase(): Phase {

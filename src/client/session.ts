@@ -58,7 +58,7 @@ export class Session {
     this.settings = settings;
     this.tls = settings.tls;
     this.trace = trace;
-    this.link = new Link(socket);
+    this.link = new Link(socket, settings.replyLimits);
     this.pipeline = new Pipeline(this.link, {
       timeouts: settings.timeouts,
       maxBytesInFlight: settings.maxBytesInFlight,

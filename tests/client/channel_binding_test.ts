@@ -4,6 +4,7 @@ import net from "node:net";
 import tls from "node:tls";
 import { channelBindingOf } from "../../src/client/channel_binding.ts";
 import { SmtpClient } from "../../src/client/client.ts";
+import { readOptions } from "../../src/client/options.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { certificates } from "../sockets/conformance.ts";
 import { runtime, test } from "../support/harness.ts";
@@ -177,4 +178,19 @@ test("channelBindingOf() exports nothing with TLS 1.2, where it may be the same 
     tls: { protocol: "TLSv1.2", exportKeyingMaterial, peerCertificate },
   });
   assertEquals(binding?.type, "tls-server-end-point");
+});
+
+test("readOptions() has the certificate shown where a mechanism with -PLUS is asked for by name", () => {
+  const auth = { user: "tim", pass: "correct horse" };
+  for (
+    const [mechanisms, tls, expected] of [
+      [["SCRAM-SHA-256-plus", "PLAIN"], {}, true],
+      [["SCRAM-SHA-256-PLUS"], { peerCertificate: false }, false],
+      [["SCRAM-SHA-256"], {}, undefined],
+      [undefined, {}, undefined],
+    ] as const
+  ) {
+    const settings = readOptions({ auth: mechanisms === undefined ? auth : { ...auth, mechanisms }, tls });
+    assertEquals(settings.tls.peerCertificate, expected);
+  }
 });
