@@ -26,12 +26,13 @@ const SOCKETS = ["src/client/open_socket.js", "src/sockets/connect.js", "src/soc
 
 /** What the client loads when it is needed, by what for. Of others the table has the names. */
 const LABELS: Readonly<Record<string, string>> = {
-  "src/client/authenticate.js": "a login (SASL)",
+  "src/client/login.js": "a login (SASL)",
+  "src/client/start_tls.js": "STARTTLS",
+  "src/logger.js": "a logger",
   "src/client/open_socket.js": "a socket of one's own",
   "src/client/steps.js": "single commands, mail() ...",
   "src/client/asked.js": "parameters: DSN ...",
   "src/client/parts.js": "more than one transaction",
-  "src/client/channel_binding.js": "SCRAM-...-PLUS",
   "src/sockets/workers.js": "sockets on Workers",
   "src/sockets/deno.js": "sockets on Deno",
   "src/sockets/bun.js": "sockets on Bun",
