@@ -5,6 +5,7 @@
  */
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
+import { encodeBase64 } from "../sasl/base64.ts";
 import { createMechanism, mechanismsFor } from "../sasl/choose.ts";
 import type { Credentials, SaslContext, SaslMechanism } from "../sasl/mechanism.ts";
 import { AuthDialogue } from "./auth_dialogue.ts";
@@ -48,7 +49,15 @@ export async function authenticate(
     if (!isRefusal(error)) throw error;
     const fresh = await tokenOf(auth, accessToken);
     if (fresh === accessToken) throw error;
-    return await withFirst(conversation, names, auth, { user: auth.user, accessToken: fresh }, context);
+    const known = secretsOf({ user: auth.user, accessToken });
+    return await withFirst(
+      conversation,
+      names,
+      auth,
+      { user: auth.user, accessToken: fresh },
+      context,
+      known,
+    );
   }
 }
 
@@ -66,18 +75,27 @@ async function withFirst(
   { mechanisms, initialResponse }: Exclude<Auth, MechanismAuth>,
   credentials: Credentials,
   context: SaslContext,
+  refused: readonly string[] = [],
 ): Promise<string> {
   // Who leaves -PLUS out on purpose must not tell the server that he has not seen it on offer (RFC 5802, section 6).
   const passedOver = mechanisms !== undefined &&
     !mechanisms.some((name) => name.toUpperCase().endsWith("-PLUS"));
   const known = passedOver ? { ...context, channelBinding: undefined } : context;
   const makes = names.map((name) => () => createMechanism(name, credentials, known));
-  const secrets = "pass" in credentials
-    ? [credentials.pass]
+  return await tryEach(conversation, makes, initialResponse ?? true, context, [
+    ...secretsOf(credentials),
+    ...refused,
+  ]);
+}
+
+/** What no reply may show, as it is or in base64. */
+function secretsOf(credentials: Credentials): string[] {
+  const secret = "pass" in credentials
+    ? credentials.pass
     : "accessToken" in credentials
-    ? [credentials.accessToken]
-    : [];
-  return await tryEach(conversation, makes, initialResponse ?? true, context, secrets);
+    ? credentials.accessToken
+    : undefined;
+  return secret === undefined ? [] : [secret, encodeBase64(new TextEncoder().encode(secret))];
 }
 
 async function withOwn(

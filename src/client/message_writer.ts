@@ -7,6 +7,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import { DataEncoder } from "../streams/data_encoder.ts";
 import type { ContentCheck } from "./content_check.ts";
+import { serviceClosing } from "./failure.ts";
 import type { Receipt } from "./receipt.ts";
 
 /** What stands behind a writer. */
@@ -117,6 +118,7 @@ function toFailure(error: unknown): SmtpError {
 }
 
 function refused(reply: Reply): SmtpError {
+  if (reply.code === 421) return serviceClosing(reply, "content");
   const negative = reply.temporary || reply.permanent;
   return new SmtpError(negative ? "message-refused" : "protocol-error", `${REFUSED}: ${reply.toString()}`, {
     outcome: negative ? "refused" : "not-sent",

@@ -7,6 +7,7 @@ import type { Reply } from "../core/reply.ts";
 import type { Transaction } from "../core/transaction.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase, SmtpErrorCode } from "../errors.ts";
+import { serviceClosing } from "./failure.ts";
 
 const REFUSAL_CODES = {
   mail: "sender-refused",
@@ -63,16 +64,19 @@ const TEXTS: Partial<Record<SmtpErrorCode, string>> = {
   "message-refused": "The server refuses the message",
 };
 
-/** The server says no to a step; the session goes on, unless it says 421. */
+/** The server says no to a step; the session goes on, unless it breaks the protocol or says 421. */
 export function refusedStep(code: SmtpErrorCode, phase: Phase, reply: Reply, recipient?: string): SmtpError {
-  const text = TEXTS[code] ?? `The server refuses ${phase.toUpperCase()}`;
+  // No word about this message: another connection may take it.
+  if (reply.code === 421) return serviceClosing(reply, phase);
+  const what = phase === "command" ? "the command" : phase.toUpperCase();
+  const text = TEXTS[code] ?? `The server refuses ${what}`;
   const negative = reply.temporary || reply.permanent;
   return new SmtpError(negative ? code : "protocol-error", `${text}: ${reply.toString()}`, {
-    outcome: "refused",
+    outcome: negative ? "refused" : "not-sent",
     phase,
     reply,
     recipient,
     rejected: recipient === undefined ? [] : [{ recipient, reply }],
-    usable: negative && reply.code !== 421,
+    usable: negative,
   });
 }

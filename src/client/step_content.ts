@@ -14,6 +14,8 @@ export class StepContent {
   readonly #session: Session;
   readonly #conversation: Conversation;
   #written = 0;
+  /** Ends the wait for a socket that has not let go of a write when it was closed. */
+  #onEnd: (() => void) | undefined;
 
   /**
    * @param session Where.
@@ -23,6 +25,7 @@ export class StepContent {
     this.#session = session;
     this.#conversation = conversation;
     conversation.watches = true;
+    void session.closed.then(() => this.#onEnd?.());
     this.#awaits("source");
   }
 
@@ -36,7 +39,10 @@ export class StepContent {
     this.#awaits("block");
     this.#written += bytes.length;
     try {
-      await this.#session.link.send(bytes);
+      await new Promise<void>((resolve, reject) => {
+        this.#onEnd = resolve;
+        this.#session.link.send(bytes).then(resolve, reject);
+      });
     } catch (error) {
       throw this.#conversation.failure ?? toSmtpError(error, "content");
     }

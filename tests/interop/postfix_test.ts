@@ -134,7 +134,7 @@ interop("a wrong password and an unknown authority are told apart", async (postf
   const good = options(postfix, "starttls");
   const wrong = await rejectsWith(
     "auth-failed",
-    () => SmtpClient.connect({ ...good, auth: { user: postfix.user, pass: "wrong" } }),
+    () => SmtpClient.connect({ ...good, auth: { user: postfix.user, pass: "not the password" } }),
   );
   assertEquals([wrong.reply?.code, wrong.enhancedCode], [535, "5.7.8"]);
   const untrusted = await rejectsWith(

@@ -114,7 +114,7 @@ export function testPeer(subject: PeerSubject): void {
 
   if (starttls !== undefined) {
     declare("a wrong password is refused", async (peer) => {
-      const options = { ...usual(peer), auth: { user: peer.user, pass: "wrong" } };
+      const options = { ...usual(peer), auth: { user: peer.user, pass: "not the password" } };
       const error = await rejectsWith("auth-failed", () => SmtpClient.connect(options));
       assertEquals(error.reply?.code, 535);
     });
