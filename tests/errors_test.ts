@@ -431,8 +431,8 @@ test("The README has a line for each code, that says what it means, what became 
     line.slice(1, -1).split("|").map((cell) => cell.trim())
   );
   const start = rows.findIndex(([first]) => first === "`code`");
-  const lines = rows.slice(start + 2).filter((row) => row.length === rows[start]!.length);
   assertEquals(rows[start], ["`code`", "what it means", "the mail", "temporary", "what to do"]);
+  const lines = rows.slice(start + 2).filter((row) => row.length === rows[start]!.length);
   const table = new Map(lines.map(([code, ...cells]) => [code!, cells] as const));
   const expected = Object.keys(CODES).map((code) => `\`${code}\``);
   assertEquals([...table.keys()].filter((code) => code.startsWith("`")).sort(), expected.sort());

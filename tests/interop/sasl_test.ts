@@ -1,10 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { inspect } from "node:util";
 import { formatTrace, SmtpClient } from "../../mod.ts";
 import type { SmtpClientOptions } from "../../mod.ts";
 import type { Auth } from "../../src/client/options.ts";
 import type { SmtpError } from "../../src/errors.ts";
+import { createAuthority } from "../support/certificates.ts";
 import { dovecotSaslMissing, signToken, startDovecotSasl } from "../support/dovecot_sasl.ts";
+import { eximMissing, startExim } from "../support/exim.ts";
 import { test } from "../support/harness.ts";
 import { postfixMissing, startPostfix } from "../support/postfix.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
@@ -52,12 +57,51 @@ test("Postfix: every mechanism logs in with the right password and not with a wr
     clientName: "client.test",
   };
   const { user, pass } = postfix;
-  assertEquals(await logIn(options, { user, pass }, pass), "SCRAM-SHA-256");
-  for (const name of WITH_PASSWORD) {
+  assertEquals(await logIn(options, { user, pass }, pass), "SCRAM-SHA-512");
+  for (const name of ["SCRAM-SHA-512", ...WITH_PASSWORD]) {
     const mechanisms = [name];
     assertEquals(await logIn(options, { user, pass, mechanisms }, pass), name);
     const error = await isRefused(options, { user, pass: "quite-wrong", mechanisms }, "quite-wrong");
     assertEquals([error.command, error.enhancedCode], [`AUTH ${name}`, "5.7.8"]);
+  }
+});
+
+test(
+  "Postfix: ANONYMOUS logs in where it is on offer",
+  { skip: postfixMissing(), timeout: 60_000 },
+  async () => {
+    await using postfix = await startPostfix("smtpd_sasl_security_options =\n");
+    const options: SmtpClientOptions = {
+      hostname: "localhost",
+      port: postfix.requiredTlsPort,
+      tls: { caCerts: [postfix.ca] },
+    };
+    assertEquals(await logIn(options, { anonymous: "guest@example.com" }), "ANONYMOUS");
+  },
+);
+
+test("Exim: EXTERNAL logs in with a client's certificate, and not without", {
+  skip: eximMissing(),
+  timeout: 60_000,
+}, async () => {
+  const authority = await createAuthority();
+  const folder = mkdtempSync(join(tmpdir(), "smtp-external-"));
+  try {
+    const file = join(folder, "clients.pem");
+    writeFileSync(file, authority.cert);
+    chmodSync(folder, 0o755); // Exim reads it as nobody
+    await using exim = await startExim(10, `tls_verify_certificates = ${file}\ntls_try_verify_hosts = *\n`);
+    const options: SmtpClientOptions = {
+      hostname: "localhost",
+      port: exim.ports[0]!,
+      tls: { caCerts: [exim.ca] },
+    };
+    const { cert, key } = await authority.issue({ usage: "client" });
+    const withCertificate = { ...options, tls: { ...options.tls, cert, key } };
+    assertEquals(await logIn(withCertificate, { external: true }), "EXTERNAL");
+    await rejectsWith("auth-unsupported", () => logIn(options, { external: true }));
+  } finally {
+    rmSync(folder, { recursive: true });
   }
 });
 

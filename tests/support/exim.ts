@@ -21,8 +21,9 @@ export function eximMissing(): string | undefined {
  * Starts Exim and waits until it accepts connections.
  * @param maxNonMail How many commands that belong to no message it takes in a session, before it hangs up with 554. A RSET
  * ahead of each message it receives is free, one behind a transaction without a message is not. Exim's default: 10.
+ * @param more Further lines of the main configuration.
  */
-export function startExim(maxNonMail = 100_000): Promise<PeerServer> {
+export function startExim(maxNonMail = 100_000, more = ""): Promise<PeerServer> {
   return startPeer({
     name: "Exim",
     ports: 2,
@@ -30,7 +31,7 @@ export function startExim(maxNonMail = 100_000): Promise<PeerServer> {
       makeFolders("nobody", join(folder, "spool"), join(folder, "mail"), join(folder, "log"));
       giveTo("nobody", key);
       const path = join(folder, "exim.conf");
-      writeFileSync(path, configuration(folder, ports, certificate, key, maxNonMail));
+      writeFileSync(path, configuration(folder, ports, certificate, key, maxNonMail, more));
       return {
         command: [EXIM, "-C", path, "-bdf"],
         logs: [join(folder, "log/mainlog"), join(folder, "log/rejectlog"), join(folder, "log/paniclog")],
@@ -47,6 +48,7 @@ function configuration(
   certificate: string,
   key: string,
   maxNonMail: number,
+  more: string,
 ): string {
   return `exim_path = ${EXIM}
 exim_user = nobody
@@ -80,7 +82,7 @@ smtp_accept_queue_per_connection = 0
 smtp_enforce_sync = true
 message_size_limit = 200M
 keep_environment =
-begin acl
+${more}begin acl
 acl_mail:
   deny message = no such sender
        condition = \${if match_local_part{$sender_address_local_part}{refused}}
@@ -124,6 +126,13 @@ login:
   server_prompts = "Username:: : Password::"
   server_condition = \${if and{{eq{$auth1}{${USER}}}{eq{$auth2}{${PASS}}}}}
   server_set_id = $auth1
+external:
+  driver = external
+  public_name = EXTERNAL
+  server_advertise_condition = $tls_in_certificate_verified
+  server_param2 = \${certextract {subject,CN}{$tls_in_peercert}}
+  server_condition = \${if def:auth2}
+  server_set_id = $auth2
 cram:
   driver = cram_md5
   public_name = CRAM-MD5

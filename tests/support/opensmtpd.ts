@@ -11,9 +11,9 @@ import { peerMissing } from "./peers.ts";
 
 const ROOT = `${PEERS_FOLDER}opensmtpd`;
 
-/** "secret", as crypt(3) has it. */
+/** "open-sesame", as crypt(3) has it. */
 const HASH =
-  "$6$smtpsmtp$hCHqUHWmNWOwodxCiGzAyCFDnzSMxUvKYLhZH7/wFPc74n71fy/WZA6hTPnIX0kGhT7g4P0TofGmO5tEeMeAk0";
+  "$6$smtpsmtp$mcQhVdmd7XQyWrgVVyIfjYKJ4qHhPMF4.J4wLwELCZwz45owwH09APOKpEeqs7O0uq.QMujXZHQPXELZ6/xVh.";
 
 /** Says why OpenSMTPD cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
 export function openSmtpdMissing(): string | undefined {

@@ -15,7 +15,7 @@ export const PEERS_FOLDER = fileURLToPath(new URL("../../.cache/peers/", import.
 
 /** Who may log in to all of them, and with which password. */
 export const USER = "user";
-export const PASS = "secret";
+export const PASS = "open-sesame";
 
 /** A server that runs. It is at `localhost`, `127.0.0.1`. */
 export interface PeerServer extends AsyncDisposable {

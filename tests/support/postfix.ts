@@ -15,7 +15,7 @@ import { layOutPostfix, MAILDIR, MASTER, QUEUES } from "./postfix_config.ts";
 
 /** Who may log in. */
 const USER = "user@mx.test";
-const PASS = "secret";
+const PASS = "open-sesame";
 
 /** How long a message may take from the reply to the Maildir, in milliseconds. */
 const MAIL_LIMIT = 15_000;

@@ -176,6 +176,6 @@ function saslConfiguration(folder: string): string {
   return `pwcheck_method: auxprop
 auxprop_plugin: sasldb
 sasldb_path: ${folder}/users.db
-mech_list: PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256
+mech_list: PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512 ANONYMOUS
 `;
 }

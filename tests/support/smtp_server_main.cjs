@@ -1,5 +1,6 @@
-// node smtp_server_main.cjs SETTINGS: takes mail and writes each message to a file of `folder`/mail.
-const { createWriteStream, readFileSync, renameSync } = require("node:fs");
+// node smtp_server_main.cjs SETTINGS: takes mail and writes each message to a file of `folder`/mail, and its
+// envelope to `folder`/envelopes, a line of JSON each.
+const { appendFileSync, createWriteStream, readFileSync, renameSync } = require("node:fs");
 const { join } = require("node:path");
 const process = require("node:process");
 
@@ -27,6 +28,7 @@ function onData(stream, { envelope }, callback) {
   // Under its own name only when it is whole.
   const part = join(folder, `part-${name}`);
   const file = createWriteStream(part);
+  appendFileSync(join(folder, "envelopes"), JSON.stringify(envelope) + "\n");
   const recipients = envelope.rcptTo.map(({ address }) => address);
   file.write(`Return-Path: <${envelope.mailFrom.address || ""}>\nX-Original-To: ${recipients}\n`);
   stream.pipe(file);
@@ -46,6 +48,9 @@ ports.forEach((port, index) => {
     authOptional: true,
     authMethods: ["PLAIN", "LOGIN", "CRAM-MD5"],
     disableReverseLookup: true,
+    hideDSN: false,
+    hideREQUIRETLS: false,
+    hideENHANCEDSTATUSCODES: false,
     onAuth,
     onRcptTo,
     onData,

@@ -1,0 +1,125 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import type { Envelope } from "../../src/client/envelope.ts";
+import { provideEncoder } from "../../src/client/encode.ts";
+import type { ContentEncoder } from "../../src/client/encode.ts";
+import { converse, hello, QUIT } from "../support/conversation.ts";
+import { test } from "../support/harness.ts";
+import { rejectsWith } from "../support/rejects_with.ts";
+
+const ENVELOPE: Envelope = { from: null, to: "you@example.org" };
+
+/** Stands in for `toSevenBit`: writes what is beyond ASCII as question marks. */
+const encode: ContentEncoder = (message) =>
+  message.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform: (chunk, controller) => controller.enqueue(chunk.map((byte) => byte > 127 ? 0x3f : byte)),
+    }),
+  );
+
+function sent(content: string, mail = "C: MAIL FROM:<>"): string {
+  return `${mail}
+    S: 250 Ok
+    C: RCPT TO:<you@example.org>
+    S: 250 Ok
+    C: DATA
+    S: 354 Ok
+    C: ${content}
+    C: .
+    S: 250 Ok`;
+}
+
+const SOURCES = {
+  "a text": (text: string) => text,
+  "a stream": (text: string) => ReadableStream.from([text]),
+  "a Blob": (text: string) => new Blob([text]),
+  "a function": (text: string) => () => ReadableStream.from([text]),
+};
+
+for (const [what, source] of Object.entries(SOURCES)) {
+  test(`SmtpClient makes ASCII of ${what} for a server without 8BITMIME`, () =>
+    converse(
+      `${hello()}\n${sent("??")}\n${QUIT}`,
+      async (client) => {
+        await client.send({ ...ENVELOPE, size: 2, body: "8bitmime" }, source("é"), { encode });
+      },
+    ));
+
+  test(`SmtpClient leaves ${what} alone for a server with 8BITMIME`, () =>
+    converse(
+      `${hello("8BITMIME")}\n${sent("é", "C: MAIL FROM:<> BODY=8BITMIME")}\n${QUIT}`,
+      async (client) => {
+        await client.send(ENVELOPE, source("é"), { encode });
+      },
+    ));
+
+  test(`SmtpClient makes ASCII of ${what} that is binary for a server without BINARYMIME`, () =>
+    converse(
+      `${hello("8BITMIME", "CHUNKING")}\n${
+        sent("?", "C: MAIL FROM:<> BODY=8BITMIME").replace(/C: DATA\n *S: 354 Ok\n/, "C: DATA\nS: 354 Ok\n")
+      }\n${QUIT}`,
+      async (client) => {
+        const binary: ContentEncoder = (message) => {
+          void message.cancel();
+          return ReadableStream.from([new TextEncoder().encode("?")]);
+        };
+        await client.send({ ...ENVELOPE, body: "binarymime" }, source("\0"), { encode: binary });
+      },
+      { transfer: "data" },
+    ));
+}
+
+test("SmtpClient does not encode what is known to be ASCII", () =>
+  converse(`${hello()}\n${sent("Hi")}\n${QUIT}`, async (client) => {
+    const never: ContentEncoder = () => {
+      throw new Error("not needed");
+    };
+    await client.send(ENVELOPE, "Hi", { encode: never });
+  }));
+
+test("SmtpClient says what encode may be, and lets the message go", () =>
+  converse(`${hello()}\n${QUIT}`, async (client) => {
+    let cancelled = 0;
+    const message = () => new ReadableStream<Uint8Array>({ cancel: () => void cancelled++ });
+    const send = (encode: "auto") => client.send(ENVELOPE, message(), { encode });
+    await assertRejects(() => send("auto"), TypeError, 'needs import "@streams/smtp/compose"');
+    await assertRejects(() => send("always" as "auto"), TypeError, "it is always");
+    const broken: ContentEncoder = () => {
+      throw new RangeError("No MIME");
+    };
+    await assertRejects(() => client.send(ENVELOPE, message(), { encode: broken }), RangeError, "No MIME");
+    assertEquals(cancelled, 3);
+    await rejectsWith("extension-missing", () => client.send(ENVELOPE, "é", { encode: "never" }));
+  }));
+
+test("SmtpClient reports an encoder that fails on the way, and the session goes on", () =>
+  converse(
+    `${hello("PIPELINING", "CHUNKING")}
+    C: MAIL FROM:<>
+    C: RCPT TO:<you@example.org>
+    S: 250 Ok
+    S: 250 Ok
+    C: RSET
+    S: 250 Ok
+    C: NOOP
+    S: 250 Ok
+    ${QUIT}`,
+    async (client) => {
+      const failing: ContentEncoder = () =>
+        ReadableStream.from((async function* () {
+          yield new TextEncoder().encode("a");
+          await Promise.resolve();
+          throw new Error("Not MIME");
+        })());
+      const error = await rejectsWith("source-failed", () => client.send(ENVELOPE, "é", { encode: failing }));
+      assertEquals([error.outcome, error.usable], ["not-sent", true]);
+      await client.reset();
+      await client.noop();
+    },
+  ));
+
+test('SmtpClient encodes with encode: "auto" once somebody has said how', () => {
+  provideEncoder(encode);
+  return converse(`${hello()}\n${sent("??")}\n${QUIT}`, async (client) => {
+    await client.send(ENVELOPE, "é", { encode: "auto" });
+  });
+});
