@@ -121,7 +121,7 @@ export interface SmtpClientOptions extends ReplyDecoderOptions {
   socket?: SocketSource;
   /**
    * How the session is protected. Default: `"tls"` on port 465, else `"starttls"` with `auth` and `"opportunistic"`
-   * without.
+   * without; `"none"` with `path` and without `auth`.
    */
   security?: Security;
   /** How TLS is spoken. */
@@ -203,7 +203,9 @@ const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none
  */
 export function readOptions(options: SmtpClientOptions): Settings {
   const { path, socket, auth, clientName, protocol = "smtp", transfer = "auto" } = options;
-  const security = options.security ?? (options.port === 465 ? "tls" : auth ? "starttls" : "opportunistic");
+  const security = options.security ?? (options.port === 465 ? "tls" : auth ? "starttls" : path !== undefined // it does not leave the machine, and has no name that a certificate could carry
+    ? "none"
+    : "opportunistic");
   if (!SECURITIES.includes(security)) {
     throw new TypeError(
       `Cannot connect: security must be one of ${SECURITIES.join(", ")}, it is "${security}"`,

@@ -15,6 +15,7 @@ import {
   type TlsOptions,
 } from "./socket.ts";
 import { markSettledWrites } from "./settled_writes.ts";
+import { assertCanStartTls, handOver } from "./start_tls.ts";
 
 /** Opens a connection. It must settle soon after the signal is aborted, and leave nothing open when it rejects. */
 export type Open = (signal: AbortSignal) => Promise<Connection>;
@@ -127,9 +128,15 @@ export class ConnectionSocket implements Socket {
   }
 
   startTls(options?: TlsOptions): Socket {
-    this.#assertCanUpgrade();
+    assertCanStartTls(this, {
+      handedOver: this.#state === "handed-over",
+      closed: this.#state === "closed",
+      reading: this.#reading === "busy",
+      unread: this.#source.desiredSize !== null && this.#source.desiredSize < 0,
+      ended: this.#readingIsOver() || this.#writing === "ended",
+    });
     const settings = this.#init.startTls(options);
-    // Locked for good, so that nothing comes between; and closing it waits for the writes that are still queued.
+    // Locked for good, so that nothing comes between.
     const writer = this.writable.getWriter();
     this.readable.getReader();
     this.#state = "handed-over";
@@ -141,48 +148,20 @@ export class ConnectionSocket implements Socket {
     });
   }
 
-  #assertCanUpgrade(): void {
-    const refuse = (why: string): never => {
-      throw new TypeError(`Cannot start TLS: ${why}`);
-    };
-    if (this.secureTransport === "on") refuse("the connection is TLS already");
-    if (this.secureTransport === "off") refuse(`the socket was opened with secureTransport "off"`);
-    if (this.#state === "handed-over") refuse("it was started before");
-    if (this.#state === "closed") refuse("the socket is closed");
-    if (this.readable.locked) refuse("the readable is locked");
-    if (this.writable.locked) refuse("the writable is locked");
-    // A reader that was released in the middle of a read leaves the read to the runtime: Deno.startTls() would
-    // then fail and leave a connection that can be neither used nor closed.
-    if (this.#reading === "busy") refuse("a read is under way");
-    // … and one that ended in the meantime leaves bytes that came in the clear: they must not count as protected.
-    if (this.#source.desiredSize !== null && this.#source.desiredSize < 0) {
-      refuse("there are bytes not read yet");
-    }
-    if (this.#readingIsOver() || this.#writing === "ended") refuse("a direction has ended");
-  }
-
   async #handOver(
     writer: WritableStreamDefaultWriter,
     settings: TlsSettings,
     signal: AbortSignal,
   ): Promise<Connection> {
-    const giveUp = () => {
-      this.#giveUp.abort(signal.reason);
-      this.#connection?.close();
-    };
-    signal.addEventListener("abort", giveUp);
-    try {
-      const connection = await this.#opening;
-      await writer.close();
+    const end = async () => {
+      await writer.close(); // waits for the writes that are still queued
       this.#source.error(new SocketError("closed", "The connection went over to TLS"));
-      signal.throwIfAborted();
-      signal.removeEventListener("abort", giveUp);
-      return await connection.startTls(settings, signal);
+    };
+    try {
+      return await handOver({ opening: this.#opening, giveUp: this.#giveUp, end }, settings, signal);
     } catch (error) {
-      this.#connection?.close();
       throw normalizeError(error, { handshake: true, ...this.#context });
     } finally {
-      signal.removeEventListener("abort", giveUp);
       this.#closed.resolve();
     }
   }

@@ -262,7 +262,7 @@ async function installPackages(folder: string, dependencies: Record<string, stri
 
 /** What holds examples: the entry points with all of src, and the README. */
 function documents(): string[] {
-  return ["mod.ts", "src", "README.md"].filter((path) => {
+  return ["mod.ts", "src", "README.md", "docs"].filter((path) => {
     try {
       Deno.statSync(path);
       return true;

@@ -1,0 +1,43 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { readOptions } from "../../src/client/options.ts";
+import type { SmtpClientOptions } from "../../src/client/options.ts";
+import { test } from "../support/harness.ts";
+
+const auth = { user: "tim@example.com", pass: "correct horse" };
+
+test("readOptions() chooses the protection and the port that suit each other", () => {
+  for (
+    const [options, security, address] of [
+      [{}, "opportunistic", { hostname: "localhost", port: 587 }],
+      [{ port: 25 }, "opportunistic", { hostname: "localhost", port: 25 }],
+      [{ port: 465 }, "tls", { hostname: "localhost", port: 465 }],
+      [{ security: "tls" }, "tls", { hostname: "localhost", port: 465 }],
+      [{ auth }, "starttls", { hostname: "localhost", port: 587 }],
+      [{ path: "/run/lmtp" }, "none", { path: "/run/lmtp" }],
+      [{ path: "/run/lmtp", auth }, "starttls", { path: "/run/lmtp" }],
+      [{ path: "/run/lmtp", security: "starttls" }, "starttls", { path: "/run/lmtp" }],
+    ] as [SmtpClientOptions, string, unknown][]
+  ) {
+    const settings = readOptions(options);
+    assertEquals([settings.security, settings.address], [security, address]);
+  }
+});
+
+test("readOptions() refuses what makes no sense, by name", () => {
+  for (
+    const [options, kind, message] of [
+      [{ security: "ssl" }, TypeError, "security must be one of tls, starttls, opportunistic, none"],
+      [{ protocol: "esmtp" }, TypeError, 'protocol must be "smtp" or "lmtp"'],
+      [{ transfer: "burl" }, TypeError, 'transfer must be "auto", "data" or "bdat"'],
+      [{ clientName: "not a name" }, TypeError, "clientName must be a domain or an address literal"],
+      [{ security: "none", tls: {} }, TypeError, 'tls has no meaning with security "none"'],
+      [{ maxInFlight: 0 }, RangeError, "maxInFlight must be a whole number from 1"],
+      [{ maxBytesInFlight: 1.5 }, RangeError, "maxBytesInFlight must be a whole number from 1"],
+      [{ timeouts: { mail: 0 } }, RangeError, "timeouts.mail must be a number of milliseconds above 0"],
+      [{ maxLineLength: 0 }, RangeError, "maxLineLength must be a positive integer"],
+      [{ maxReplyLength: -1 }, RangeError, "maxReplyLength must be a positive integer"],
+    ] as [object, typeof TypeError, string][]
+  ) {
+    assertThrows(() => readOptions(options as SmtpClientOptions), kind, message);
+  }
+});
