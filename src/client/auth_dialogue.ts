@@ -147,8 +147,9 @@ export class AuthDialogue {
 
   #mask(text: string): string {
     let masked = text;
-    // What is shorter than a group of base64 is empty, or no secret.
-    for (const secret of this.#secrets) if (secret.length >= 4) masked = masked.replaceAll(secret, MASK);
+    // The longest first: one may be a part of another. What is shorter than a group of base64 is empty, or no secret.
+    const secrets = this.#secrets.toSorted((a, b) => b.length - a.length);
+    for (const secret of secrets) if (secret.length >= 4) masked = masked.replaceAll(secret, MASK);
     return masked;
   }
 }
