@@ -8,7 +8,7 @@
  * - `--only`: these runtimes, of `deno`, `bun`, `node` (or `node22`, `node24`), `workers` (workerd; only tests/workers),
  *   `browser` (Chromium; only tests/browser), `jsr` (Deno on the real `@std`).
  * - `--filter`: only the tests whose name contains the text.
- * - `--coverage`: also fail if the tests under Deno reach too few lines of `src/core` and `src/streams`.
+ * - `--coverage`: also fail if the tests under Deno reach too few lines of `src/core`, `src/streams` and `src/sasl`.
  * - `--limit`: how long one runtime may take before it is killed. Default: 600.
  *
  * Needs Deno alone: Bun, Node and workerd are pinned npm packages that Deno installs into `.cache`. Chromium is the system's:

@@ -56,6 +56,7 @@ const scenarios = {
     const socket = plain.startTls(options?.tls);
     const { alpn } = await socket.opened;
     await plain.closed;
+    await speakFirst(socket);
     await socket.readable.getReader().read(); // `opened` does not wait for the handshake
     await socket.close();
     return { alpn, upgraded: socket.upgraded, secureTransport: socket.secureTransport };
@@ -124,7 +125,15 @@ const scenarios = {
 async function opened(plain: Socket, options: SocketOptions | undefined): Promise<Socket> {
   const socket = options?.secureTransport === "starttls" ? plain.startTls() : plain;
   await socket.opened;
+  if (socket !== plain) await speakFirst(socket);
   return socket;
+}
+
+/** As a client does after STARTTLS: what a server says before it may be taken for words from before TLS. */
+async function speakFirst(socket: Socket): Promise<void> {
+  const writer = socket.writable.getWriter();
+  await writer.write(new TextEncoder().encode("EHLO\r\n"));
+  writer.releaseLock();
 }
 
 function pattern(size: number): ReadableStream<Uint8Array> {

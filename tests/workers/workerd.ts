@@ -3,7 +3,7 @@
  * @module
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,49 +23,51 @@ export const folder: string | undefined = process.env.SMTP_WORKERS;
 
 /** A running workerd with one worker. */
 export class Workerd implements AsyncDisposable {
+  /** Where the worker takes WebSockets. */
+  readonly url: URL;
   readonly #miniflare: Miniflare;
   readonly #temporary: string;
 
-  private constructor(miniflare: Miniflare, temporary: string) {
+  private constructor(miniflare: Miniflare, temporary: string, url: URL) {
+    this.url = url;
     this.#miniflare = miniflare;
     this.#temporary = temporary;
   }
 
   /**
-   * Bundles worker.ts and starts it.
+   * Bundles a worker and starts it.
    * @param ca A certificate authority for it to trust, PEM.
+   * @param entry The worker's file.
    */
-  static async start(ca: string): Promise<Workerd> {
+  static async start(ca: string, entry = "worker.ts"): Promise<Workerd> {
     const temporary = mkdtempSync(join(tmpdir(), "smtp-workers-"));
     const extra = join(temporary, "ca.pem");
     writeFileSync(extra, ca);
-    const bundle = join(temporary, "bundle");
+    const bundle = join(temporary, "worker.js");
     const esbuild = join(folder!, "node_modules/esbuild/bin/esbuild");
-    // Only with splitting do the adapters of other runtimes, and their node: modules, stay out of what is loaded at once.
+    const assert = fileURLToPath(new URL("../support/std/assert/mod.ts", import.meta.url));
+    const util = fileURLToPath(new URL("node_util.ts", import.meta.url));
     execFileSync(esbuild, [
-      fileURLToPath(new URL("worker.ts", import.meta.url)),
+      fileURLToPath(new URL(entry, import.meta.url)),
       "--bundle",
       "--format=esm",
-      "--splitting",
+      `--alias:@std/assert=${assert}`,
+      `--alias:node:util=${util}`,
       "--external:node:*",
       "--external:cloudflare:*",
       "--log-level=error",
-      `--outdir=${bundle}`,
+      `--outfile=${bundle}`,
     ]);
-    const files = readdirSync(bundle).sort((a, b) => Number(b === "worker.js") - Number(a === "worker.js"));
     process.env.NODE_EXTRA_CA_CERTS = extra; // miniflare reads it when it is loaded
     const { Miniflare } = createRequire(`${folder}/`)("miniflare");
     const miniflare: Miniflare = new Miniflare({
-      modulesRoot: bundle,
-      modules: files.map((name) => ({
-        type: "ESModule",
-        path: join(bundle, name),
-        contents: readFileSync(join(bundle, name), "utf8"),
-      })),
+      modules: [{ type: "ESModule", path: bundle, contents: readFileSync(bundle, "utf8") }],
+      modulesRoot: temporary,
       compatibilityDate: "2026-07-01",
     });
-    await miniflare.ready;
-    return new Workerd(miniflare, temporary);
+    const url = await miniflare.ready;
+    url.protocol = "ws:";
+    return new Workerd(miniflare, temporary, url);
   }
 
   /** Has the worker do something. */

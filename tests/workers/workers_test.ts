@@ -135,6 +135,7 @@ if (folder === undefined) {
   testWorker("startTls() makes a new socket, and the old one is done", async (workerd) => {
     await using listener = await Listener.tcp();
     const accepted = listener.accept().then((peer) => peer.startTls(good)).then(async (peer) => {
+      assertEquals(await peer.readText(6), "EHLO\r\n");
       await peer.write("220 mx.test\r\n");
       await peer.drain();
     });
@@ -148,10 +149,13 @@ if (folder === undefined) {
     const how = transport === "off" ? "in the clear" : `with "${transport}"`;
     const options: SocketOptions = { secureTransport: transport };
 
-    const accept = async (listener: Listener): Promise<Peer> => {
-      const peer = await listener.accept();
-      return transport === "off" ? peer : await peer.startTls(good);
+    const secure = async (base: Peer): Promise<Peer> => {
+      if (transport === "off") return base;
+      const peer = await base.startTls(good);
+      if (transport === "starttls") assertEquals(await peer.readText(6), "EHLO\r\n");
+      return peer;
     };
+    const accept = async (listener: Listener): Promise<Peer> => secure(await listener.accept());
 
     testWorker(`8 MiB come back intact, ${how}`, async (workerd) => {
       await using listener = await Listener.tcp();
@@ -194,7 +198,7 @@ if (folder === undefined) {
         await using listener = await Listener.tcp();
         const running = workerd.run({ scenario: "read", address: byName(listener), options });
         const base = await listener.accept();
-        const peer = transport === "off" ? base : await base.startTls(good);
+        const peer = await secure(base);
         await peer.write("220 mx.test\r\n");
         assertEquals(await peer.readText(1), "!"); // an RST would throw away what was not read
         if (cut) peer.reset();

@@ -1,0 +1,111 @@
+/**
+ * What the peer's certificate has to be, and what else is agreed on in the handshake.
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import type { SocketErrorCode } from "../../../src/sockets/socket.ts";
+import type { KeyPair } from "../../support/certificates.ts";
+import { text } from "./assertions.ts";
+import { type Certificates, secureNext, type Suite } from "./suite.ts";
+
+/** Declares the tests of certificates, names and ALPN. */
+export function testCertificates(suite: Suite): void {
+  const { adapter, connect, listen, certificates, testDirect, testUnlessRefused, assertFailed } = suite;
+  const { refuses = [] } = adapter;
+
+  const trusts = ({ authority }: Certificates) => refuses.includes("tls.caCerts") ? [] : [authority.cert];
+  const bad: [string, SocketErrorCode, (all: Certificates) => KeyPair, (all: Certificates) => string[]][] = [
+    ["nobody vouches for", "certificate-untrusted", ({ stranger }) => stranger, () => []],
+    ["is for another name", "certificate-name", ({ otherName }) => otherName, trusts],
+    ["has expired", adapter.expired ?? "certificate-expired", ({ expired }) => expired, trusts],
+  ];
+  for (const [what, code, choose, trusted] of bad) {
+    for (const transport of ["on", "starttls"] as const) {
+      testDirect(`a certificate that ${what} is refused, with "${transport}"`, async () => {
+        const all = await certificates();
+        await using listener = await listen();
+        const plain = connect(listener.address, {
+          secureTransport: transport,
+          tls: refuses.includes("tls.caCerts") ? {} : { caCerts: trusted(all) },
+        });
+        const socket = transport === "on" ? plain : plain.startTls();
+        const peer = await listener.accept();
+        // With TLS 1.3 the server may be done before the client has looked at the certificate.
+        const gone = peer.startTls(choose(all)).then((secure) => secure.drain(), () => {});
+        await assertFailed(socket, code, transport);
+        await gone;
+      });
+      const asked = { secureTransport: transport, tls: { verify: false } };
+      testUnlessRefused(
+        `a certificate that ${what} is taken with verify: false, with "${transport}"`,
+        "tls.verify",
+        asked,
+        async () => {
+          const all = await certificates();
+          await using listener = await listen();
+          const tls = { caCerts: trusted(all), verify: false };
+          const plain = connect(listener.address, { secureTransport: transport, tls });
+          const socket = transport === "on" ? plain : plain.startTls();
+          const peer = await listener.accept();
+          const [secure] = await Promise.all([peer.startTls(choose(all)), socket.opened]);
+          await secure.write("ok");
+          assertEquals(text((await socket.readable.getReader().read()).value), "ok");
+          await socket.close();
+        },
+      );
+    }
+  }
+
+  const other = { secureTransport: "on", tls: { serverName: "mx.test" } } as const;
+  testUnlessRefused(
+    "serverName is checked and sent instead of the host name",
+    "tls.serverName",
+    other,
+    async () => {
+      const { authority, otherName } = await certificates();
+      await using listener = await listen();
+      const tls = { ...other.tls, caCerts: [authority.cert] };
+      const socket = connect(listener.address, { secureTransport: "on", tls });
+      const [peer] = await Promise.all([secureNext(listener, otherName), socket.opened]);
+      assertEquals(peer.raw.servername, "mx.test");
+      await socket.close();
+    },
+  );
+
+  // Well-formed is enough to be refused.
+  const client = {
+    cert: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+    key: "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
+  };
+  for (const transport of ["on", "starttls"] as const) {
+    const shown = { secureTransport: transport, tls: client };
+    testUnlessRefused(`a client certificate is shown, with "${transport}"`, "tls.cert", shown, async () => {
+      const { authority, good, client } = await certificates();
+      await using listener = await listen();
+      const tls = { caCerts: [authority.cert], cert: client.cert, key: client.key };
+      const plain = connect(listener.address, { secureTransport: transport, tls });
+      const socket = transport === "on" ? plain : plain.startTls();
+      const [peer] = await Promise.all([
+        listener.accept().then((peer) => peer.startTls({ ...good, clientCa: authority.cert })),
+        socket.opened,
+      ]);
+      await peer.write("ok");
+      assertEquals(text((await socket.readable.getReader().read()).value), "ok");
+      await socket.close();
+    });
+  }
+
+  const offered = { secureTransport: "on", tls: { alpnProtocols: ["smtp", "other"] } } as const;
+  testUnlessRefused("ALPN agrees on a protocol", "tls.alpnProtocols", offered, async () => {
+    const { authority, good } = await certificates();
+    await using listener = await listen();
+    const tls = { ...offered.tls, caCerts: [authority.cert] };
+    const socket = connect(listener.address, { secureTransport: "on", tls });
+    const accepted = listener.accept().then((peer) =>
+      peer.startTls({ ...good, alpnProtocols: ["other", "smtp"] })
+    );
+    const [info] = await Promise.all([socket.opened, accepted]);
+    assert(info.alpn === "smtp" || info.alpn === "other");
+    await socket.close();
+  });
+}

@@ -1,0 +1,227 @@
+/**
+ * What the conformance suite is made of: the adapter under test, the world that it is tested in, and the kinds of tests.
+ * It knows no runtime, so that it also runs where there are no servers: in workerd, with its peers elsewhere.
+ * @module
+ */
+import { assert, assertThrows } from "@std/assert";
+import type {
+  SecureTransport,
+  Socket,
+  SocketAddress,
+  SocketErrorCode,
+  SocketOptions,
+  TlsOptions,
+} from "../../../src/sockets/socket.ts";
+import type { Authority, KeyPair } from "../../support/certificates.ts";
+import { assertNeverOpens, assertNeverSecure } from "./assertions.ts";
+
+/** What a platform may have no way to do. */
+export type Refusable =
+  | "path"
+  | "tls.caCerts"
+  | "tls.cert"
+  | "tls.alpnProtocols"
+  | "tls.serverName"
+  | "tls.verify";
+
+/** What is under test. */
+export interface Adapter {
+  /** How its tests are called. */
+  name: string;
+  /** Whether a connection that is given up in the handshake stays until its peer says something. */
+  lingersInHandshake?: boolean;
+  /**
+   * Whether it reaches the peer through a bridge: it then knows neither addresses nor why a connection fails, and has no
+   * TLS of its own.
+   */
+  bridged?: boolean;
+  /** Whether it cannot let the peer wait. */
+  readsAhead?: boolean;
+  /** Whether TLS ends one's own side when the peer has ended his. */
+  tlsEndsBoth?: boolean;
+  /** What a certificate that has expired is called. Default: `"certificate-expired"`. */
+  expired?: SocketErrorCode;
+  /**
+   * What it refuses, for the platform has no way to do it: it has to say so. With `"tls.caCerts"` the platform has to be
+   * told by other means to trust the suite's authority.
+   */
+  refuses?: readonly Refusable[];
+  /** The one code for whatever fails in the connecting, or in the handshake: where the platform does not tell more. */
+  indistinct?: { connecting?: SocketErrorCode; on?: SocketErrorCode; starttls?: SocketErrorCode };
+  /** Whether it tells no addresses but the peer's, as it was asked for. */
+  hidesAddresses?: boolean;
+  /** Whether `opened` does not wait for the handshake after `startTls()`: then the first read does. */
+  opensBeforeHandshake?: boolean;
+  /** Whether the platform's streams drop writes, but for the one under way, when their writer is released: they fail. */
+  losesReleasedWrites?: boolean;
+  /** Whether a read takes a connection that is cut for one that ends. */
+  takesCutForEnd?: boolean;
+  /** Opens a socket. */
+  connect(address: SocketAddress, options?: SocketOptions): Socket;
+}
+
+/** The part of `support/peer.ts`'s `Peer` that the suite uses. */
+export interface TestPeer {
+  /** What the server's own socket tells. */
+  readonly raw: { readonly remotePort?: number | undefined; readonly servername?: unknown };
+  read(): Promise<Uint8Array | null>;
+  readText(length: number): Promise<string>;
+  drain(): Promise<void>;
+  write(data: string | Uint8Array): Promise<void>;
+  end(): Promise<void>;
+  reset(): void;
+  startTls(options: KeyPair & { clientCa?: string; alpnProtocols?: string[] }): Promise<TestPeer>;
+}
+
+/** The part of `support/peer.ts`'s `Listener` that the suite uses. */
+export interface TestListener extends AsyncDisposable {
+  readonly address: { hostname: string; port: number } | { path: string };
+  accept(): Promise<TestPeer>;
+}
+
+/** The certificates of the suite. */
+export interface Certificates {
+  /** Who vouches for them. */
+  authority: Pick<Authority, "cert">;
+  good: KeyPair;
+  expired: KeyPair;
+  otherName: KeyPair;
+  /** From an authority that nobody trusts. */
+  stranger: KeyPair;
+  client: KeyPair;
+}
+
+/** Where the suite runs. */
+export interface World {
+  /** Declares a test. */
+  test(name: string, body: () => Promise<void>): void;
+  certificates(): Promise<Certificates>;
+  /** Listens on a port of the system's choice. Default: on 127.0.0.1. */
+  listen(hostname?: string): Promise<TestListener>;
+  /** Listens on a unix socket. */
+  listenUnix(): Promise<TestListener>;
+}
+
+type ConnectedBody = (socket: Socket, peer: TestPeer) => Promise<void>;
+
+/** The kinds of tests there are, for one adapter in one world. */
+export interface Suite extends Omit<World, "test"> {
+  readonly adapter: Adapter;
+  connect(address: SocketAddress, options?: SocketOptions): Socket;
+  /** A test. */
+  test(what: string, body: () => Promise<void>): void;
+  /** A test of what a bridge keeps from the adapter. */
+  testDirect(what: string, body: () => Promise<void>): void;
+  /** A test of what a platform may have no way to do. Where it has none, that connecting with these options says so. */
+  testUnlessRefused(
+    what: string,
+    option: Refusable,
+    asked: SocketOptions | { path: string },
+    body: () => Promise<void>,
+  ): void;
+  /** A test with a connection: the socket, open, and its peer. */
+  testConnected(what: string, body: ConnectedBody, options?: SocketOptions): void;
+  /** The same in the clear, over TLS from the first byte, and over TLS after STARTTLS. */
+  testAllTransports(what: string, body: ConnectedBody, options?: SocketOptions): void;
+  /** How to trust the suite's authority. */
+  trust(certificates: Certificates): TlsOptions;
+  /** The socket never opens; with TLS from its first byte, if that is not what failed, say `"connecting"`. */
+  assertFailed(
+    socket: Socket,
+    code: SocketErrorCode,
+    stage: "connecting" | Exclude<SecureTransport, "off">,
+  ): Promise<void>;
+  /** The same where the adapter cannot but know: it was its own caller. */
+  assertGivenUp(socket: Socket, code: SocketErrorCode, transport: SecureTransport): Promise<void>;
+}
+
+/** Makes the kinds of tests. */
+export function createSuite(adapter: Adapter, world: World): Suite {
+  const { name, bridged = false, refuses = [], indistinct = {}, opensBeforeHandshake = false } = adapter;
+  const connect = (address: SocketAddress, options?: SocketOptions) => adapter.connect(address, options);
+  const test = (what: string, body: () => Promise<void>) => world.test(`${name}: ${what}`, body);
+  const testDirect: typeof test = bridged ? () => {} : test;
+  const trust = ({ authority }: Certificates): TlsOptions =>
+    refuses.includes("tls.caCerts") ? {} : { caCerts: [authority.cert] };
+
+  const testUnlessRefused: Suite["testUnlessRefused"] = (what, option, asked, body) => {
+    if (!refuses.includes(option)) return testDirect(what, body);
+    test(`"${option}" is refused: ${what}`, () => {
+      const nobody = { hostname: "localhost", port: 1 };
+      const open = () => "path" in asked ? connect(asked) : connect(nobody, asked as SocketOptions);
+      assertThrows(open, TypeError, `"${option}" cannot be honoured`);
+      return Promise.resolve();
+    });
+  };
+
+  const testConnected: Suite["testConnected"] = (what, body, options) => {
+    if (bridged && options?.secureTransport !== undefined) return;
+    test(what, async () => {
+      await using listener = await world.listen();
+      const socket = connect(listener.address, options);
+      const peer = await listener.accept();
+      await socket.opened;
+      await body(socket, peer);
+      await socket.close().catch(() => {});
+    });
+  };
+
+  const testAllTransports: Suite["testAllTransports"] = (what, body, options = {}) => {
+    testConnected(`${what}, in the clear`, body, options);
+    testDirect(`${what}, over TLS`, async () => {
+      const all = await world.certificates();
+      await using listener = await world.listen();
+      const socket = connect(listener.address, { ...options, secureTransport: "on", tls: trust(all) });
+      const [peer] = await Promise.all([secureNext(listener, all.good), socket.opened]);
+      await body(socket, peer);
+      await socket.close().catch(() => {});
+    });
+    testDirect(`${what}, after STARTTLS`, async () => {
+      const all = await world.certificates();
+      await using listener = await world.listen();
+      const plain = connect(listener.address, { ...options, secureTransport: "starttls" });
+      const peer = await listener.accept();
+      const socket = plain.startTls(trust(all));
+      const [secure] = await Promise.all([peer.startTls(all.good), socket.opened]);
+      await body(socket, secure);
+      await socket.close().catch(() => {});
+    });
+  };
+
+  const assertGivenUp: Suite["assertGivenUp"] = async (socket, code, transport) => {
+    const assertFailure = opensBeforeHandshake && transport === "starttls"
+      ? assertNeverSecure
+      : assertNeverOpens;
+    await assertFailure(socket, code);
+  };
+
+  return {
+    adapter,
+    connect,
+    certificates: () => world.certificates(),
+    listen: (hostname) => world.listen(hostname),
+    listenUnix: () => world.listenUnix(),
+    test,
+    testDirect,
+    testUnlessRefused,
+    testConnected,
+    testAllTransports,
+    trust,
+    assertGivenUp,
+    async assertFailed(socket, code, stage) {
+      const transport = stage === "connecting" ? "on" : stage;
+      await assertGivenUp(socket, indistinct[stage] ?? code, transport);
+    },
+  };
+}
+
+/** Accepts a connection and does the handshake. */
+export async function secureNext(listener: TestListener, keys: KeyPair): Promise<TestPeer> {
+  return await (await listener.accept()).startTls(keys);
+}
+
+/** The host and the port of a listener that has them. */
+export function tcpAddress({ address }: TestListener): { hostname: string; port: number } {
+  assert("port" in address);
+  return address;
+}
