@@ -195,12 +195,12 @@ export class SmtpClient extends SmtpCommands implements AsyncDisposable {
   async send(envelope: Envelope, message: Message, options: SendOptions = {}): Promise<Receipt> {
     let sending: Sending;
     try {
-      if (this.stepping) throw badSequence("Cannot send: a transaction that was begun with mail() is open");
       if (asked === undefined && (options.encode !== undefined || asksForMore(envelope))) {
         this.#loading ??= loadAsked().finally(() => this.#loading = undefined);
       }
       // Messages leave in the order of the calls.
       if (this.#loading !== undefined) await this.#loading;
+      if (this.stepping) throw badSequence("Cannot send: a transaction that was begun with mail() is open");
       sending = new Sending(this.#session, envelope, message, options, asked);
     } catch (error) {
       discardMessage(message, error);
