@@ -15,7 +15,7 @@ import type { Trace } from "../trace.ts";
 import type { BrokenExtension } from "./findings.ts";
 import type { Link } from "./link.ts";
 import type { Content } from "./message.ts";
-import { toSmtpError } from "./failure.ts";
+import { cutShort, toSmtpError } from "./failure.ts";
 import type { Awaited } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange, Pipeline } from "./pipeline.ts";
@@ -351,13 +351,7 @@ export class Delivery implements Exchange {
 
   /** The only way to keep a server from taking the beginning of a content for the whole of it. */
   #cut(): void {
-    this.#context.pipeline.fail(
-      new SmtpError(
-        "connection-lost",
-        "The connection was cut so that the server does not take a part of a message for the whole",
-        { phase: "content", temporary: true },
-      ),
-    );
+    this.#context.pipeline.fail(cutShort());
   }
 
   readonly #onAbort = (): void => {

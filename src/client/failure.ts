@@ -71,6 +71,15 @@ export function toSmtpError(error: unknown, phase: Phase): SmtpError {
   });
 }
 
+/** A connection was cut, so that a server does not take a part of a message for the whole. */
+export function cutShort(): SmtpError {
+  return new SmtpError(
+    "connection-lost",
+    "The connection was cut so that the server does not take a part of a message for the whole",
+    { phase: "content", temporary: true },
+  );
+}
+
 /** The same error, of a session that has ended with it. */
 export function unusable(error: SmtpError): SmtpError {
   if (!error.usable) return error;

@@ -7,7 +7,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import { DataEncoder } from "../streams/data_encoder.ts";
 import type { ContentCheck } from "./content_check.ts";
-import { serviceClosing } from "./failure.ts";
+import { cutShort, serviceClosing } from "./failure.ts";
 import type { Receipt } from "./receipt.ts";
 
 /** What stands behind a writer. */
@@ -51,13 +51,7 @@ export class MessageWriter extends WritableStream<Uint8Array | string> {
       throw error;
     };
     const cut = (error: SmtpError) => {
-      sink.cut(
-        new SmtpError(
-          "connection-lost",
-          "The connection was cut so that the server does not take a part of a message for the whole",
-          { phase: "content", temporary: true },
-        ),
-      );
+      sink.cut(cutShort());
       return fail(error);
     };
     super({

@@ -30,7 +30,7 @@ async function load(): Promise<Register> {
   }
   const { test } = await import("node:test");
   return (name, { skip, timeout }, body) => {
-    if (skip) test.skip(name, body);
+    if (skip) test.skip(name, body); // `test()` has put the reason into the name: the table prints it
     else test(name, { timeout: timeout + 1_000 }, body); // ours comes first: it says how long it took
   };
 }
