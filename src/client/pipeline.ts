@@ -13,7 +13,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase } from "../errors.ts";
 import type { Trace } from "../trace.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline } from "../sockets/deadline.ts";
 import { phaseOf, serviceClosing, timedOut, toSmtpError } from "./failure.ts";
 import type { Awaited } from "./failure.ts";
 import type { Link } from "./link.ts";

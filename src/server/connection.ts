@@ -7,24 +7,16 @@ import type { Reply } from "../core/reply.ts";
 import { ServerSession } from "../core/session.ts";
 import type { SessionEvent } from "../core/session_events.ts";
 import * as replies from "../core/session_replies.ts";
+import { Deadline } from "../sockets/deadline.ts";
 import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
 import { DataDecoder } from "../streams/data_decoder.ts";
 import { type AuthExchange, createAuthExchange } from "./auth.ts";
-import { Deadline } from "./deadline.ts";
 import { Judge, type MaybePromise } from "./judge.ts";
-import type { ServerHandlers, TlsInfo } from "./handlers.ts";
+import type { ServerHandlers } from "./handlers.ts";
 import { type ContentEvent, MessageContent } from "./message_content.ts";
 import type { SessionSettings } from "./options.ts";
 import { ConnectionSession } from "./connection_session.ts";
 import { Transport } from "./transport.ts";
-
-/** What a connection is told besides the settings. */
-export interface ConnectionInit {
-  /** Whether STARTTLS is offered. */
-  startTls: boolean;
-  /** Tells what is known about the TLS of the socket. */
-  tlsInfo?: (() => TlsInfo | undefined) | undefined;
-}
 
 /** What a client does when it goes away without a word. */
 const EVERYDAY: ReadonlySet<SocketErrorCode> = new Set([
@@ -43,28 +35,26 @@ export class ServerConnection {
   readonly #session: ConnectionSession;
   readonly #judge: Judge;
   readonly #transport: Transport;
-  readonly #deadline: Deadline;
+  readonly #deadline: Deadline = new Deadline(() => this.#onTimeout());
   #stopping = false;
   #exchange: AuthExchange | undefined;
 
   /**
    * @param socket The connection, open or about to be.
    * @param settings How to serve.
-   * @param handlers Who decides.
-   * @param init What else there is to know.
+   * @param handlers The handlers.
    */
-  constructor(socket: Socket, settings: SessionSettings, handlers: ServerHandlers, init: ConnectionInit) {
+  constructor(socket: Socket, settings: SessionSettings, handlers: ServerHandlers) {
     this.#settings = settings;
     this.#handlers = handlers;
+    const { secureTransport } = socket;
     this.#machine = new ServerSession(
-      { ...settings.session, secure: socket.secureTransport === "on", startTls: init.startTls },
+      { ...settings.session, secure: secureTransport === "on", startTls: secureTransport === "starttls" },
       new DataDecoder(),
     );
     this.#transport = new Transport(socket);
-    this.#session = new ConnectionSession(this.#machine, init.tlsInfo);
+    this.#session = new ConnectionSession(this.#machine);
     this.#judge = new Judge((error) => settings.onError(error, this.#session));
-    const { command, data, tls } = settings.timeouts;
-    this.#deadline = new Deadline(Math.min(command, data, tls), () => this.#onTimeout());
   }
 
   /** Serves the connection to its end. Never rejects: what goes wrong is reported. */
@@ -72,21 +62,22 @@ export class ServerConnection {
     try {
       this.#deadline.start(this.#settings.timeouts.tls);
       const info = await this.#transport.opened;
-      this.#deadline.stop();
+      this.#deadline.renew();
       this.#session.remoteAddress = info.remoteAddress;
       this.#session.localAddress = info.localAddress;
+      this.#session.tls = info.tls;
       try {
         await this.#serve();
       } finally {
         this.#machine.close();
         await this.#notify("close");
       }
-      this.#deadline.dispose();
+      this.#deadline.stop();
       await this.#transport.finish();
     } catch (error) {
       this.#reportLink(error);
     } finally {
-      this.#deadline.dispose();
+      this.#deadline.stop();
       await this.#transport.cut();
     }
   }
@@ -94,7 +85,7 @@ export class ServerConnection {
   /** Ends the session with 421: at once if no transaction is open, else behind it. */
   shutdown(): void {
     this.#stopping = true;
-    if (this.#transport.state === "reading" && !this.#inTransaction()) this.#interrupt(replies.SHUTTING_DOWN);
+    if (this.#transport.reading && !this.#inTransaction()) this.#interrupt(replies.SHUTTING_DOWN);
   }
 
   /** Ends the connection, whatever is under way. */
@@ -132,7 +123,7 @@ export class ServerConnection {
       if (blocked !== undefined) await blocked;
     }
     const chunk = await this.#transport.read();
-    this.#deadline.stop();
+    this.#deadline.renew();
     if (chunk === undefined) return false;
     this.#machine.receive(chunk);
     return true;
@@ -144,11 +135,11 @@ export class ServerConnection {
     this.#deadline.start(this.#settings.timeouts.command);
     await this.#transport.write(bytes);
     await this.#transport.written();
-    this.#deadline.stop();
+    this.#deadline.renew();
   }
 
   #onTimeout(): void {
-    if (this.#transport.state === "reading") this.#interrupt(replies.TIMED_OUT);
+    if (this.#transport.reading) this.#interrupt(replies.TIMED_OUT);
     else void this.#transport.cut(new SocketError("timed-out", "The client took too long"));
   }
 
@@ -259,8 +250,9 @@ export class ServerConnection {
   async #startTls(): Promise<void> {
     await this.#flush();
     this.#deadline.start(this.#settings.timeouts.tls);
-    await this.#transport.startTls();
-    this.#deadline.stop();
+    const info = await this.#transport.startTls();
+    this.#deadline.renew();
+    this.#session.tls = info.tls;
     this.#machine.secured();
   }
 

@@ -5,7 +5,8 @@
  */
 import type { ServerSession } from "../core/session.ts";
 import type { ServerEnvelope } from "../core/session_events.ts";
-import type { Session, TlsInfo } from "./handlers.ts";
+import type { TlsInfo } from "../sockets/socket.ts";
+import type { Session } from "./handlers.ts";
 
 const NO_ENVELOPE: ServerEnvelope = Object.freeze({
   from: null,
@@ -20,24 +21,16 @@ export class ConnectionSession implements Session {
   readonly id: string = crypto.randomUUID();
   remoteAddress: string | undefined;
   localAddress: string | undefined;
+  tls: TlsInfo | undefined;
   readonly #machine: ServerSession;
-  readonly #tlsInfo: (() => TlsInfo | undefined) | undefined;
 
-  /**
-   * @param machine The state machine.
-   * @param tlsInfo Tells what is known about the TLS.
-   */
-  constructor(machine: ServerSession, tlsInfo: (() => TlsInfo | undefined) | undefined) {
+  /** @param machine The state machine. */
+  constructor(machine: ServerSession) {
     this.#machine = machine;
-    this.#tlsInfo = tlsInfo;
   }
 
   get secure(): boolean {
     return this.#machine.secure;
-  }
-
-  get tls(): TlsInfo | undefined {
-    return this.#machine.secure ? this.#tlsInfo?.() : undefined;
   }
 
   get clientName(): string {

@@ -5,16 +5,7 @@
  */
 import type { Reply } from "../core/reply.ts";
 import type { Recipient, Sender, ServerEnvelope } from "../core/session_events.ts";
-
-/** What is known about the TLS of a session. */
-export interface TlsInfo {
-  /** The version, such as `"TLSv1.3"`. */
-  readonly protocol: string | undefined;
-  /** The cipher's name, such as `"TLS_AES_256_GCM_SHA384"`. */
-  readonly cipher: string | undefined;
-  /** The name that the client asked for (SNI). */
-  readonly serverName: string | undefined;
-}
+import type { TlsInfo } from "../sockets/socket.ts";
 
 /** A client's session, as it stands at the moment one looks. */
 export interface Session {

@@ -4,16 +4,14 @@
  * @module
  */
 import type net from "node:net";
-import type tls from "node:tls";
 import { TOO_MANY_CONNECTIONS, toWire } from "../core/session_replies.ts";
 import { builtin } from "../sockets/builtin.ts";
 import { nodeSocket } from "../sockets/node.ts";
 import { assertPermitted } from "../sockets/permission.ts";
 import { formatAddress } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
-import type { TlsInfo } from "./handlers.ts";
 import type { ServerAddress } from "./options.ts";
-import { describeTls, type SecureServerSocket } from "./tls.ts";
+import type { SecureServerSocket } from "./tls.ts";
 
 /** How to listen. */
 export interface ListenerInit {
@@ -27,18 +25,12 @@ export interface ListenerInit {
   readonly security: "tls" | "starttls" | "none";
   /** Makes TLS sockets; undefined with `security: "none"`. */
   readonly secure: SecureServerSocket | undefined;
-  /** Takes a connection; `false` if there are too many. */
-  readonly accept: (connection: AcceptedConnection | undefined) => boolean;
+  /** Whether there is room for one more connection. */
+  readonly hasRoom: () => boolean;
+  /** Takes a connection; with `security: "tls"` its handshake is still to come. */
+  readonly accept: (socket: Socket) => void;
   /** Something is wrong with the listening itself. */
   readonly onError: (error: unknown) => void;
-}
-
-/** A client that has connected. */
-export interface AcceptedConnection {
-  /** The connection; with `security: "tls"` its handshake is still to come. */
-  readonly socket: Socket;
-  /** Tells what is known about its TLS. */
-  readonly tlsInfo: () => TlsInfo | undefined;
 }
 
 /** What listens. */
@@ -82,16 +74,15 @@ export function listen(init: ListenerInit): Listener {
   };
 }
 
-function onConnection(raw: net.Socket, { security, secure, accept }: ListenerInit): void {
-  if (!accept(undefined)) return refuse(raw, security === "tls");
-  let encrypted: tls.TLSSocket | undefined;
-  const tlsInfo = () => encrypted && describeTls(encrypted);
-  const socket = secure === undefined ? nodeSocket(raw, { allowHalfOpen: true }) : nodeSocket(raw, {
-    secureTransport: security === "tls" ? "on" : "starttls",
-    upgrade: (raw) => encrypted = secure(raw),
-    allowHalfOpen: true,
-  });
-  accept({ socket, tlsInfo });
+function onConnection(raw: net.Socket, { security, secure, hasRoom, accept }: ListenerInit): void {
+  if (!hasRoom()) return refuse(raw, security === "tls");
+  accept(
+    secure === undefined ? nodeSocket(raw, { allowHalfOpen: true }) : nodeSocket(raw, {
+      secureTransport: security === "tls" ? "on" : "starttls",
+      upgrade: secure,
+      allowHalfOpen: true,
+    }),
+  );
 }
 
 /** One connection too many. Under TLS it would cost a handshake to say so. */

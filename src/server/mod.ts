@@ -20,7 +20,7 @@ export type { Mailbox } from "../core/address.ts";
 export type { EsmtpParameters } from "../core/command_line.ts";
 export { Reply, type ReplyJson, type ReplyOptions } from "../core/reply.ts";
 export type { Recipient, Sender, ServerEnvelope } from "../core/session_events.ts";
-export type { SecureTransport, Socket, SocketInfo, TlsOptions } from "../sockets/socket.ts";
+export type { SecureTransport, Socket, SocketInfo, TlsInfo, TlsOptions } from "../sockets/socket.ts";
 export * from "./handlers.ts";
 export type {
   ServeOptions,

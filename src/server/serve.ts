@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ServerHandlers } from "./handlers.ts";
-import { type AcceptedConnection, listen, type Listener } from "./listener.ts";
+import { listen, type Listener } from "./listener.ts";
 import {
   limit,
   resolveSessionOptions,
@@ -77,7 +78,6 @@ class ListeningServer implements SmtpServer {
   readonly #handlers: ServerHandlers;
   readonly #listener: Listener;
   readonly #maxConnections: number;
-  readonly #startTls: boolean;
   /** Each connection and the end of its session. */
   readonly #running: Map<ServerConnection, Promise<void>> = new Map();
   readonly #stopped = Promise.withResolvers<void>();
@@ -98,14 +98,14 @@ class ListeningServer implements SmtpServer {
     this.#settings = resolveSessionOptions(options, handlers);
     this.#handlers = handlers;
     this.#maxConnections = limit("maxConnections", options.maxConnections, 500, 1);
-    this.#startTls = security === "starttls";
     this.#listener = listen({
       hostname,
       port,
       path,
       security,
       secure: security === "none" ? undefined : createSecureServer(tls!),
-      accept: (connection) => this.#accept(connection),
+      hasRoom: () => this.#running.size < this.#maxConnections,
+      accept: (socket) => this.#accept(socket),
       onError: (error) => this.#settings.onError(error, undefined),
     });
     this.listening = this.#listen(options.onListen);
@@ -173,17 +173,10 @@ class ListeningServer implements SmtpServer {
     for (const connection of this.#running.keys()) connection.cut();
   }
 
-  /** Whether there is room, and if a connection is given, serves it. */
-  #accept(accepted: AcceptedConnection | undefined): boolean {
-    if (this.#running.size >= this.#maxConnections) return false;
-    if (accepted === undefined) return true;
-    const connection = new ServerConnection(accepted.socket, this.#settings, this.#handlers, {
-      startTls: this.#startTls,
-      tlsInfo: accepted.tlsInfo,
-    });
+  #accept(socket: Socket): void {
+    const connection = new ServerConnection(socket, this.#settings, this.#handlers);
     const end = connection.run().then(() => void this.#running.delete(connection));
     this.#running.set(connection, end);
     if (this.#stopping) connection.shutdown();
-    return true;
   }
 }

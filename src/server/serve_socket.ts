@@ -44,9 +44,7 @@ export function serveSocket(
   handlers: ServerHandlers = {},
 ): Promise<void> {
   const settings = resolveSessionOptions(options, handlers);
-  const connection = new ServerConnection(socket, settings, handlers, {
-    startTls: socket.secureTransport === "starttls",
-  });
+  const connection = new ServerConnection(socket, settings, handlers);
   return runUntilAborted(connection, settings.signal, settings.timeouts.shutdown);
 }
 

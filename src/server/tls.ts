@@ -7,7 +7,6 @@ import type net from "node:net";
 import type tls from "node:tls";
 import { builtin } from "../sockets/builtin.ts";
 import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
-import type { TlsInfo } from "./handlers.ts";
 import type { ServerTlsOptions } from "./options.ts";
 
 /** Makes the server's side of TLS over an accepted connection. The handshake is still to come. */
@@ -44,19 +43,4 @@ export function createSecureServer(options: ServerTlsOptions): SecureServerSocke
       rejectUnauthorized: requestCert,
       ...{ highWaterMark: 0 },
     });
-}
-
-/**
- * Tells what is known about a TLS connection.
- *
- * @param secure The TLS socket.
- * @returns What it says of itself.
- */
-export function describeTls(secure: tls.TLSSocket): TlsInfo {
-  const { servername } = secure as { servername?: string | false | null };
-  return {
-    protocol: secure.getProtocol() ?? undefined,
-    cipher: secure.getCipher()?.name,
-    serverName: servername || undefined,
-  };
 }

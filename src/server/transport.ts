@@ -1,8 +1,9 @@
 /**
- * Reads from and writes to a socket, across STARTTLS, and ends it in good order.
+ * The server's side of a connection: replies out, bytes in, and an end that loses no reply.
  *
  * @module
  */
+import { LockedStreams } from "../sockets/locked_streams.ts";
 import type { Socket, SocketInfo } from "../sockets/socket.ts";
 
 /** How long a client may take to hang up after the last reply, in milliseconds. */
@@ -11,54 +12,48 @@ const LINGER = 2_000;
 /** How many bytes are read and thrown away meanwhile. */
 const MAX_LINGER_BYTES = 1024 * 1024;
 
-/** A socket with a reader and a writer. */
+/** What a read gives to whoever waits for it. */
+const asIs = (bytes: Uint8Array | undefined): Uint8Array | undefined => bytes;
+
+/** The connection to one client. */
 export class Transport {
-  #socket: Socket;
-  #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #writer: WritableStreamDefaultWriter<Uint8Array>;
-  /** The write that is under way; it never rejects. */
-  #writing: Promise<void> | undefined;
-  /** What the last write failed with. */
-  #failure: { readonly error: unknown } | undefined;
-  /** A read that was begun and not waited for to its end. */
-  #peeked: Promise<ReadableStreamReadResult<Uint8Array>> | undefined;
-  #reading = false;
+  readonly #streams: LockedStreams;
+  /** The bytes that {@linkcode peek} has waited for. */
+  #peeked: Promise<Uint8Array | undefined> | undefined;
 
   /** @param socket The socket. */
   constructor(socket: Socket) {
-    this.#socket = socket;
-    this.#reader = socket.readable.getReader();
-    this.#writer = socket.writable.getWriter();
-    this.#ignoreClosed();
+    this.#streams = new LockedStreams(socket);
   }
 
-  /** Resolves when the connection stands. */
+  /** Resolves when the connection is open. */
   get opened(): Promise<SocketInfo> {
-    return this.#socket.opened;
+    return this.#streams.opened;
   }
 
-  /** Whether a read is what it waits for. */
-  get state(): "reading" | "other" {
-    return this.#reading ? "reading" : "other";
+  /** Whether a read is under way. */
+  get reading(): boolean {
+    return this.#streams.reading;
   }
 
   /**
    * Writes.
    *
-   * @param bytes What to write; they are not changed afterwards.
-   * @returns `undefined` if the write has begun; a promise if the one before it has to end first.
+   * @param bytes What to write; it must not change afterwards.
+   * @returns `undefined` if the write has begun; a promise if the one before has to end first.
    */
   write(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#writing !== undefined) return this.#writing.then(() => this.write(bytes));
-    if (this.#failure !== undefined) throw this.#failure.error;
-    this.#writing = this.#writer.write(bytes).then(this.#onWritten, this.#onFailure);
+    const { writing, writeError } = this.#streams;
+    if (writing !== undefined) return writing.then(() => this.write(bytes));
+    if (writeError !== undefined) throw writeError;
+    this.#streams.write(bytes);
     return undefined;
   }
 
-  /** Waits until all is written. */
+  /** Waits until everything is written. */
   async written(): Promise<void> {
-    await this.#writing;
-    if (this.#failure !== undefined) throw this.#failure.error;
+    await this.#streams.writing;
+    if (this.#streams.writeError !== undefined) throw this.#streams.writeError;
   }
 
   /**
@@ -66,62 +61,53 @@ export class Transport {
    *
    * @returns Bytes; `undefined` at the end.
    */
-  async read(): Promise<Uint8Array | undefined> {
-    const pending = this.#peeked ?? this.#reader.read();
+  read(): Promise<Uint8Array | undefined> {
+    const peeked = this.#peeked;
+    if (peeked === undefined) return this.#streams.read(asIs);
     this.#peeked = undefined;
-    this.#reading = true;
-    try {
-      return (await pending).value;
-    } finally {
-      this.#reading = false;
-    }
+    return peeked;
   }
 
   /**
-   * Waits until the client says something, without taking it.
+   * Waits until the client says something, and leaves it for the next read.
    *
-   * @returns What has come.
+   * @returns Whether bytes have arrived, or the connection has ended.
    */
   async peek(): Promise<"bytes" | "end"> {
-    this.#peeked = this.#reader.read();
-    this.#reading = true;
+    this.#peeked = this.#streams.read(asIs);
     try {
-      return (await this.#peeked).done ? "end" : "bytes";
+      return await this.#peeked === undefined ? "end" : "bytes";
     } catch {
       return "end";
-    } finally {
-      this.#reading = false;
     }
   }
 
-  /** Makes a read that is under way, and all later ones, end. */
+  /** Makes the read that is under way, and all later ones, see the end of the connection. */
   stopReading(): void {
-    this.#reader.cancel().catch(() => {});
-  }
-
-  /** Goes over to TLS. Everything must have been written. */
-  async startTls(): Promise<void> {
-    this.#reader.releaseLock();
-    this.#writer.releaseLock();
-    this.#socket = this.#socket.startTls();
-    this.#reader = this.#socket.readable.getReader();
-    this.#writer = this.#socket.writable.getWriter();
-    this.#ignoreClosed();
-    await this.#socket.opened;
+    this.#streams.stopReading();
   }
 
   /**
-   * Ends one's own side, then waits a while for the client to end its own. To close at once would destroy the last
-   * reply on its way, wherever bytes of the client's have not been read (RFC 9293, section 3.10.4: a reset).
+   * Starts TLS. Everything must have been written.
+   *
+   * @returns What is known about the connection, once the handshake is done.
+   */
+  startTls(): Promise<SocketInfo> {
+    return this.#streams.startTls();
+  }
+
+  /**
+   * Ends the server's side, then waits a while for the client to end its own. Closing at once would destroy the last
+   * reply on its way if bytes of the client's are still unread (RFC 9293, section 3.10.4: a reset).
    */
   async finish(): Promise<void> {
-    const timer = setTimeout(() => void this.#socket.close(), LINGER);
+    const timer = setTimeout(() => void this.#streams.close(), LINGER);
     try {
-      await this.#writer.close();
+      await this.#streams.endWriting();
       for (let read = 0; read < MAX_LINGER_BYTES;) {
-        const chunk = await this.read();
-        if (chunk === undefined) break;
-        read += chunk.length;
+        const bytes = await this.read();
+        if (bytes === undefined) break;
+        read += bytes.length;
       }
     } catch {
       // The client has gone already.
@@ -131,27 +117,11 @@ export class Transport {
   }
 
   /**
-   * Closes the socket at once.
+   * Closes the connection at once.
    *
    * @param reason Why, if something is wrong.
    */
   async cut(reason?: unknown): Promise<void> {
-    await this.#socket.close(reason).catch(() => {});
-  }
-
-  readonly #onWritten = (): void => {
-    this.#writing = undefined;
-  };
-
-  readonly #onFailure = (error: unknown): void => {
-    this.#writing = undefined;
-    this.#failure ??= { error };
-  };
-
-  /** Each read and write tells by itself what is wrong. */
-  #ignoreClosed(): void {
-    this.#reader.closed.catch(() => {});
-    this.#writer.closed.catch(() => {});
-    this.#writer.ready.catch(() => {});
+    await this.#streams.close(reason).catch(() => {});
   }
 }

@@ -9,6 +9,7 @@ import type { SocketInfo, TlsInfo } from "./socket.ts";
 /** The part of a TLS socket that is used here: of Node's, or of Bun's own. Not all have all of it. */
 export interface TlsSource {
   readonly alpnProtocol?: string | false | null;
+  readonly servername?: string | false | null;
   /** Node. */
   getProtocol?(): string | null;
   /** Bun. */
@@ -32,6 +33,7 @@ export function describeTls(socket: TlsSource): Pick<SocketInfo, "alpn" | "tls">
   const tls: TlsInfo = {
     ...(protocol && { protocol }),
     ...(cipherName && { cipher: cipherName }),
+    ...(socket.servername && { serverName: socket.servername }),
     // Not a Buffer, whose slice() is a view where a Uint8Array's is a copy.
     ...(certificate !== undefined && { peerCertificate: new Uint8Array(certificate) }),
     ...(socket.exportKeyingMaterial !== undefined && { exportKeyingMaterial: exporter(socket) }),

@@ -86,6 +86,8 @@ export interface TlsInfo {
   readonly protocol?: string;
   /** The cipher suite by its registered name, such as `"TLS_AES_256_GCM_SHA384"`. */
   readonly cipher?: string;
+  /** The name that the client asked for (SNI). */
+  readonly serverName?: string;
   /** The certificate that the peer has shown, DER. It was checked, unless `verify` is `false`. */
   readonly peerCertificate?: Uint8Array;
   /**

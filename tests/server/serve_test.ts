@@ -73,7 +73,10 @@ test("serve() takes mail over TCP, in the clear, after STARTTLS and under TLS", 
     assertEquals(messages, ["Hello\r\n"]);
     assertMatch(address!, /^127\.0\.0\.1:\d+$/);
     if (security === "none") assertEquals(info, undefined);
-    else assertStringIncludes(info!.protocol!, "TLSv1.");
+    else {
+      assertStringIncludes(info!.protocol!, "TLSv1.");
+      assertEquals(info!.serverName, "localhost");
+    }
   }
 });
 

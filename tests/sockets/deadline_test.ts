@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { Deadline } from "../../src/server/deadline.ts";
+import { Deadline } from "../../src/sockets/deadline.ts";
 import { test } from "../support/harness.ts";
 
 /** A clock that stands still until it is told to go on. */
@@ -7,7 +7,7 @@ class FakeClock {
   now = 0;
   timersMade = 0;
   #timers: Map<number, { due: number; run: () => void }> = new Map();
-  readonly #real = { setTimeout, clearTimeout, now: Date.now };
+  readonly #real = { setTimeout, clearTimeout, now: performance.now };
 
   constructor() {
     Object.assign(globalThis, {
@@ -17,7 +17,7 @@ class FakeClock {
       },
       clearTimeout: (id: number) => void this.#timers.delete(id),
     });
-    Date.now = () => this.now;
+    performance.now = () => this.now;
   }
 
   get waiting(): number {
@@ -40,14 +40,14 @@ class FakeClock {
   [Symbol.dispose](): void {
     const { now, ...timers } = this.#real;
     Object.assign(globalThis, timers);
-    Date.now = now;
+    performance.now = now;
   }
 }
 
 test("Deadline expires when a wait has reached its limit, and not before", () => {
   using clock = new FakeClock();
   const expired: number[] = [];
-  const deadline = new Deadline(100, () => expired.push(clock.now));
+  const deadline = new Deadline(() => expired.push(clock.now));
   deadline.start(250);
   clock.advance(249);
   assertEquals(expired, []);
@@ -58,40 +58,68 @@ test("Deadline expires when a wait has reached its limit, and not before", () =>
   assertEquals(clock.waiting, 0);
 });
 
-test("Deadline makes no timer for waits that end in time", () => {
+test("Deadline counts from the first start() until it is renewed", () => {
   using clock = new FakeClock();
-  const deadline = new Deadline(100, () => {
+  const expired: number[] = [];
+  const deadline = new Deadline(() => expired.push(clock.now));
+  deadline.start(100);
+  clock.advance(60);
+  deadline.start(100);
+  clock.advance(40);
+  assertEquals(expired, [100]);
+  deadline.start(100);
+  clock.advance(60);
+  deadline.renew();
+  deadline.start(100);
+  clock.advance(500);
+  assertEquals(expired, [100, 260]);
+});
+
+test("Deadline makes one timer for waits that end in time", () => {
+  using clock = new FakeClock();
+  const deadline = new Deadline(() => {
     throw new Error("It must not expire");
   });
   for (let i = 0; i < 99; i++) {
     deadline.start(i % 2 === 0 ? 100 : 300);
     clock.advance(1);
-    deadline.stop();
+    deadline.renew();
   }
   assertEquals(clock.timersMade, 1);
   clock.advance(1);
   assertEquals(clock.waiting, 0);
 });
 
-test("Deadline holds for a wait that begins under an older timer", () => {
+test("Deadline holds for a wait that ends before its older timer fires", () => {
   using clock = new FakeClock();
   const expired: number[] = [];
-  const deadline = new Deadline(100, () => expired.push(clock.now));
+  const deadline = new Deadline(() => expired.push(clock.now));
   deadline.start(300);
   clock.advance(50);
+  deadline.renew();
   deadline.start(100);
   clock.advance(500);
   assertEquals(expired, [150]);
 });
 
-test("Deadline leaves no timer behind, and none for a wait without limit", () => {
+test("Deadline leaves no timer when it is stopped, and makes none for a wait without a limit", () => {
   using clock = new FakeClock();
-  const deadline = new Deadline(Infinity, () => {});
+  const deadline = new Deadline(() => {});
   deadline.start(Infinity);
   assertEquals(clock.waiting, 0);
-  const other = new Deadline(10, () => {});
-  other.start(10);
+  deadline.start(10);
   assertEquals(clock.waiting, 1);
-  other.dispose();
+  deadline.stop();
   assertEquals(clock.waiting, 0);
+});
+
+test("Deadline waits longer than a timer can count", () => {
+  using clock = new FakeClock();
+  const expired: number[] = [];
+  const deadline = new Deadline(() => expired.push(clock.now));
+  deadline.start(2 ** 33);
+  clock.advance(2 ** 33 - 1);
+  assertEquals(expired, []);
+  clock.advance(1);
+  assertEquals(expired, [2 ** 33]);
 });

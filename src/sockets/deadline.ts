@@ -1,15 +1,16 @@
 /**
- * A limit of time that is renewed all the time and hardly ever reached.
+ * A time limit that is set all the time and hardly ever reached.
  *
  * @module
  */
 
-/** The longest delay of a timer: it counts in 32 bits, and one that is longer would fire at once. */
+/** The longest delay of a timer: it counts in 32 bits, and a longer one would fire at once. */
 const MAX_DELAY = 0x7fff_ffff;
 
 /**
- * One timer for everything that is awaited on a connection. It is not set anew with each reply, which costs more than the
- * rest of what a reply costs: when it fires too early, it is set for what is left.
+ * The time limit of a connection, for one wait after another. A timer for each wait would cost a tenth of a small
+ * message's time, and more than the rest of what a reply costs. So one timer runs on from wait to wait: when it fires
+ * too early, it is set for the time that is left.
  */
 export class Deadline {
   readonly #onExpired: () => void;
@@ -17,24 +18,28 @@ export class Deadline {
   #firesAt = 0;
   #expiresAt = Infinity;
 
-  /** @param onExpired Told that the limit was reached. */
+  /** @param onExpired Called once a wait has lasted as long as its limit. */
   constructor(onExpired: () => void) {
     this.#onExpired = onExpired;
   }
 
-  /** Something has come: the next {@linkcode start} begins anew. */
-  renew(): void {
-    this.#expiresAt = Infinity;
-  }
-
-  /** Begins to wait, unless it does already. */
+  /**
+   * Begins to wait, unless it is waiting already.
+   *
+   * @param limit How long the wait may last, in milliseconds; `Infinity` for as long as it takes.
+   */
   start(limit: number): void {
     if (this.#expiresAt !== Infinity || limit === Infinity) return;
     this.#expiresAt = performance.now() + limit;
     if (this.#timer === undefined || this.#firesAt > this.#expiresAt) this.#arm(limit);
   }
 
-  /** Waits for nothing any more. */
+  /** Ends the wait, as the peer has done something: the next {@linkcode start} counts from zero. Keeps the timer. */
+  renew(): void {
+    this.#expiresAt = Infinity;
+  }
+
+  /** Ends the wait and clears the timer, which would keep a process running. */
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
