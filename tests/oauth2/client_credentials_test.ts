@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "node:util";
-import { clientCredentials, TokenError } from "../../src/oauth2.ts";
-import type { ClientCredentialsOptions } from "../../src/oauth2.ts";
+import { clientCredentials, TokenError } from "../../src/oauth2/mod.ts";
+import type { ClientCredentialsOptions } from "../../src/oauth2/mod.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { OAuthServer } from "../support/oauth_server.ts";

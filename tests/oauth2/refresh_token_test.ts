@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "node:util";
-import { refreshToken, TokenError } from "../../src/oauth2.ts";
-import type { RefreshTokenOptions } from "../../src/oauth2.ts";
+import { refreshToken, TokenError } from "../../src/oauth2/mod.ts";
+import type { RefreshTokenOptions } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { OAuthServer } from "../support/oauth_server.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { serviceAccount, TokenError } from "../../src/oauth2.ts";
-import type { ServiceAccountKey, ServiceAccountOptions } from "../../src/oauth2.ts";
+import { serviceAccount, TokenError } from "../../src/oauth2/mod.ts";
+import type { ServiceAccountKey, ServiceAccountOptions } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { makeKey } from "../support/oauth_keys.ts";
 import { OAuthServer } from "../support/oauth_server.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { inspect } from "node:util";
-import { clientCredentials, TokenError } from "../../src/oauth2.ts";
-import type { ClientCredentialsOptions, TokenSource } from "../../src/oauth2.ts";
+import { clientCredentials, TokenError } from "../../src/oauth2/mod.ts";
+import type { ClientCredentialsOptions, TokenSource } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { type Answer, OAuthServer } from "../support/oauth_server.ts";
 

@@ -29,20 +29,20 @@
  *
  * @module
  */
-export { clientCredentials } from "./oauth2/client_credentials.ts";
-export type { ClientCredentialsOptions } from "./oauth2/client_credentials.ts";
-export type { AssertionKeyOptions } from "./oauth2/assertion.ts";
-export type { ClientOptions } from "./oauth2/client_authentication.ts";
-export type { SigningAlgorithm } from "./oauth2/private_key.ts";
-export { google, GOOGLE_MAIL_SCOPE, microsoft } from "./oauth2/providers.ts";
-export type { Provider } from "./oauth2/providers.ts";
-export { refreshToken } from "./oauth2/refresh_token.ts";
-export type { RefreshTokenOptions } from "./oauth2/refresh_token.ts";
-export { serviceAccount } from "./oauth2/service_account.ts";
-export type { ServiceAccountKey, ServiceAccountOptions } from "./oauth2/service_account.ts";
-export type { TimeLimitOptions } from "./oauth2/time_limit.ts";
-export type { Fetch, TokenEndpointOptions } from "./oauth2/token_endpoint.ts";
-export { TokenError } from "./oauth2/token_error.ts";
-export type { TokenErrorCode, TokenErrorInit } from "./oauth2/token_error.ts";
-export { fixedToken, tokenSource } from "./oauth2/token_source.ts";
-export type { IssueContext, IssuedToken, TokenSource, TokenSourceOptions } from "./oauth2/token_source.ts";
+export { clientCredentials } from "./client_credentials.ts";
+export type { ClientCredentialsOptions } from "./client_credentials.ts";
+export type { AssertionKeyOptions } from "./assertion.ts";
+export type { ClientOptions } from "./client_authentication.ts";
+export type { SigningAlgorithm } from "./private_key.ts";
+export { google, GOOGLE_MAIL_SCOPE, microsoft } from "./providers.ts";
+export type { Provider } from "./providers.ts";
+export { refreshToken } from "./refresh_token.ts";
+export type { RefreshTokenOptions } from "./refresh_token.ts";
+export { serviceAccount } from "./service_account.ts";
+export type { ServiceAccountKey, ServiceAccountOptions } from "./service_account.ts";
+export type { TimeLimitOptions } from "./time_limit.ts";
+export type { Fetch, TokenEndpointOptions } from "./token_endpoint.ts";
+export { TokenError } from "./token_error.ts";
+export type { TokenErrorCode, TokenErrorInit } from "./token_error.ts";
+export { fixedToken, tokenSource } from "./token_source.ts";
+export type { IssueContext, IssuedToken, TokenSource, TokenSourceOptions } from "./token_source.ts";

@@ -24,15 +24,15 @@
  *
  * @module
  */
-import { provideEncoder } from "./client/encode.ts";
-import { toSevenBit } from "./compose/seven_bit.ts";
+import { provideEncoder } from "../client/encode.ts";
+import { toSevenBit } from "./seven_bit.ts";
 
 provideEncoder(toSevenBit);
 
-export { compose } from "./compose/compose.ts";
-export type { ComposedEnvelope, ComposedMail } from "./compose/compose.ts";
-export { ConversionError } from "./compose/conversion_error.ts";
-export type { ConversionErrorCode } from "./compose/conversion_error.ts";
+export { compose } from "./compose.ts";
+export type { ComposedEnvelope, ComposedMail } from "./compose.ts";
+export { ConversionError } from "./conversion_error.ts";
+export type { ConversionErrorCode } from "./conversion_error.ts";
 export type {
   Attachment,
   ContentStream,
@@ -44,5 +44,5 @@ export type {
   MailList,
   MailPart,
   StoredContent,
-} from "./compose/mail.ts";
+} from "./mail.ts";
 export { toSevenBit };
