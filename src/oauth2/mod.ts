@@ -1,15 +1,15 @@
 /**
- * Sources of OAuth 2.0 access tokens that refresh themselves, for `auth.accessToken` of a client or a pool. On
- * `oauth4webapi`, which only this entry point loads.
+ * Sources of OAuth 2.0 access tokens that renew themselves, for `auth.accessToken` of a client. Install `oauth4webapi` to use
+ * this entry point.
  *
- * - {@linkcode refreshToken}: in the name of a user who has consented (Gmail, Outlook.com, Microsoft 365).
- * - {@linkcode clientCredentials}: in the name of an application (Microsoft 365).
- * - {@linkcode serviceAccount}: in the name of any user of a domain (Google Workspace).
- * - {@linkcode tokenSource}: from a function of your own.
- * - {@linkcode fixedToken}: one token and no other.
+ * - {@linkcode refreshToken}: for a user who has consented (Gmail, Outlook.com, Microsoft 365).
+ * - {@linkcode clientCredentials}: for an application (Microsoft 365).
+ * - {@linkcode serviceAccount}: for any user of a domain (Google Workspace).
+ * - {@linkcode tokenSource}: from your own function.
+ * - {@linkcode fixedToken}: always the same token.
  *
- * A source has one token for all who ask. It asks for another shortly before the token expires, or when a server refuses it,
- * once for all connections that wait.
+ * A source holds one token for all connections. It requests a new one shortly before the token expires, or when a server
+ * refuses it: one request, however many connections wait for it.
  *
  * @example
  * ```ts
@@ -29,20 +29,23 @@
  *
  * @module
  */
+export type { AssertionKeyOptions, SigningAlgorithm } from "./assertion.ts";
 export { clientCredentials } from "./client_credentials.ts";
-export type { ClientCredentialsOptions } from "./client_credentials.ts";
-export type { AssertionKeyOptions } from "./assertion.ts";
-export type { ClientOptions } from "./client_authentication.ts";
-export type { SigningAlgorithm } from "./private_key.ts";
+export type { ClientCredentialsOptions, ClientOptions } from "./client_credentials.ts";
 export { google, GOOGLE_MAIL_SCOPE, microsoft } from "./providers.ts";
 export type { Provider } from "./providers.ts";
 export { refreshToken } from "./refresh_token.ts";
 export type { RefreshTokenOptions } from "./refresh_token.ts";
 export { serviceAccount } from "./service_account.ts";
 export type { ServiceAccountKey, ServiceAccountOptions } from "./service_account.ts";
-export type { TimeLimitOptions } from "./time_limit.ts";
 export type { Fetch, TokenEndpointOptions } from "./token_endpoint.ts";
 export { TokenError } from "./token_error.ts";
 export type { TokenErrorCode, TokenErrorInit } from "./token_error.ts";
 export { fixedToken, tokenSource } from "./token_source.ts";
-export type { IssueContext, IssuedToken, TokenSource, TokenSourceOptions } from "./token_source.ts";
+export type {
+  IssueContext,
+  IssuedToken,
+  TimeLimitOptions,
+  TokenSource,
+  TokenSourceOptions,
+} from "./token_source.ts";

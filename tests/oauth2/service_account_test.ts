@@ -84,7 +84,7 @@ test("serviceAccount() goes to Google where the key names nobody else, over TLS"
   assertThrows(
     () => serviceAccount({ key: { ...key, token_uri: "http://127.0.0.1/token" } }),
     TypeError,
-    "must be https:",
+    "must be an https: URL",
   );
 });
 
