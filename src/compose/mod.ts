@@ -1,7 +1,7 @@
 /**
- * Mails composed of a subject, text, HTML and attachments, and messages made ASCII for servers that take nothing else. On
- * `nodemailer/lib/mail-composer` and `@zone-eu/mailsplit`, which are loaded when first used. They need the streams of Node:
- * Deno, Bun and Node have them, Workers with the compatibility flag `nodejs_compat`.
+ * Composes mails from a subject, text, HTML and attachments, and converts messages to ASCII for servers that take nothing
+ * else. Install `nodemailer` and `@zone-eu/mailsplit` to use it. They need Node's streams, which Deno, Bun and Node have,
+ * and Workers with the compatibility flag `nodejs_compat`.
  *
  * Importing this entry point makes `encode: "auto"` of `client.send()` work.
  *
@@ -31,8 +31,8 @@ provideEncoder(toSevenBit);
 
 export { compose } from "./compose.ts";
 export type { ComposedEnvelope, ComposedMail } from "./compose.ts";
-export { ConversionError } from "./conversion_error.ts";
-export type { ConversionErrorCode } from "./conversion_error.ts";
+export { ConversionError } from "./errors.ts";
+export type { ConversionErrorCode } from "./errors.ts";
 export type {
   Attachment,
   ContentStream,
