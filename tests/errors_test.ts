@@ -29,7 +29,7 @@ interface Way {
   raise(): Promise<unknown>;
 }
 
-/** What the README says of a code, and how it comes about. */
+/** What docs/errors.md says of a code, and how it comes about. */
 interface Code {
   temporary: Temporary;
   ways: readonly Way[];
@@ -425,12 +425,12 @@ test("SmtpErrorCode has no code that no test raises", async () => {
   if (raised.size > 1) assertEquals([...raised].sort(), Object.keys(CODES).sort());
 });
 
-test("The README has a line for each code, that says what it means, what became of the mail and whether to try again", async () => {
-  const readme = await readFile(new URL("../README.md", import.meta.url), "utf8");
-  const rows = readme.split("\n").filter((line) => line.startsWith("|")).map((line) =>
+test("docs/errors.md has a row for each code, that says what it means, what happened to the message and whether to try again", async () => {
+  const page = await readFile(new URL("../docs/errors.md", import.meta.url), "utf8");
+  const rows = page.split("\n").filter((line) => line.startsWith("|")).map((line) =>
     line.slice(1, -1).split("|").map((cell) => cell.trim())
   );
-  const start = rows.findIndex(([first]) => first === "`code`");
+  const start = rows.findIndex(([first, second]) => first === "`code`" && second === "what it means");
   assertEquals(rows[start], ["`code`", "what it means", "the mail", "temporary", "what to do"]);
   const lines = rows.slice(start + 2).filter((row) => row.length === rows[start]!.length);
   const table = new Map(lines.map(([code, ...cells]) => [code!, cells] as const));

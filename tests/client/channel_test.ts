@@ -7,7 +7,7 @@ import { test } from "../support/harness.ts";
 import { ALL_PIECES, replay } from "../support/replay.ts";
 
 for (const pieces of ALL_PIECES) {
-  test(`SmtpChannel carries a conversation, and goes on behind STARTTLS (${pieces})`, async () => {
+  test(`SmtpChannel carries a conversation, and goes on after STARTTLS (${pieces})`, async () => {
     const { socket, done } = replay(
       `S: 220-mx.test
       S: 220 ESMTP

@@ -20,13 +20,15 @@ Deno.chdir(new URL("../../", import.meta.url));
 
 const configuration = JSON.parse(Deno.readTextFileSync("deno.json"));
 const entryPoints = existing(Object.values<string>(configuration.exports));
+const docs = [...Deno.readDirSync("docs")].map(({ name }) => `docs/${name}`);
+const pages = ["README.md", ...docs.filter((path) => path.endsWith(".md"))];
 const sources = existing(["mod.ts", "src", "tests", "bench", "examples"]);
 
 const gates: Gate[] = [
   { name: "fmt", args: ["fmt", "--check"] },
   { name: "lint", args: ["lint"] },
   { name: "doc", args: ["doc", "--lint", ...entryPoints] },
-  { name: "check", args: ["check", "--doc", ...sources, ...existing(["README.md"])] },
+  { name: "check", args: ["check", "--doc", ...sources, ...pages] },
   { name: "portable", args: ["run", "-A", "tests/support/check_portable.ts"] },
   { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
   { name: "test", args: ["run", "-A", "tests/run.ts", "--only=deno", "--coverage"], live: true },
