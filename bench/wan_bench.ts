@@ -1,14 +1,29 @@
 /**
- * Messages a second over one connection and a long way, 1 KiB each: to Postfix, which offers CHUNKING, and to
- * `smtp-sink`, which offers PIPELINING only. The way is our own relay; how long it really is, is measured first.
+ * Messages of 1 KiB per second over one connection to a distant server: Postfix and Exim, which offer CHUNKING, and
+ * `smtp-sink`, which offers PIPELINING only. A relay of our own adds the distance, and what it really adds is measured
+ * first. Ours is measured twice: as it is, and with `transfer: "data"`, which is what PIPELINING alone can do.
  *
  * ```sh
  * deno task bench:wan [--pairs 5] [--seconds 3] [--json FILE] [--case "50 ms"]
  * ```
  *
+ * The figures of the chart, messages per second over the distance, come from one run:
+ *
+ * ```sh
+ * deno task bench:wan --case Postfix --runtimes node --subjects nodemailer --seconds 10 --json FILE
+ * ```
+ *
+ * Each line of FILE is a `Result` of `support/compare.ts` in JSON. `roundTrip` holds the distance:
+ *
+ * ```json
+ * {"bench":"wan","case":"Postfix, CHUNKING, 50 ms","roundTrip":50,"runtime":"node","subject":"@streams/smtp","value":424.7,"unit":"msg/s","ratio":1}
+ * {"bench":"wan","case":"Postfix, CHUNKING, 50 ms","roundTrip":50,"runtime":"node","subject":"@streams/smtp, PIPELINING alone","value":18.03,"unit":"msg/s","ratio":23.56}
+ * {"bench":"wan","case":"Postfix, CHUNKING, 50 ms","roundTrip":50,"runtime":"node","subject":"nodemailer","value":8.995,"unit":"msg/s","ratio":47.21}
+ * ```
+ *
  * @module
  */
-import { compare, median } from "./support/compare.ts";
+import { compare, median, OURS } from "./support/compare.ts";
 import { readFlags } from "./support/flags.ts";
 import { stepAside } from "./support/machine.ts";
 import { eximMissing, startExim } from "../tests/support/exim.ts";
@@ -20,66 +35,96 @@ import { startRelay, startSmtpSink } from "./support/receivers.ts";
 import { SENDERS, senderSubjects, smtpSource } from "./support/senders.ts";
 
 const SIZE = 1_024;
-const ROUND_TRIPS = [1, 20, 50, 100];
-/** How often the relay is measured. */
+/** The distances, in milliseconds for the way there and back. */
+const ROUND_TRIPS = [1, 10, 25, 50, 100];
+/** How many times the relay's delay is measured. */
 const PINGS = 30;
+/** Ours without BDAT. */
+const PIPELINING_ALONE = `${OURS}, PIPELINING alone`;
 
 const flags = readFlags({ seconds: 3 });
 const runtimes = await prepare(flags.runtimes);
 await stepAside();
-for (const rtt of ROUND_TRIPS) if (isWanted(`${rtt} ms`)) await verifyRelay(rtt);
 
-const receivers: Record<string, () => Promise<Helper>> = { "smtp-sink, PIPELINING": () => startSmtpSink() };
-const missing = postfixMissing();
-if (missing !== undefined) console.log(`Without Postfix: ${missing}`);
+interface Receiver {
+  /** How it is called in the names of cases, with the extension that decides the pace. */
+  readonly name: string;
+  readonly chunking: boolean;
+  start(): Promise<Helper>;
+}
+
+const receivers: Receiver[] = [
+  { name: "smtp-sink, PIPELINING", chunking: false, start: () => startSmtpSink() },
+];
+const withoutPostfix = postfixMissing();
+if (withoutPostfix !== undefined) console.log(`Without Postfix: ${withoutPostfix}`);
 else {
-  receivers["Postfix, CHUNKING"] = async () => {
-    const postfix = await startPostfix();
-    return { port: postfix.submissionPort, [Symbol.asyncDispose]: () => postfix.stop() };
-  };
+  receivers.push({
+    name: "Postfix, CHUNKING",
+    chunking: true,
+    async start() {
+      const postfix = await startPostfix();
+      return { port: postfix.submissionPort, [Symbol.asyncDispose]: () => postfix.stop() };
+    },
+  });
 }
-
-const eximAbsent = eximMissing();
-if (eximAbsent !== undefined) console.log(`Without Exim: ${eximAbsent}`);
+const withoutExim = eximMissing();
+if (withoutExim !== undefined) console.log(`Without Exim: ${withoutExim}`);
 else {
-  // It delivers each message, in a process of its own, while the next come: that is what limits.
-  receivers["Exim, CHUNKING"] = async () => {
-    const exim = await startExim();
-    return { port: exim.ports[0]!, [Symbol.asyncDispose]: () => exim.stop() };
-  };
+  // Its limit is delivery: it delivers each message in a process of its own while the next ones arrive.
+  receivers.push({
+    name: "Exim, CHUNKING",
+    chunking: true,
+    async start() {
+      const exim = await startExim();
+      return { port: exim.ports[0]!, [Symbol.asyncDispose]: () => exim.stop() };
+    },
+  });
 }
 
-for (const [name, start] of Object.entries(receivers)) {
-  if (!ROUND_TRIPS.some((rtt) => isWanted(caseName(name, rtt)))) continue;
-  await using receiver = await start();
-  for (const rtt of ROUND_TRIPS) {
-    if (!isWanted(caseName(name, rtt))) continue;
-    await using relay = await startRelay(receiver.port, rtt);
-    const { seconds } = flags;
-    const args = ["--port", relay.port, "--size", SIZE, "--seconds", seconds, "--warmup", seconds / 4].map(
-      String,
-    );
-    await compare(
-      { bench: "wan", case: caseName(name, rtt), metrics: [{ name: "", unit: "msg/s" }] },
-      [
-        ...senderSubjects(runtimes, Object.keys(SENDERS), args),
-        ...smtpSource({ port: relay.port, seconds, size: SIZE }),
-      ],
-      flags,
-    );
-  }
+const wanted = receivers.map((receiver) => ({
+  receiver,
+  roundTrips: ROUND_TRIPS.filter((roundTrip) => caseName(receiver, roundTrip).includes(flags.case)),
+})).filter(({ roundTrips }) => roundTrips.length > 0);
+
+for (const roundTrip of ROUND_TRIPS) {
+  if (wanted.some(({ roundTrips }) => roundTrips.includes(roundTrip))) await verifyRelay(roundTrip);
+}
+for (const { receiver, roundTrips } of wanted) {
+  await using helper = await receiver.start();
+  for (const roundTrip of roundTrips) await measure(receiver, helper.port, roundTrip);
 }
 
-function caseName(receiver: string, rtt: number): string {
-  return `${receiver}, ${rtt} ms`;
+function caseName({ name }: Receiver, roundTrip: number): string {
+  return `${name}, ${roundTrip} ms`;
 }
 
-function isWanted(name: string): boolean {
-  return name.includes(flags.case) || flags.case.includes(name);
+async function measure(receiver: Receiver, port: number, roundTrip: number): Promise<void> {
+  await using relay = await startRelay(port, roundTrip);
+  const { seconds } = flags;
+  const args = ["--port", relay.port, "--size", SIZE, "--seconds", seconds, "--warmup", seconds / 4].map(
+    String,
+  );
+  // A server without CHUNKING gets PIPELINING alone anyway.
+  const alone = receiver.chunking
+    ? senderSubjects(runtimes, [OURS], [...args, "--transfer", "data"]).map((subject) => ({
+      ...subject,
+      name: PIPELINING_ALONE,
+    }))
+    : [];
+  await compare(
+    { bench: "wan", case: caseName(receiver, roundTrip), roundTrip, metrics: [{ name: "", unit: "msg/s" }] },
+    [
+      ...senderSubjects(runtimes, Object.keys(SENDERS), args),
+      ...alone,
+      ...smtpSource({ port: relay.port, seconds, size: SIZE }),
+    ],
+    flags,
+  );
 }
 
-/** Says how long the way is that was asked for. */
-async function verifyRelay(rtt: number): Promise<void> {
+/** Prints the delay that the relay really adds. */
+async function verifyRelay(roundTrip: number): Promise<void> {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const echoed = (async () => {
     using connection = await listener.accept();
@@ -87,7 +132,7 @@ async function verifyRelay(rtt: number): Promise<void> {
     const buffer = new Uint8Array(1);
     while (await connection.read(buffer) !== null) await connection.write(buffer);
   })();
-  await using relay = await startRelay(listener.addr.port, rtt);
+  await using relay = await startRelay(listener.addr.port, roundTrip);
   const times: number[] = [];
   {
     using connection = await Deno.connect({ hostname: "127.0.0.1", port: relay.port });
@@ -104,5 +149,5 @@ async function verifyRelay(rtt: number): Promise<void> {
   const [least, middle, most] = [Math.min(...times), median(times), Math.max(...times)].map((time) =>
     time.toFixed(2)
   );
-  console.log(`Relay: ${rtt} ms asked for, ${middle} ms measured (${least} to ${most})`);
+  console.log(`Relay: ${roundTrip} ms asked for, ${middle} ms measured (${least} to ${most})`);
 }

@@ -1,55 +1,74 @@
 /**
- * Compares subjects: in rounds, in each of which every subject runs once; by medians; in a table and in JSON.
+ * Compares subjects. Every subject runs once in each round; the medians go into a table and into JSON.
  *
  * @module
  */
 import type { Flags } from "./flags.ts";
 
-/** Ours. */
+/** The name of this library in tables. */
 export const OURS = "@streams/smtp";
 
 /** What is measured. */
 export interface Subject {
-  /** The library or program, {@linkcode OURS} for ours. */
+  /** The library or program; {@linkcode OURS} for this one. */
   readonly name: string;
   /** `deno`, `bun`, `node`, or `native` for programs in C. */
   readonly runtime: string;
-  /** Which of our subjects it is measured against. Default: ours on the same runtime; for `native`, all of ours. */
+  /**
+   * Which of our subjects it is compared with. Default: {@linkcode OURS} on the same runtime; for `native`,
+   * {@linkcode OURS} on every runtime.
+   */
   readonly against?: string;
-  /** Runs once. Returns as many values as there are metrics. */
+  /** Runs once, and returns one value for each metric. */
   run(): Promise<readonly number[]>;
 }
 
-/** What the values mean. */
+/** What a value measures. */
 export interface Metric {
-  /** Stands behind the case's name where there are several. */
+  /** Follows the case's name where a case has several metrics; `""` where it has one. */
   readonly name: string;
   readonly unit: string;
-  /** Whether less is better. */
+  /** Whether a lower value is better. */
   readonly less?: boolean;
 }
 
-/** One line of the JSON. */
+/** A measured case. */
+export interface Case {
+  /** The benchmark: `wan` for `bench:wan`. */
+  readonly bench: string;
+  readonly case: string;
+  /** The distance to the server, in milliseconds for the way there and back, where the case has one. */
+  readonly roundTrip?: number;
+  readonly metrics: readonly Metric[];
+}
+
+/** One line of the JSON: what one subject reached in one case, by one metric. */
 export interface Result {
+  /** The benchmark: `wan` for `bench:wan`. */
   bench: string;
+  /** The case; with several metrics, the metric's name follows after a comma. */
   case: string;
+  /** The distance to the server, in milliseconds for the way there and back, where the case has one. */
+  roundTrip?: number;
+  /** `deno`, `bun` or `node`. For a program in C, the runtime of ours that it is compared with. */
   runtime: string;
   subject: string;
+  /** The median over the rounds. */
   value: number;
   unit: string;
-  /** Ours against this subject, above 1 is better: the median over the rounds. */
+  /** How much better ours is than this subject, by the median over the rounds: 2 means twice as good. */
   ratio: number;
 }
 
 /**
  * Measures a case and prints its table.
  *
- * @param what The benchmark, the case, the metrics.
- * @param subjects The subjects; one of ours at least on each of their runtimes.
- * @param flags How often, and where the records go.
+ * @param what The case.
+ * @param subjects The subjects. Each runtime among them needs at least one of ours.
+ * @param flags The number of rounds, and the file for the results.
  */
 export async function compare(
-  what: { bench: string; case: string; metrics: readonly Metric[] },
+  what: Case,
   subjects: readonly Subject[],
   flags: Flags,
 ): Promise<void> {
@@ -57,19 +76,20 @@ export async function compare(
   const chosen = subjects.filter(({ name }) => isChosen(name, flags));
   const samples = new Map<Subject, (readonly number[])[]>(chosen.map((subject) => [subject, []]));
   for (let round = 0; round < flags.pairs; round++) {
-    // One that is first in one round is last in the next: no subject always follows on the same other one.
+    // Every other round runs backwards, so that no subject always follows the same other one.
     const order = round % 2 === 0 ? chosen : chosen.toReversed();
     for (const subject of order) samples.get(subject)!.push(await subject.run());
   }
   what.metrics.forEach((metric, index) => {
     const values = new Map([...samples].map(([subject, runs]) => [subject, runs.map((run) => run[index]!)]));
     const name = metric.name === "" ? what.case : `${what.case}, ${metric.name}`;
-    report({ bench: what.bench, case: name, metric }, values, flags);
+    report({ ...what, case: name }, metric, values, flags);
   });
 }
 
 function report(
-  { bench, case: name, metric }: { bench: string; case: string; metric: Metric },
+  { bench, case: name, roundTrip }: Case,
+  metric: Metric,
   values: ReadonlyMap<Subject, readonly number[]>,
   { json, pairs }: Flags,
 ): void {
@@ -82,7 +102,8 @@ function report(
       results.push({
         bench,
         case: name,
-        // A program in C has no runtime: the record says against which of ours it was held.
+        ...roundTrip !== undefined && { roundTrip },
+        // A program in C has no runtime: the result names the one of ours that it is compared with.
         runtime: subject.runtime === "native" ? ours.runtime : subject.runtime,
         subject: subject.name,
         value: round(median(samples)),
@@ -126,13 +147,13 @@ export function printTable(title: string, results: readonly Result[]): void {
   }
 }
 
-/** A number with as many digits as mean something. */
+/** Formats a number with as many digits as are significant. */
 export function formatValue(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString("en");
   return value.toFixed(Math.abs(value) >= 10 ? 1 : Math.abs(value) >= 0.1 ? 2 : 3);
 }
 
-/** The one in the middle; of an even number, the mean of the two. */
+/** The middle number; with an even count, the mean of the middle two. */
 export function median(numbers: readonly number[]): number {
   const sorted = [...numbers].sort((a, b) => a - b);
   const middle = sorted.length >> 1;

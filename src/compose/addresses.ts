@@ -1,21 +1,22 @@
 /**
- * The addresses of a header, taken apart and put together again, so that header and envelope can never differ.
+ * Parses the addresses of a mail and writes them anew, so that header and envelope always agree.
  *
  * @module
  */
 import addressparser from "nodemailer/lib/addressparser";
 import { formatMailbox, parseMailbox } from "../core/address.ts";
-import { headerText, nameOf, onlyKnown, wrong } from "./checks.ts";
+import { invalidOption, invalidValue } from "./errors.ts";
 import type { MailAddresses } from "./mail.ts";
+import { checkMembers, headerText } from "./validation.ts";
 
 /** An address or a group (RFC 5322, section 3.4), as the library takes it. */
 export type ParsedAddress = { name: string; address: string } | { name: string; group: ParsedAddress[] };
 
-/** What the library's parser gives. */
-interface Found {
+/** What the library's parser returns. */
+interface ParserResult {
   name?: string | undefined;
   address?: string | undefined;
-  group?: Found[] | undefined;
+  group?: ParserResult[] | undefined;
 }
 
 const ADDRESS_KEYS: ReadonlySet<string> = new Set(["name", "address"]);
@@ -23,52 +24,47 @@ const ADDRESS_KEYS: ReadonlySet<string> = new Set(["name", "address"]);
 /**
  * Parses addresses.
  *
- * @param what Which they are, for the error.
+ * @param option The option, for the error.
  * @param given The addresses.
- * @returns Their parts, each address checked and quoted anew.
- * @throws {TypeError} If one is no address.
+ * @returns Names and addresses, each address checked and written anew.
+ * @throws {TypeError} If an address is invalid.
  */
-export function parseAddresses(what: string, given: MailAddresses | undefined): ParsedAddress[] {
+export function parseAddresses(option: string, given: MailAddresses | undefined): ParsedAddress[] {
   if (given === undefined) return [];
   const list = Array.isArray(given) ? given : [given];
   return list.flatMap((entry): ParsedAddress[] => {
     if (typeof entry === "string") {
-      const found = addressparser(headerText(what, entry)) as Found[];
-      if (found.length === 0) throw wrong(what, `must be an address, it is ${JSON.stringify(entry)}`);
-      return found.map((one) => check(what, one));
+      const results = addressparser(headerText(option, entry)) as ParserResult[];
+      if (results.length === 0) throw invalidValue(option, "an address", entry);
+      return results.map((result) => check(option, result));
     }
-    if (typeof entry !== "object" || entry === null) {
-      throw wrong(what, `must be addresses, one is ${nameOf(entry)}`);
-    }
-    onlyKnown(what, entry, ADDRESS_KEYS);
-    return [check(what, { name: entry.name, address: headerText(`${what}.address`, entry.address) })];
+    if (typeof entry !== "object" || entry === null) throw invalidValue(option, "addresses", entry);
+    checkMembers(option, entry, ADDRESS_KEYS);
+    return [check(option, { name: entry.name, address: headerText(`${option}.address`, entry.address) })];
   });
 }
 
 /**
- * Lists the bare addresses.
+ * Lists the bare addresses, those in groups too.
  *
  * @param parsed The addresses.
- * @returns Those in groups too.
+ * @returns The bare addresses.
  */
 export function bareAddresses(parsed: readonly ParsedAddress[]): string[] {
   return parsed.flatMap((one) => "group" in one ? bareAddresses(one.group) : one.address);
 }
 
-function check(what: string, { name = "", address, group }: Found): ParsedAddress {
-  const shown = headerText(`${what}.name`, name);
-  if (group !== undefined) return { name: shown, group: group.map((member) => check(what, member)) };
+function check(option: string, { name = "", address, group }: ParserResult): ParsedAddress {
+  const shownName = headerText(`${option}.name`, name);
+  if (group !== undefined) return { name: shownName, group: group.map((member) => check(option, member)) };
   try {
     const mailbox = parseMailbox(address ?? "");
-    // Quoted they may stand there, but the library takes them out of the header, whose addresses then differ from the envelope's.
+    // In quotes they are allowed, but the library drops them from the header, which then differs from the envelope.
     if (/[<>]/.test(mailbox.localPart)) {
       throw new SyntaxError(`${address} has angle brackets in its local part`);
     }
-    return { name: shown, address: formatMailbox(mailbox) };
+    return { name: shownName, address: formatMailbox(mailbox) };
   } catch (cause) {
-    throw new TypeError(
-      `Cannot compose the mail: ${what} has no address in it that can be used: ${(cause as Error).message}`,
-      { cause },
-    );
+    throw invalidOption(option, `must be a valid address: ${(cause as Error).message}`, { cause });
   }
 }

@@ -1,39 +1,40 @@
 /**
- * From a subject, a text and attachments to an envelope and a message.
+ * Composes a mail: from a subject, a text and attachments to an envelope and a message.
  *
  * @module
  */
 import { parseMailbox, toAsciiDomain } from "../core/address.ts";
 import { bareAddresses, parseAddresses } from "./addresses.ts";
-import { headerText, messageIdentifier, nameOf, onlyKnown, wrong } from "./checks.ts";
-import { customFields, listFields, priorityFields } from "./headers.ts";
+import { checkAlternatives, checkAttachments } from "./attachments.ts";
+import { invalidOption, invalidValue } from "./errors.ts";
+import { customFields, listFields, priorityFields } from "./header_fields.ts";
 import type { Mail } from "./mail.ts";
-import { openMessage } from "./message.ts";
-import type { MessagePlan } from "./message.ts";
-import { alternativeParts, attachedParts } from "./parts.ts";
+import { openMessage } from "./mime_message.ts";
+import type { CheckedMail } from "./mime_message.ts";
+import { checkMembers, headerText, messageIdentifier } from "./validation.ts";
 
-/** Who a mail is from and who it is for, as the server is told. */
+/** The envelope of a composed mail. */
 export interface ComposedEnvelope {
-  /** Where bounces go: a bare address, `null` or `""` for nowhere. */
+  /** The address for bounces, without a name; `null` or `""` for no bounces. */
   readonly from: string | null;
-  /** Who gets it: bare addresses, each once. */
+  /** The recipients: addresses without names, each once. */
   readonly to: readonly string[];
 }
 
 /** A mail, ready to be sent: `client.send(mail.envelope, mail.message)`. */
 export interface ComposedMail {
-  /** Who it is from and who it is for, bcc too. */
+  /** The sender and all recipients, those in `bcc` too. */
   readonly envelope: ComposedEnvelope;
   /**
-   * The message. Nothing is read before it is, and no faster; cancelling it cancels the streams that are attached.
+   * The message. Attached streams are read only as it is read; cancelling it cancels them.
    */
   readonly message: ReadableStream<Uint8Array>;
   /**
-   * Opens the same message once more, byte for byte: what to send where it may have to be sent again. A stream that is
-   * attached can be read only once: attach a function that opens it.
+   * Opens the same message again, byte for byte. Pass it to `send()` where a mail may have to be sent again. An attached
+   * stream can be read only once: attach a function that opens the stream.
    */
   readonly open: () => ReadableStream<Uint8Array>;
-  /** The identifier that it bears, with its angle brackets. */
+  /** The message's identifier, with angle brackets. */
   readonly messageId: string;
 }
 
@@ -63,11 +64,11 @@ const MAIL_KEYS: ReadonlySet<string> = new Set([
 const ENVELOPE_KEYS: ReadonlySet<string> = new Set(["from", "to"]);
 
 /**
- * Composes a mail: MIME with an alternative in HTML, attachments, encoded words, everything in ASCII but addresses that have
- * no other form. On `nodemailer/lib/mail-composer`.
+ * Composes a mail: MIME with an HTML alternative, attachments and encoded words. The message is ASCII, except for addresses
+ * that ASCII cannot express. Uses `nodemailer/lib/mail-composer`.
  *
- * Nothing in a mail names a file or a URL to be opened, and nothing in it can begin a field of the header that was not asked
- * for: both are refused before anything is read.
+ * A mail cannot name a file or a URL to be opened, and no option can add a header field that was not asked for: both are
+ * refused before anything is read.
  *
  * @example
  * ```ts
@@ -89,12 +90,12 @@ const ENVELOPE_KEYS: ReadonlySet<string> = new Set(["from", "to"]);
  * console.log(await new Response(message).text());
  * ```
  *
- * @param mail What it is made of.
+ * @param mail The mail.
  * @returns The envelope and the message.
- * @throws {TypeError} If something in it makes no sense, or could do harm.
+ * @throws {TypeError} If an option is invalid.
  */
 export function compose(mail: Mail): ComposedMail {
-  onlyKnown("the mail", mail, MAIL_KEYS);
+  checkMembers("mail", mail, MAIL_KEYS);
   const addresses = {
     from: parseAddresses("from", mail.from),
     sender: parseAddresses("sender", mail.sender),
@@ -104,8 +105,8 @@ export function compose(mail: Mail): ComposedMail {
   };
   const bcc = bareAddresses(parseAddresses("bcc", mail.bcc));
   const [from] = bareAddresses(addresses.from);
-  if (from === undefined) throw wrong("from", "must have an address");
-  if (bareAddresses(addresses.sender).length > 1) throw wrong("sender", "must be one address");
+  if (from === undefined) throw invalidOption("from", "must have an address");
+  if (bareAddresses(addresses.sender).length > 1) throw invalidOption("sender", "must be one address");
   const envelope = readEnvelope(mail, from, [
     ...bareAddresses(addresses.to),
     ...bareAddresses(addresses.cc),
@@ -114,13 +115,13 @@ export function compose(mail: Mail): ComposedMail {
   const messageId = mail.messageId === undefined
     ? `<${crypto.randomUUID()}@${toAsciiDomain(parseMailbox(from)).domain}>`
     : messageIdentifier("messageId", mail.messageId);
-  const plan: MessagePlan = {
+  const checked: CheckedMail = {
     addresses,
     subject: headerText("subject", mail.subject ?? ""),
     text: readText("text", mail.text),
     html: readText("html", mail.html),
-    alternatives: alternativeParts(mail.alternatives ?? []),
-    attachments: attachedParts(mail.attachments ?? []),
+    alternatives: checkAlternatives(mail.alternatives ?? []),
+    attachments: checkAttachments(mail.attachments ?? []),
     fields: [...customFields(mail.headers), ...priorityFields(mail.priority), ...listFields(mail.list)],
     date: readDate(mail.date),
     messageId,
@@ -129,37 +130,37 @@ export function compose(mail: Mail): ComposedMail {
     encoding: readEncoding(mail.encoding),
     boundary: crypto.randomUUID(),
   };
-  const open = () => openMessage(plan);
+  const open = () => openMessage(checked);
   return { envelope, message: open(), open, messageId };
 }
 
 function readEnvelope(mail: Mail, sender: string, recipients: string[]): ComposedEnvelope {
   const { envelope = {} } = mail;
-  onlyKnown("envelope", envelope, ENVELOPE_KEYS);
+  checkMembers("envelope", envelope, ENVELOPE_KEYS);
   const from = envelope.from === undefined ? sender : envelope.from;
   const to = [...new Set(envelope.to === undefined ? recipients : [envelope.to].flat())];
-  if (to.length === 0) throw wrong("to", "must have an address, or cc or bcc must");
+  if (to.length === 0) throw invalidOption("to", "must have an address, unless cc or bcc has one");
   for (const address of from === null || from === "" ? to : [from, ...to]) {
     try {
       parseMailbox(address);
     } catch (cause) {
-      throw wrong("envelope", `must have bare addresses: ${(cause as Error).message}`);
+      throw invalidOption("envelope", `must have bare addresses: ${(cause as Error).message}`, { cause });
     }
   }
   return { from, to };
 }
 
-/** Lines end in CRLF, whatever they ended in. */
-function readText(what: string, text: unknown): string | undefined {
+/** Normalizes line ends to CRLF. */
+function readText(option: string, text: unknown): string | undefined {
   if (text === undefined) return undefined;
   if (typeof text === "string") return text.replaceAll(/\r\n|\r|\n/g, "\r\n");
-  if (typeof text === "object" && text !== null) onlyKnown(what, text, new Set());
-  throw wrong(what, `must be a string, it is ${nameOf(text)}`);
+  if (typeof text === "object" && text !== null) checkMembers(option, text, new Set());
+  throw invalidValue(option, "a string", text);
 }
 
 function readDate(date: Date = new Date()): Date {
   if (date instanceof Date && !Number.isNaN(date.getTime())) return date;
-  throw wrong("date", "must be a valid Date");
+  throw invalidOption("date", "must be a valid Date");
 }
 
 function readReferences(references: string | readonly string[] = []): string[] {
@@ -171,5 +172,5 @@ function readReferences(references: string | readonly string[] = []): string[] {
 
 function readEncoding(encoding: Mail["encoding"]): Mail["encoding"] {
   if (encoding === undefined || encoding === "quoted-printable" || encoding === "base64") return encoding;
-  throw wrong("encoding", `must be quoted-printable or base64, it is ${JSON.stringify(encoding)}`);
+  throw invalidValue("encoding", '"quoted-printable" or "base64"', encoding);
 }

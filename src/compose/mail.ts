@@ -1,123 +1,126 @@
 /**
- * What a mail is made of.
+ * The options of `compose()`.
  *
  * @module
  */
 
 /**
- * An address of the header: text as a header has it (`"me@example.com"`, `"Jane Doe <jane@example.com>"`, several with commas,
- * a group), or a name and a bare address.
+ * An address: text in the form of a header (`"me@example.com"`, `"Jane Doe <jane@example.com>"`, several with commas, a
+ * group), or a name and a bare address.
  */
 export type MailAddress = string | {
-  /** The name to show. Default: none. */
+  /** The name to show. Default: no name. */
   readonly name?: string;
   /** The address, `local-part@domain` and nothing else. */
   readonly address: string;
 };
 
-/** Addresses of the header. */
+/** One address or several. */
 export type MailAddresses = MailAddress | readonly MailAddress[];
 
-/** A content that can be read as often as it has to be. */
+/** A content in memory or on disk, which can be read any number of times. */
 export type StoredContent = string | Uint8Array | ArrayBuffer | Blob;
 
-/** A content that comes in pieces and can be read once. Text is UTF-8. */
+/** A content in pieces, which can be read once. Text becomes UTF-8. */
 export type ContentStream = ReadableStream<Uint8Array | string> | AsyncIterable<Uint8Array | string>;
 
 /**
- * A content: what is in memory, a `Blob` or `File`, a stream, or a function that opens one each time it is to be read. Never
- * the name of a file or a URL: who writes the mail would choose what is read (CWE-73, CWE-918).
+ * A content: text or bytes, a `Blob` or `File`, a stream, or a function that opens a stream each time the content is read.
+ * Never the name of a file or a URL: otherwise whoever writes the mail could choose what is read (CWE-73, CWE-918).
  */
 export type MailContent = StoredContent | ContentStream | (() => ContentStream | Promise<ContentStream>);
 
-/** A part with a content of its own. */
+/** A part of a mail. */
 export interface MailPart {
-  /** What it holds. */
+  /** The content. */
   readonly content: MailContent;
-  /** Its media type. Default: that of the `Blob`; else as the file name says, `application/octet-stream`. */
+  /** The media type. Default: the type of the `Blob`, else the one for the file name, else `application/octet-stream`. */
   readonly contentType?: string;
-  /** More fields of its header. */
+  /** More header fields of this part. */
   readonly headers?: MailHeaders;
 }
 
-/** Something attached. */
+/** An attachment. */
 export interface Attachment extends MailPart {
-  /** The name of the file, as a reader shows it. Default: that of the `File`; else `attachment-1.bin` and so on. */
+  /** The file name to show. Default: the name of the `File`, else `attachment-1.bin` and so on. */
   readonly filename?: string;
-  /** How it is shown. Default: `"inline"` for messages and for images with a `cid`, else `"attachment"`. */
+  /** How mail programs show it. Default: `"inline"` for messages and for images with a `cid`, else `"attachment"`. */
   readonly contentDisposition?: "attachment" | "inline";
-  /** The identifier by which the HTML names it: `cid: "logo"` for `<img src="cid:logo">`. */
+  /** The identifier that the HTML refers to: `cid: "logo"` for `<img src="cid:logo">`. */
   readonly cid?: string;
 }
 
-/** Fields of a header by their names. A list makes a field of each. */
+/** Header fields by their names. A list makes one field of each of its values. */
 export type MailHeaders = Readonly<Record<string, string | readonly string[]>>;
 
-/** What a mailing list says of itself (RFC 2369, RFC 2919, RFC 8058). URLs are absolute: `https:`, `mailto:`. */
+/** The description of a mailing list (RFC 2369, RFC 2919, RFC 8058). URLs are absolute: `https:`, `mailto:`. */
 export interface MailList {
-  /** How to unsubscribe: one URL or several. */
+  /** Where to unsubscribe: one URL or several. */
   readonly unsubscribe?: string | readonly string[];
-  /** Whether one click on it is enough, as large receivers want it: then one URL is `https:`. Default: `false`. */
+  /**
+   * Whether one click unsubscribes, as large receivers require. One of the `unsubscribe` URLs must be `https:` then. Default:
+   * `false`.
+   */
   readonly oneClick?: boolean;
-  /** How to subscribe. */
+  /** Where to subscribe. */
   readonly subscribe?: string | readonly string[];
   /** Where to get help. */
   readonly help?: string | readonly string[];
-  /** Where to write to. */
+  /** Where to post to the list. */
   readonly post?: string | readonly string[];
-  /** How to get at those who run it. */
+  /** How to reach the people who run the list. */
   readonly owner?: string | readonly string[];
-  /** Where its mails are kept. */
+  /** Where old mails of the list can be read. */
   readonly archive?: string | readonly string[];
-  /** Its identifier, such as `"news.example.com"`. */
+  /** The list's identifier, such as `"news.example.com"`. */
   readonly id?: string;
 }
 
 /** A mail to compose. */
 export interface Mail {
-  /** Who it is from. */
+  /** The author or authors. */
   readonly from: MailAddresses;
-  /** Who sends it for them. */
+  /** Who sends the mail for the authors. */
   readonly sender?: MailAddress;
-  /** Who it is to. */
+  /** The recipients. */
   readonly to?: MailAddresses;
-  /** Who gets a copy. */
+  /** Recipients of a copy. */
   readonly cc?: MailAddresses;
-  /** Who gets a copy that the others do not hear of: in the envelope, not in the header. */
+  /** Recipients of a blind copy: in the envelope, not in the header. */
   readonly bcc?: MailAddresses;
-  /** Who answers go to. */
+  /** Where answers go. */
   readonly replyTo?: MailAddresses;
   /** The subject. */
   readonly subject?: string;
   /** The text. */
   readonly text?: string;
-  /** The same in HTML. */
+  /** The text in HTML. */
   readonly html?: string;
-  /** More forms of the same, such as an invitation of `text/calendar; method=REQUEST`. */
+  /** The text in other forms, such as an invitation of `text/calendar; method=REQUEST`. */
   readonly alternatives?: readonly MailPart[];
-  /** What is attached. A `File` brings its name and type. */
+  /** The attachments. A `File` brings its name and type. */
   readonly attachments?: readonly (Attachment | File)[];
-  /** More fields of the header. Those that have an option of their own are not to be set here. */
+  /** More header fields. Fields that have an option of their own are refused here. */
   readonly headers?: MailHeaders;
   /** The date. Default: now. */
   readonly date?: Date;
-  /** The identifier, `local@domain`, with or without angle brackets. Default: a random one in the domain of `from`. */
+  /** The identifier, `local@domain`, with or without angle brackets. Default: random, in the domain of `from`. */
   readonly messageId?: string;
   /** The identifier of the mail that this one answers. */
   readonly inReplyTo?: string;
-  /** The identifiers of the mails that came before it. */
+  /** The identifiers of the earlier mails in the thread. */
   readonly references?: string | readonly string[];
-  /** How urgent it is. Default: `"normal"`, which is not said. */
+  /** How urgent the mail is. Default: `"normal"`, which adds no field. */
   readonly priority?: "high" | "normal" | "low";
-  /** What a mailing list says of itself. */
+  /** The mailing list that sends the mail. */
   readonly list?: MailList;
-  /** How text beyond short lines of ASCII is encoded. Default: what comes out shorter. */
+  /** The encoding of text that is not ASCII or has long lines. Default: whichever is shorter. */
   readonly encoding?: "quoted-printable" | "base64";
-  /** What the server is told instead of the addresses above. */
+  /** The envelope. Default: made from the addresses above. */
   readonly envelope?: {
-    /** Where bounces go: a bare address, `null` for nowhere. Default: the first address of `from`. */
+    /** The address for bounces, without a name; `null` for no bounces. Default: the first address of `from`. */
     readonly from?: string | null;
-    /** Who gets it: bare addresses. Default: those of `to`, `cc` and `bcc`, each once. */
+    /** The recipients: addresses without names. Default: those in `to`, `cc` and `bcc`, each once. */
     readonly to?: string | readonly string[];
   };
 }

@@ -1,30 +1,58 @@
 /**
- * The border to the libraries underneath, which know the streams of Node. Deno, Bun and, with `nodejs_compat`, Workers have
- * them too.
+ * The border to the libraries, which use the streams of Node. Deno, Bun and, with `nodejs_compat`, Workers have these too.
+ * Libraries and streams are loaded on first use: importing this entry point needs neither.
  *
  * @module
  */
-import { pipeline, Readable } from "node:stream";
-import type { Reading } from "./content.ts";
-import type { NodeReadable } from "./web_stream.ts";
+import type { ContentReader } from "./content_source.ts";
+
+/** The part of a Node stream that is used here. */
+export interface NodeReadable extends AsyncIterable<Uint8Array> {
+  destroy(error?: Error): unknown;
+}
 
 /**
- * Makes a stream of Node from a content.
+ * Loads a library.
  *
- * @param open Starts to read it, when the first piece is wanted.
- * @returns The stream. Destroying it lets go of the content, if it was opened.
+ * @param name Its name, for the error.
+ * @param load Imports it.
+ * @returns The library.
+ * @throws {TypeError} If it is not installed, or the runtime lacks Node's modules. The message says what to do.
  */
-export function toNodeReadable(open: () => Reading): NodeReadable {
-  let reading: Reading | undefined;
+export async function loadLibrary<T>(name: string, load: () => Promise<unknown>): Promise<T> {
+  try {
+    return await load() as T;
+  } catch (cause) {
+    throw new TypeError(
+      `Cannot load ${name}: install nodemailer and @zone-eu/mailsplit, and on Workers set ` +
+        'compatibility_flags = ["nodejs_compat"]',
+      { cause },
+    );
+  }
+}
+
+function loadStreams(): Promise<typeof import("node:stream")> {
+  return loadLibrary("node:stream", () => import("node:stream"));
+}
+
+/**
+ * Makes a Node stream of a content.
+ *
+ * @param open Begins to read the content, when its first piece is wanted.
+ * @returns The stream. Destroying it cancels the content, if that was opened.
+ */
+export async function toNodeReadable(open: () => ContentReader): Promise<NodeReadable> {
+  const { Readable } = await loadStreams();
+  let reader: ContentReader | undefined;
   let ended = false;
   return new Readable({
-    highWaterMark: 0, // nothing is read before it is wanted
-    read(this: Readable) {
+    highWaterMark: 0, // read nothing ahead
+    read() {
       const next = async () => {
         try {
-          reading ??= open();
-          let piece = await reading.read();
-          while (piece?.length === 0) piece = await reading.read(); // to push nothing would end the reading
+          reader ??= open();
+          let piece = await reader.read();
+          while (piece?.length === 0) piece = await reader.read(); // pushing an empty piece would end the stream
           ended = piece === undefined;
           this.push(piece ?? null);
         } catch (error) {
@@ -35,21 +63,60 @@ export function toNodeReadable(open: () => Reading): NodeReadable {
       void next();
     },
     destroy(error: Error | null, callback: (error: Error | null) => void) {
-      const released = ended ? undefined : reading?.cancel(error);
+      const released = ended ? undefined : reader?.cancel(error);
       Promise.resolve(released).then(() => callback(error), () => callback(error));
     },
   }) as NodeReadable;
 }
 
 /**
- * Sends a stream of Node through another.
+ * Makes a web stream of a Node stream.
+ *
+ * @param open Opens the Node stream, when the first piece is wanted.
+ * @param release Cancels everything that feeds the Node stream, opened or not. Called when the web stream is cancelled and
+ * when the Node stream fails.
+ * @returns The web stream. It reads nothing ahead.
+ */
+export function toWebStream(
+  open: () => Promise<NodeReadable>,
+  release: (reason: unknown) => Promise<void>,
+): ReadableStream<Uint8Array> {
+  let cancelled = false;
+  let source: NodeReadable | undefined;
+  let iterator: AsyncIterator<Uint8Array> | undefined;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        source ??= await open();
+        if (cancelled) return void source.destroy(); // cancelled while the library was loading
+        iterator ??= source[Symbol.asyncIterator]();
+        const { value, done } = await iterator.next();
+        if (done) controller.close();
+        // Node's pieces are Buffers, which may lie in a shared pool: callers get plain bytes.
+        else controller.enqueue(new Uint8Array(value.buffer, value.byteOffset, value.length));
+      } catch (error) {
+        await release(error);
+        throw error;
+      }
+    },
+    async cancel(reason) {
+      cancelled = true;
+      source?.destroy();
+      await release(reason);
+    },
+  }, { highWaterMark: 0 });
+}
+
+/**
+ * Pipes a Node stream through a transform of a library.
  *
  * @param source The stream.
- * @param transform What it goes through.
- * @returns What comes out. Errors come out too; to stop reading destroys both.
+ * @param transform The transform.
+ * @returns The output. It fails where either stream fails; ending the iteration destroys both.
  */
-export function pipe<T>(source: NodeReadable, transform: unknown): AsyncIterable<T> {
-  pipeline(source as Readable, transform as never, () => {}); // errors come out at the end
+export async function pipeThrough<T>(source: NodeReadable, transform: unknown): Promise<AsyncIterable<T>> {
+  const { pipeline } = await loadStreams();
+  pipeline(source as never, transform as never, () => {}); // the output fails with the error
   return transform as AsyncIterable<T>;
 }
 
@@ -57,18 +124,20 @@ export function pipe<T>(source: NodeReadable, transform: unknown): AsyncIterable
  * Encodes a body.
  *
  * @param body The body.
- * @param encoding How.
- * @param options Whether line ends are bytes like others.
- * @returns The body, encoded, without a line end behind the last line.
+ * @param encoding The transfer encoding.
+ * @param options `binary`: whether line ends are bytes like any others.
+ * @returns The encoded body, without a line end after the last line.
  */
 export async function* encodeBody(
   body: AsyncIterable<Uint8Array>,
   encoding: "quoted-printable" | "base64",
   options: { binary: boolean },
 ): AsyncGenerator<Uint8Array, undefined> {
-  const encoder = encoding === "base64"
-    ? new (await import("nodemailer/lib/base64")).Encoder()
-    : new (await import("nodemailer/lib/qp")).Encoder(options);
+  const { Encoder } = await loadLibrary<{ Encoder: new (options: { binary: boolean }) => unknown }>(
+    "nodemailer",
+    () => encoding === "base64" ? import("nodemailer/lib/base64") : import("nodemailer/lib/qp"),
+  );
+  const { Readable } = await loadStreams();
   const source = Readable.from(body, { objectMode: false, highWaterMark: 64 * 1024 }) as NodeReadable;
-  for await (const piece of pipe<Uint8Array>(source, encoder)) yield piece;
+  yield* await pipeThrough<Uint8Array>(source, new Encoder(options));
 }

@@ -1,5 +1,5 @@
 /**
- * What kinds of octets there are in a body (RFC 2045, sections 2.7 to 2.9).
+ * Counts the kinds of octets in a body (RFC 2045, sections 2.7 to 2.9), and normalizes its line ends.
  *
  * @module
  */
@@ -10,23 +10,23 @@ const LF = 0x0a;
 /** The longest line of 7bit and 8bit data (RFC 2045, section 2.7). */
 const MAX_LINE_LENGTH = 998;
 
-/** Looks at octets piece by piece. */
+/** Counts octets, piece by piece. */
 export class OctetCount {
-  /** How many there were. */
+  /** The number of octets. */
   total = 0;
-  /** How many have no place in 7bit data: above 127, and NUL. */
+  /** The number of octets that 7bit data cannot have: those above 127, and NUL. */
   foreign = 0;
-  /** How many quoted-printable writes with three characters. */
+  /** The number of octets that take three characters in quoted-printable. */
   escaped = 0;
-  /** Whether a CR or LF stood alone. */
+  /** Whether there was a CR without an LF, or an LF without a CR. */
   bareEnds = false;
-  /** Whether a line was longer than 998 octets. */
+  /** Whether there was a line of more than 998 octets. */
   longLines = false;
   #column = 0;
   #last = 0;
 
   /**
-   * Looks at the next piece.
+   * Counts the next piece.
    *
    * @param piece The piece.
    */
@@ -51,17 +51,16 @@ export class OctetCount {
     this.total += piece.length;
   }
 
-  /** Whether a CR at the end stands alone: known only there. */
+  /** Ends the count: a CR at the very end has no LF. */
   end(): void {
     if (this.#last === CR) this.bareEnds = true;
   }
 }
 
 /**
- * Tells whether all octets are below 128.
+ * Tells whether all octets are ASCII.
  *
  * @param octets The octets.
- * @returns Whether they are.
  */
 export function isAsciiOnly(octets: Uint8Array): boolean {
   let bits = 0;
@@ -69,33 +68,31 @@ export function isAsciiOnly(octets: Uint8Array): boolean {
   return bits < 0x80;
 }
 
-/** Makes every line end CRLF, piece by piece: an encoded text has no other (RFC 2045, section 6.8). */
-export class LineEnds {
-  #afterCr = false;
-
-  /**
-   * Does the next piece.
-   *
-   * @param piece The piece.
-   * @returns It, with its line ends.
-   */
-  push(piece: Uint8Array): Uint8Array {
+/**
+ * Ends every line with CRLF, as encoded text must (RFC 2045, section 6.8).
+ *
+ * @param body The body in pieces.
+ * @returns The same with CRLF for each CR, LF and CRLF.
+ */
+export async function* withCrlf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
+  let afterCr = false;
+  for await (const piece of body) {
     const out = new Uint8Array(piece.length * 2);
     let length = 0;
     for (const octet of piece) {
       if (octet === LF) {
-        if (this.#afterCr) {
-          this.#afterCr = false;
-          continue; // written with its CR
+        if (afterCr) {
+          afterCr = false;
+          continue; // was written with its CR
         }
         out[length++] = CR;
         out[length++] = LF;
       } else {
-        this.#afterCr = octet === CR;
+        afterCr = octet === CR;
         out[length++] = octet;
         if (octet === CR) out[length++] = LF;
       }
     }
-    return out.subarray(0, length);
+    if (length > 0) yield out.subarray(0, length);
   }
 }

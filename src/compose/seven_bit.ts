@@ -1,43 +1,44 @@
 /**
- * Messages for servers that take ASCII only: 8bit and binary contents re-encoded (RFC 6152, section 3; RFC 3030, section 4.2).
+ * Converts messages for servers that take ASCII only: 8bit and binary contents are encoded (RFC 6152, section 3; RFC 3030,
+ * section 4.2).
  *
  * @module
  */
 import { asciiHeader } from "./ascii_header.ts";
 import type { HeaderChange } from "./ascii_header.ts";
-import { readContent } from "./content.ts";
-import type { Reading } from "./content.ts";
-import { ConversionError } from "./conversion_error.ts";
+import { contentSource } from "./content_source.ts";
+import type { ContentReader } from "./content_source.ts";
+import { ConversionError } from "./errors.ts";
 import type { MailContent } from "./mail.ts";
-import { loadNodeStreams } from "./load.ts";
-import { isAsciiOnly, LineEnds, OctetCount } from "./octets.ts";
-import { SplitMessage } from "./splitter.ts";
-import type { SplitNode } from "./splitter.ts";
+import { MessageSplitter } from "./message_splitter.ts";
+import type { SplitNode } from "./message_splitter.ts";
+import { encodeBody } from "./node_streams.ts";
+import { isAsciiOnly, OctetCount, withCrlf } from "./octets.ts";
 
 /**
- * How much of a part is looked at before its header is written: enough for most texts to be seen whole, and as much as one
- * message holds in memory.
+ * How many bytes of a part are read before its header is written: most texts are shorter, and their encoding is chosen by
+ * the whole text. It is also the most that a conversion keeps in memory.
  */
 const LOOK_AHEAD = 64 * 1024;
 
-/** Messages inside messages: beyond it, somebody means harm. */
+/** How deep messages may be nested. Only an attack goes deeper. */
 const MAX_DEPTH = 20;
 
-/** The labels that say that a body is as it is (RFC 2045, section 6.2). `""` means 7bit. */
-const IDENTITIES: ReadonlySet<string> = new Set(["", "7bit", "8bit", "binary"]);
+/** The labels of bodies that are not encoded (RFC 2045, section 6.2). `""` means 7bit. */
+const UNENCODED: ReadonlySet<string> = new Set(["", "7bit", "8bit", "binary"]);
 
 /**
- * Makes a message ASCII, for a server that does not offer 8BITMIME or BINARYMIME: `encode: "auto"` of `client.send()`, once
- * `@streams/smtp/compose` is imported.
+ * Converts a message to ASCII, for a server that does not offer 8BITMIME or BINARYMIME. Once `@streams/smtp/compose` is
+ * imported, `encode: "auto"` of `client.send()` does this where the server needs it.
  *
  * Parts with bytes above 127, NUL or lines of more than 998 bytes are encoded as quoted-printable or base64, whichever is
- * shorter, and their headers say so; messages that are attached are converted too. Fields with UTF-8 in them become encoded
- * words (RFC 2047) and parameters (RFC 2231). All else stays as it is: a message that is 7bit data throughout comes out byte for
- * byte, except that a multipart or an attached message that calls itself 8bit is called 7bit, and that a part of more than 64
- * KiB that calls itself 8bit or binary is encoded, as its end is not waited for. Memory does not grow with the message.
+ * shorter, and their headers are changed to match. Attached messages are converted too. Fields with UTF-8 become encoded
+ * words (RFC 2047) and encoded parameters (RFC 2231). Everything else stays as it is, byte for byte, with two exceptions: a
+ * multipart or an attached message that is labelled 8bit becomes 7bit, and a part of more than 64 KiB that is labelled 8bit
+ * or binary is always encoded, because its header is written before its end is known. Memory does not grow with the message.
  *
- * What is signed as a part (`multipart/signed`) is not changed: that is an error. A signature over the whole message
- * (DKIM-Signature, ARC) does not survive a conversion: sign afterwards.
+ * A signed part (`multipart/signed`) is never changed: if it would have to be, the conversion fails. A signature over the whole
+ * message (DKIM-Signature, ARC) does not survive a conversion: convert first, then sign.
  *
  * @example
  * ```ts
@@ -47,82 +48,81 @@ const IDENTITIES: ReadonlySet<string> = new Set(["", "7bit", "8bit", "binary"]);
  * console.log(await new Response(toSevenBit(message)).text()); // Hello J=C3=BCrgen, hello all
  * ```
  *
- * @param message The message. A stream belongs to this call: it is read, or cancelled with the result.
- * @returns The message in ASCII. It fails with a {@linkcode ConversionError} where there is none.
- * @throws {TypeError} If it is no message.
+ * @param message The message. This call takes over a stream: it reads it, and cancels it when the result is cancelled.
+ * @returns The message in ASCII. It fails with a {@linkcode ConversionError} if the message cannot be converted.
+ * @throws {TypeError} If the message is of an unknown kind.
  */
 export function toSevenBit(message: MailContent): ReadableStream<Uint8Array> {
-  const content = readContent("the message", message);
-  let reading: Reading | undefined;
+  const content = contentSource("Cannot convert the message: it", message);
+  let reader: ContentReader | undefined;
   let pieces: AsyncGenerator<Uint8Array, undefined> | undefined;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
       try {
-        pieces ??= convert(reading = content.open(), { depth: 0, strict: false });
+        pieces ??= convert(reader = content.open(), { depth: 0, signed: false });
         const { value, done } = await pieces.next();
         if (done) controller.close();
         else controller.enqueue(value);
       } catch (error) {
-        await reading?.cancel(error).catch(() => {}); // the first error counts
+        await reader?.cancel(error).catch(() => {}); // the first error counts
         throw error;
       }
     },
     async cancel(reason) {
-      // First the source: whoever waits for it then waits no longer.
-      await (reading ?? content).cancel(reason);
+      // The source first: a read that waits for it ends then.
+      await (reader ?? content).cancel(reason);
       await pieces?.return(undefined);
     },
   }, { highWaterMark: 0 });
 }
 
-/** Where in the message we are. */
+/** The place of a message or part inside the whole message. */
 interface Place {
-  /** How many messages it is inside of. */
+  /** How many messages are around it. */
   readonly depth: number;
-  /** Whether nothing may be changed, being signed. */
-  readonly strict: boolean;
+  /** Whether it is signed, and so must not change. */
+  readonly signed: boolean;
 }
 
-/** What is known of a multipart. */
+/** The state of a multipart. */
 interface Multipart {
-  readonly strict: boolean;
-  /** Whether parts of it were seen. */
+  readonly signed: boolean;
   hasParts: boolean;
-  /** Whether bytes were lost in what nobody reads, before the first part. */
+  /** Whether bytes were replaced before the first part, where no reader looks. */
   lostBytes: boolean;
 }
 
-async function* convert(reading: Reading, place: Place): AsyncGenerator<Uint8Array, undefined> {
-  const message = await SplitMessage.open(reading);
+async function* convert(reader: ContentReader, place: Place): AsyncGenerator<Uint8Array, undefined> {
+  const message = await MessageSplitter.open(reader);
   const multiparts = new Map<SplitNode, Multipart>();
   try {
     for (let piece = await message.peek(); piece !== undefined; piece = await message.peek()) {
       message.take();
       if (piece.type !== "node") {
-        yield between(piece.value!, multiparts.get(piece.node));
+        yield convertBetween(piece.value!, multiparts.get(piece.node));
         continue;
       }
       const parent = piece.parentNode ? multiparts.get(piece.parentNode) : undefined;
       if (parent !== undefined) parent.hasParts = true;
-      const strict = parent?.strict ?? place.strict;
+      const signed = parent?.signed ?? place.signed;
       if (piece.multipart) {
-        const signed = strict || piece.multipart === "signed";
-        multiparts.set(piece, { strict: signed, hasParts: false, lostBytes: false });
-        yield await asciiHeader(piece, compositeChange(piece, signed), strict);
-      } else if (piece.contentType === "message/rfc822" && IDENTITIES.has(labelOf(piece))) {
-        yield await asciiHeader(piece, compositeChange(piece, strict), strict);
+        const partsSigned = signed || piece.multipart === "signed";
+        multiparts.set(piece, { signed: partsSigned, hasParts: false, lostBytes: false });
+        yield await asciiHeader(piece, compositeChange(piece, partsSigned), signed);
+      } else if (piece.contentType === "message/rfc822" && UNENCODED.has(labelOf(piece))) {
+        yield await asciiHeader(piece, compositeChange(piece, signed), signed);
         if (place.depth === MAX_DEPTH) {
           throw new ConversionError(
             "structure",
-            `Cannot convert the message: it has more than ${MAX_DEPTH} messages inside each other`,
+            `Cannot convert the message: it has more than ${MAX_DEPTH} levels of nested messages`,
           );
         }
-        yield* convert(readingOf(message.body()), { depth: place.depth + 1, strict });
-      } else yield* convertPart(piece, message.body(), { ...place, strict });
+        yield* convert(readPieces(message.body()), { depth: place.depth + 1, signed });
+      } else yield* convertPart(piece, message.body(), { ...place, signed });
     }
     for (const { lostBytes, hasParts } of multiparts.values()) {
       if (lostBytes && !hasParts) {
-        throw new ConversionError("structure", "Cannot convert the message: a multipart has no parts in it");
+        throw new ConversionError("structure", "Cannot convert the message: a multipart has no parts");
       }
     }
   } finally {
@@ -130,24 +130,24 @@ async function* convert(reading: Reading, place: Place): AsyncGenerator<Uint8Arr
   }
 }
 
-/** Delimiters, and what stands before the first part and behind the last, which nobody reads (RFC 2046, section 5.1.1). */
-function between(bytes: Uint8Array, multipart: Multipart | undefined): Uint8Array {
+/** Converts delimiters, and the text before the first and after the last part, which no reader shows (RFC 2046, section 5.1.1). */
+function convertBetween(bytes: Uint8Array, multipart: Multipart | undefined): Uint8Array {
   if (isAsciiOnly(bytes)) return bytes;
-  if (multipart?.strict) throw signed();
+  if (multipart?.signed) throw signedError();
   if (multipart !== undefined) multipart.lostBytes = true;
   return bytes.map((octet) => octet > 0x7f ? 0x3f : octet);
 }
 
-/** A multipart or a message that has nothing in it but 7bit is 7bit (RFC 2045, section 6.4). */
-function compositeChange(node: SplitNode, strict: boolean): HeaderChange {
+/** A multipart or a message whose parts are all 7bit is 7bit itself (RFC 2045, section 6.4). */
+function compositeChange(node: SplitNode, signed: boolean): HeaderChange {
   const label = labelOf(node);
-  return !strict && (label === "8bit" || label === "binary") ? { encoding: "7bit" } : {};
+  return !signed && (label === "8bit" || label === "binary") ? { encoding: "7bit" } : {};
 }
 
 async function* convertPart(
   node: SplitNode,
   body: AsyncGenerator<Uint8Array, undefined>,
-  { depth, strict }: Place,
+  { depth, signed }: Place,
 ): AsyncGenerator<Uint8Array, undefined> {
   const seen: Uint8Array[] = [];
   const count = new OctetCount();
@@ -161,42 +161,40 @@ async function* convertPart(
     }
   }
   if (whole) count.end();
-  const encoding = encodingFor(node, count, { strict, whole });
+  const encoding = encodingFor(node, count, { signed, whole });
   const charset = encoding !== undefined && !hasField(node, "content-type") ? guessCharset(seen) : undefined;
-  yield await asciiHeader(node, { encoding, charset }, strict);
+  yield await asciiHeader(node, { encoding, charset }, signed);
   if (encoding === undefined) {
     for await (const piece of followedBy(seen, body)) {
-      if (!isAsciiOnly(piece)) throw strict ? signed() : unexpected(node);
+      if (!isAsciiOnly(piece)) throw signed ? signedError() : unexpectedBytes(node);
       yield piece;
     }
     return;
   }
-  const { encodeBody } = await loadNodeStreams();
-  const text = labelOf(node) !== "binary";
-  yield* encodeBody(text ? withLineEnds(followedBy(seen, body)) : followedBy(seen, body), encoding, {
-    binary: !text,
-  });
+  const binary = labelOf(node) === "binary";
+  const all = followedBy(seen, body);
+  yield* encodeBody(binary ? all : withCrlf(all), encoding, { binary });
   if (encoding === "base64" && depth === 0 && node.root) yield Uint8Array.of(0x0d, 0x0a);
 }
 
-/** Chooses how a part is to be encoded; `undefined` if it stays as it is. */
+/** Chooses the encoding of a part; `undefined` leaves the part as it is. */
 function encodingFor(
   node: SplitNode,
   count: OctetCount,
-  { strict, whole }: { strict: boolean; whole: boolean },
+  { signed, whole }: { signed: boolean; whole: boolean },
 ): "quoted-printable" | "base64" | undefined {
   const label = labelOf(node);
-  if (strict || !IDENTITIES.has(label) || mustStay(node)) return undefined;
+  if (signed || !UNENCODED.has(label) || mustStay(node)) return undefined;
   const foreign = count.foreign > 0 || count.longLines || (label === "binary" && count.bareEnds);
   const mayFollow = !whole && (label === "8bit" || label === "binary");
   if (!foreign && !mayFollow) return undefined;
   const lines = node.contentType !== false && node.contentType.startsWith("text/") &&
     !(label === "binary" && count.bareEnds);
-  // An escape costs two characters more, base64 a third of everything.
+  // An escaped octet costs two more characters, base64 a third more of everything.
   return lines && count.escaped * 6 <= count.total ? "quoted-printable" : "base64";
 }
 
-/** Of messages that are not whole ones, only those of RFC 6532 may be encoded (RFC 2046, section 5.2; RFC 6533). */
+/** Of the message types besides message/rfc822, only those of RFC 6532 may be encoded (RFC 2046, section 5.2; RFC 6533). */
 function mustStay({ contentType }: SplitNode): boolean {
   return contentType !== false && contentType.startsWith("message/") &&
     !contentType.startsWith("message/global");
@@ -210,7 +208,7 @@ function hasField(node: SplitNode, name: string): boolean {
   return node.headers.getList().some(({ key }) => key === name);
 }
 
-/** The text that no header says a word of: UTF-8 where it can be that, else unknown (RFC 1428). */
+/** Names the character set of a text without a header: UTF-8 if the text is valid UTF-8, else unknown (RFC 1428). */
 function guessCharset(seen: readonly Uint8Array[]): string {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   try {
@@ -221,14 +219,14 @@ function guessCharset(seen: readonly Uint8Array[]): string {
   }
 }
 
-function signed(): ConversionError {
+function signedError(): ConversionError {
   return new ConversionError(
     "signed",
-    "Cannot convert the message: a signed part has bytes above 127, and to encode it would break its signature",
+    "Cannot convert the message: a signed part has bytes above 127, and encoding it would break its signature",
   );
 }
 
-function unexpected(node: SplitNode): ConversionError {
+function unexpectedBytes(node: SplitNode): ConversionError {
   const label = labelOf(node) || "7bit";
   return new ConversionError(
     "encoding",
@@ -244,16 +242,8 @@ async function* followedBy(
   yield* rest;
 }
 
-async function* withLineEnds(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
-  const ends = new LineEnds();
-  for await (const piece of body) {
-    const done = ends.push(piece);
-    if (done.length > 0) yield done;
-  }
-}
-
-/** A message inside a message is read like any other. */
-function readingOf(body: AsyncGenerator<Uint8Array, undefined>): Reading {
+/** Reads a nested message like any other. */
+function readPieces(body: AsyncGenerator<Uint8Array, undefined>): ContentReader {
   return {
     read: async () => (await body.next()).value,
     cancel: async () => void await body.return(undefined),

@@ -3,31 +3,31 @@
  *
  * @module
  */
-import { clientAuthentication } from "./client_authentication.ts";
-import type { ClientOptions } from "./client_authentication.ts";
+import { clientAuthentication } from "./client_credentials.ts";
+import type { ClientOptions } from "./client_credentials.ts";
 import { readEndpoint, tokenRequest } from "./token_endpoint.ts";
 import type { TokenEndpointOptions, TokenResponse } from "./token_endpoint.ts";
 import { TokenError } from "./token_error.ts";
 import { tokenSource } from "./token_source.ts";
 import type { TokenSource, TokenSourceOptions } from "./token_source.ts";
 
-/** What a user has consented to, and who asks for it. */
+/** The options of {@linkcode refreshToken}: a user's consent, and the application that has it. */
 export interface RefreshTokenOptions extends ClientOptions, TokenEndpointOptions, TokenSourceOptions {
   /**
-   * The refresh token, or where it is stored. The function is called for each request; use it where several processes share
-   * one refresh token.
+   * The refresh token, or a function that reads it from where it is stored. The function is called for each request: use one
+   * where several processes share a refresh token.
    */
   refreshToken: string | (() => string | Promise<string>);
   /**
-   * Called with a new refresh token whenever the server gives one (Microsoft always, Google hardly ever), before the access
-   * token that came with it is used. Store it: the old one may be good for nothing from then on. If it fails, the logins that wait
-   * for the token fail, and it is called again for the next.
+   * Called with each new refresh token that the server issues (Microsoft always does, Google hardly ever), before the access
+   * token that came with it is used. Store it: the old refresh token may no longer work. If the callback fails, the logins
+   * that wait for the access token fail, and the next login calls it again.
    */
   onRefreshToken?: (refreshToken: string) => void | Promise<void>;
 }
 
 /**
- * A source that gets its access tokens for a refresh token: mail in the name of a user who has once consented.
+ * Makes a source that gets access tokens for a refresh token, to send mail in the name of a user who has consented once.
  *
  * @example Gmail
  * ```ts ignore
@@ -46,9 +46,9 @@ export interface RefreshTokenOptions extends ClientOptions, TokenEndpointOptions
  * });
  * ```
  *
- * @param options The refresh token, and who asks.
+ * @param options The refresh token, the application and its authorisation server.
  * @returns The source. It rejects with a {@linkcode TokenError}.
- * @throws {TypeError | RangeError} If an option makes no sense.
+ * @throws {TypeError | RangeError} If an option is invalid.
  */
 export function refreshToken(options: RefreshTokenOptions): TokenSource {
   const { provider, clientId, clientSecret, onRefreshToken } = options;
@@ -62,14 +62,14 @@ export function refreshToken(options: RefreshTokenOptions): TokenSource {
   const stored = options.refreshToken;
   if (typeof stored !== "function") checkRefreshToken(stored);
   let latest = typeof stored === "function" ? undefined : stored;
-  /** What came with a refresh token that could not be stored. */
+  /** The response with a refresh token that could not be stored yet. */
   let unstored: TokenResponse | undefined;
 
   return tokenSource(async ({ signal, refused }) => {
     let response = unstored;
     if (response === undefined || response.accessToken === refused) {
       const refresh_token = typeof stored === "function"
-        ? await callback("The refresh token could not be read", stored)
+        ? await callback("Could not read the refresh token", stored)
         : latest!;
       checkRefreshToken(refresh_token);
       response = await request({ refresh_token }, signal);
@@ -78,7 +78,7 @@ export function refreshToken(options: RefreshTokenOptions): TokenSource {
     }
     unstored = response;
     await callback(
-      "The new refresh token could not be stored",
+      "Could not store the new refresh token",
       () => onRefreshToken?.(response.refreshToken!),
     );
     unstored = undefined;
@@ -86,7 +86,7 @@ export function refreshToken(options: RefreshTokenOptions): TokenSource {
   }, options);
 }
 
-/** Calls a function of the caller's own. */
+/** Calls one of the caller's functions. */
 async function callback<T>(failure: string, run: () => T | Promise<T>): Promise<T> {
   try {
     return await run();
@@ -97,5 +97,5 @@ async function callback<T>(failure: string, run: () => T | Promise<T>): Promise<
 
 function checkRefreshToken(token: unknown): asserts token is string {
   if (typeof token === "string" && token !== "") return;
-  throw new TypeError("Cannot ask for a token: refreshToken must be a string that is not empty");
+  throw new TypeError("Cannot request a token: refreshToken must be a string that is not empty");
 }

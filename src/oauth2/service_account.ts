@@ -4,18 +4,18 @@
  * @module
  */
 import { assertionSigner } from "./assertion.ts";
-import type { SigningAlgorithm } from "./private_key.ts";
+import type { SigningAlgorithm } from "./assertion.ts";
 import { google, GOOGLE_MAIL_SCOPE } from "./providers.ts";
 import { readEndpoint, tokenRequest } from "./token_endpoint.ts";
 import type { TokenEndpointOptions } from "./token_endpoint.ts";
 import { tokenSource } from "./token_source.ts";
 import type { TokenSource, TokenSourceOptions } from "./token_source.ts";
 
-/** What is needed of the key file that Google gives for a service account. */
+/** The members used of the key file that Google issues for a service account. */
 export interface ServiceAccountKey {
-  /** The address of the account. */
+  /** The account's address. */
   client_email: string;
-  /** Its private key, PEM (PKCS #8). */
+  /** The account's private key, PEM (PKCS #8). */
   private_key: string;
   /** The key's name. */
   private_key_id?: string;
@@ -23,27 +23,27 @@ export interface ServiceAccountKey {
   token_uri?: string;
 }
 
-/** A service account and whose mail it sends. */
+/** The options of {@linkcode serviceAccount}: the account, and the user whose mail it sends. */
 export interface ServiceAccountOptions extends Omit<TokenEndpointOptions, "provider">, TokenSourceOptions {
-  /** The key: the JSON text of its file, or what that holds. */
+  /** The key: the text of the key file, or that text parsed as JSON. */
   key: string | ServiceAccountKey;
   /**
-   * The user to act for, a mail address: the `user` to log in as. The administrator of the domain must have delegated the
-   * scope to the account. Default: nobody; Gmail then has no mailbox to send from.
+   * The mail address of the user to act for, the same as `user` in `auth`. The domain's administrator must have delegated the
+   * scope to the account. Default: no user; Gmail then has no mailbox to send from.
    */
   subject?: string;
-  /** What the token is to be good for. Default: {@linkcode GOOGLE_MAIL_SCOPE}. */
+  /** The scope to request. Default: {@linkcode GOOGLE_MAIL_SCOPE}. */
   scope?: string;
-  /** How to sign. Default: as the key is, `"RS256"` or `"ES256"`. */
+  /** The signature algorithm. Default: the one that fits the key, `"RS256"` or `"ES256"`. */
   algorithm?: SigningAlgorithm;
 }
 
-/** For how long an assertion is good, in seconds: the most that Google takes, and what its own libraries ask for. */
+/** How long an assertion is valid, in seconds: the most that Google accepts, and what its own libraries use. */
 const ASSERTION_LIFE = 3600;
 
 /**
- * A source that gets its access tokens for a JSON Web Token signed with the key of a service account: mail for any user of a
- * Google Workspace domain, without asking each.
+ * Makes a source that gets access tokens for a JSON Web Token signed with a service account's key, to send mail for any user
+ * of a Google Workspace domain without asking each of them.
  *
  * @example Google Workspace
  * ```ts ignore
@@ -55,9 +55,9 @@ const ASSERTION_LIFE = 3600;
  * await using client = await SmtpClient.connect({ hostname: "smtp.gmail.com", auth: { user, accessToken } });
  * ```
  *
- * @param options The account.
+ * @param options The account, and the user to act for.
  * @returns The source. It rejects with a {@linkcode TokenError}.
- * @throws {TypeError | RangeError} If an option makes no sense.
+ * @throws {TypeError | RangeError} If an option is invalid.
  */
 export function serviceAccount(options: ServiceAccountOptions): TokenSource {
   const { subject, scope = GOOGLE_MAIL_SCOPE, now = Date.now, algorithm } = options;
@@ -72,15 +72,15 @@ export function serviceAccount(options: ServiceAccountOptions): TokenSource {
   const { scope: _, ...endpoint } = options;
   const request = tokenRequest("urn:ietf:params:oauth:grant-type:jwt-bearer", { ...endpoint, provider }, {
     id: key.client_email,
-    authentication: () => {}, // the assertion says who asks
+    authentication: () => {}, // the assertion names the client
     secrets: [],
   });
   return tokenSource(async ({ signal }) => {
     const seconds = Math.floor(now() / 1000);
     const claims = {
       iss: key.client_email,
-      sub: subject, // where it is not said, no user is meant
-      aud: key.token_uri ?? audience, // as the file has it, to the letter
+      sub: subject, // without it the account acts for itself
+      aud: key.token_uri ?? audience, // exactly as in the file
       scope,
       iat: seconds,
       exp: seconds + ASSERTION_LIFE,
@@ -95,14 +95,14 @@ function readKey(given: string | ServiceAccountKey): ServiceAccountKey {
     try {
       key = JSON.parse(given);
     } catch {
-      // The error would show the beginning of the file.
-      throw new TypeError("Cannot make a token source: the key of the service account is not JSON");
+      // The parser's error would show the beginning of the file.
+      throw new TypeError("Cannot create a token source: key must be JSON");
     }
   }
   const { client_email, private_key, private_key_id, token_uri } = (key ?? {}) as Partial<ServiceAccountKey>;
   if (typeof client_email !== "string" || client_email === "" || typeof private_key !== "string") {
     throw new TypeError(
-      "Cannot make a token source: the key of the service account must have client_email and private_key",
+      "Cannot create a token source: key must have client_email and private_key",
     );
   }
   return {

@@ -1,5 +1,5 @@
 /**
- * One request to a token endpoint (RFC 6749, section 3.2), and what comes of it.
+ * Requests to a token endpoint (RFC 6749, section 3.2) and the responses to them.
  *
  * @module
  */
@@ -13,66 +13,71 @@ import {
 import type { AuthorizationServer, Client, ClientAuth } from "oauth4webapi";
 import { printable } from "../sasl/printable.ts";
 import type { Provider } from "./providers.ts";
-import { readAnswer } from "./token_answer.ts";
 import { TokenError } from "./token_error.ts";
 
-/** Fetches, as the platform's `fetch` does. */
+/** Makes an HTTP request, as the platform's `fetch` does. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-/** How the token endpoint is spoken to. */
+/** The authorisation server, and how to send requests to it. */
 export interface TokenEndpointOptions {
-  /** The authorisation server: `google`, `microsoft()`, or one of your own. */
+  /** The authorisation server: `google`, `microsoft()`, or any other. */
   provider: Provider;
-  /** What the token is to be good for, words with spaces between them. Default: as the provider says. */
+  /** The scope to request, words separated by spaces. Default: the provider's. */
   scope?: string;
   /** More parameters of the request, such as `resource` or `audience`. */
   parameters?: Readonly<Record<string, string>>;
-  /** What requests are made with, such as one that goes through a proxy. Default: the platform's `fetch`. */
+  /** Makes the requests, for example through a proxy. Default: the platform's `fetch`. */
   fetch?: Fetch;
   /**
-   * Whether a token endpoint may be reached without TLS. Whoever listens then reads secrets and tokens: for a server on
+   * Whether to allow a token endpoint without TLS. Anyone on the network can then read secrets and tokens: only for a server on
    * the same machine, in tests. Default: `false`.
    */
   allowInsecureRequests?: boolean;
 }
 
-/** What a server may answer besides the token itself. */
+/** The response to a request for a token. */
 export interface TokenResponse {
   /** The access token. */
   readonly accessToken: string;
-  /** Its life in seconds. */
+  /** How long the token is valid, in seconds. */
   readonly expiresIn: number | undefined;
-  /** The refresh token for the next time, where there is a new one. */
+  /** The refresh token for the next request, where the server issued a new one. */
   readonly refreshToken: string | undefined;
 }
 
-/** Asks for a token. */
+/** Requests a token. */
 export type RequestToken = (
   parameters: Readonly<Record<string, string | undefined>>,
   signal: AbortSignal,
 ) => Promise<TokenResponse>;
 
-/** The most that is shown of the server's own words. */
+/**
+ * The longest response, in bytes. A token from Microsoft has some 2 KiB, up to some 10 KiB with `groups`; no HTTP header could
+ * carry 64 KiB.
+ */
+const MAX_RESPONSE = 64 * 1024;
+
+/** How many characters of the server's own text an error shows. */
 const MAX_DESCRIPTION = 300;
 
-/** The longest registered error code has 31 characters. */
+/** How many characters of the server's error code an error shows. The longest registered code has 31. */
 const MAX_ERROR = 60;
 
-/** What stands in the place of a secret. */
+/** Replaces a secret. */
 const MASK = "********";
 
-/** The parameters of a request that nobody else may see. */
-const SECRETS = ["client_secret", "client_assertion", "assertion", "refresh_token"];
+/** The parameters of a request that are secret. */
+const SECRET_PARAMETERS = ["client_secret", "client_assertion", "assertion", "refresh_token"];
 
-/** Codes that say that the server is not itself (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5). */
+/** The error codes of passing problems (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5). */
 const TEMPORARY: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
 
 /**
- * Checks the address of a token endpoint.
+ * Checks the URL of a token endpoint.
  *
- * @param options How it is spoken to.
- * @returns The address.
- * @throws {TypeError} If it is none, or would let secrets travel in the clear.
+ * @param options The provider, and whether TLS may be missing.
+ * @returns The URL.
+ * @throws {TypeError} If it is not a URL, or would send secrets in the clear.
  */
 export function readEndpoint(
   { provider, allowInsecureRequests = false }: Pick<
@@ -84,27 +89,29 @@ export function readEndpoint(
   const url = URL.parse(tokenEndpoint);
   if (url === null) {
     throw new TypeError(
-      `Cannot make a token source: tokenEndpoint must be a URL, it is ${JSON.stringify(tokenEndpoint)}`,
+      `Cannot create a token source: tokenEndpoint must be a URL, the current value is ${
+        JSON.stringify(tokenEndpoint)
+      }`,
     );
   }
   if (url.username !== "" || url.password !== "") {
-    throw new TypeError("Cannot make a token source: tokenEndpoint must hold no name and no password");
+    throw new TypeError("Cannot create a token source: tokenEndpoint must not contain a name or a password");
   }
   if (url.protocol === "https:" || (url.protocol === "http:" && allowInsecureRequests)) return url.href;
   throw new TypeError(
-    `Cannot make a token source: tokenEndpoint must be https:, it is ${url.protocol}` +
-      (url.protocol === "http:" ? " (allowInsecureRequests lets it be)" : ""),
+    `Cannot create a token source: tokenEndpoint must be an https: URL, the current value is ${url.protocol}` +
+      (url.protocol === "http:" ? " (allowInsecureRequests allows it)" : ""),
   );
 }
 
 /**
- * Makes a function that asks for tokens.
+ * Makes a function that requests tokens.
  *
- * @param grantType What is given for the token.
- * @param options How the token endpoint is spoken to.
- * @param client Who asks, and how that is proved.
+ * @param grantType The grant type, `grant_type`.
+ * @param options The authorisation server.
+ * @param client The client, how it authenticates, and secrets that errors must not show.
  * @returns The function.
- * @throws {TypeError} If the options make no sense.
+ * @throws {TypeError} If an option is invalid.
  */
 export function tokenRequest(
   grantType: string,
@@ -113,8 +120,8 @@ export function tokenRequest(
 ): RequestToken {
   const server: AuthorizationServer = { issuer: "unused", token_endpoint: readEndpoint(options) };
   const self: Client = { client_id: client.id };
-  const { parameters: more, scope, fetch: own } = options;
-  const send: Fetch = own ?? ((url, init) => fetch(url, init));
+  const { parameters: more, scope, fetch: customFetcher } = options;
+  const send: Fetch = customFetcher ?? ((url, init) => fetch(url, init));
 
   return async (parameters, signal) => {
     const all = Object.entries({ ...more, scope, ...parameters }).filter(([, value]) => value !== undefined);
@@ -131,15 +138,18 @@ export function tokenRequest(
           [allowInsecureRequests]: options.allowInsecureRequests ?? false,
           [customFetch]: async (url, init) => {
             secrets.push(...secretsOf(init.body, init.headers));
-            return await readAnswer(await reach(send, url, init as RequestInit), signal);
+            return await readResponse(await sendRequest(send, url, init as RequestInit), signal);
           },
         },
       );
       const { access_token, expires_in, refresh_token, token_type } =
         await processGenericTokenEndpointResponse(server, self, response);
       if (token_type !== "bearer") {
-        // A DPoP token (RFC 9449) is worth nothing to a mail server.
-        throw new TokenError("bad-response", "The authorisation server gives no bearer token");
+        // A mail server cannot use a DPoP token (RFC 9449).
+        throw new TokenError(
+          "bad-response",
+          "The authorisation server issued a token that is not a bearer token",
+        );
       }
       return { accessToken: access_token, expiresIn: expires_in, refreshToken: refresh_token };
     } catch (error) {
@@ -148,20 +158,20 @@ export function tokenRequest(
   };
 }
 
-async function reach(send: Fetch, url: string, init: RequestInit): Promise<Response> {
+async function sendRequest(send: Fetch, url: string, init: RequestInit): Promise<Response> {
   try {
     return await send(url, init);
   } catch (cause) {
-    if (cause instanceof TokenError) throw cause; // the signal's reason: time is over
+    if (cause instanceof TokenError) throw cause; // the signal's reason: the time limit
     const host = new URL(url).host;
-    throw new TokenError("network", `The authorisation server ${host} could not be reached`, {
+    throw new TokenError("network", `Could not reach the authorisation server ${host}`, {
       cause,
       temporary: true,
     });
   }
 }
 
-/** The library's errors hold the whole answer, tokens too: none of them gets out, not even as a cause. */
+/** The library's errors hold the whole response with its tokens: none of them is passed on, not even as a cause. */
 function toTokenError(error: unknown, secrets: readonly (string | undefined)[]): TokenError {
   if (error instanceof TokenError) return error;
   if (error instanceof ResponseBodyError) {
@@ -170,7 +180,7 @@ function toTokenError(error: unknown, secrets: readonly (string | undefined)[]):
     const words = error.error_description === undefined
       ? ""
       : `: ${printable(mask(String(error.error_description), secrets), MAX_DESCRIPTION)}`;
-    return new TokenError("refused", `The authorisation server refuses a token: ${code}${words}`, {
+    return new TokenError("refused", `The authorisation server refused to issue a token: ${code}${words}`, {
       error: code,
       status,
       temporary: status === 429 || TEMPORARY.has(code),
@@ -178,21 +188,96 @@ function toTokenError(error: unknown, secrets: readonly (string | undefined)[]):
   }
   return new TokenError(
     "bad-response",
-    "The answer of the authorisation server is not one of a token endpoint",
+    "The response of the authorisation server is not that of a token endpoint",
   );
 }
 
 function secretsOf(body: unknown, headers: unknown): string[] {
-  const found = body instanceof URLSearchParams ? SECRETS.map((name) => body.get(name) ?? "") : [];
+  const found = body instanceof URLSearchParams ? SECRET_PARAMETERS.map((name) => body.get(name) ?? "") : [];
   const authorization = (headers as Record<string, string> | undefined)?.["authorization"];
   return authorization === undefined
     ? found
     : [...found, authorization, authorization.slice("Basic ".length)];
 }
 
-/** Servers repeat in their words what they were sent. */
+/** Removes secrets: servers repeat in their errors what they were sent. */
 function mask(text: string, secrets: readonly (string | undefined)[]): string {
   let masked = text;
   for (const secret of secrets) if (secret) masked = masked.replaceAll(secret, MASK);
   return masked;
+}
+
+/**
+ * Reads the whole response, up to a limit, and removes what the library must not see.
+ *
+ * @param response The response.
+ * @param signal Stops reading.
+ * @returns A response with the same status and members.
+ * @throws {TokenError} If the response is too long, or its status is not that of a token endpoint's response.
+ */
+async function readResponse(response: Response, signal: AbortSignal): Promise<Response> {
+  const { status } = response;
+  const body = await readBounded(response, signal);
+  const refusal = status >= 400 && status < 500 && hasError(body);
+  if (status !== 200 && !refusal) {
+    throw new TokenError("bad-response", `The authorisation server answered with HTTP status ${status}`, {
+      status,
+      temporary: status >= 500 || status === 429,
+    });
+  }
+  return new Response(withoutIdToken(body), { status, headers: { "content-type": "application/json" } });
+}
+
+/** Removes the ID token: it is not needed here, and the library would have to know the issuer to verify it. */
+function withoutIdToken(body: string): string {
+  const members = parse(body);
+  if (members === undefined) return body;
+  const kept = Object.entries(members).filter(([name, value]) => name !== "id_token" && value !== null);
+  return JSON.stringify(Object.fromEntries(kept));
+}
+
+function hasError(body: string): boolean {
+  const error = parse(body)?.["error"];
+  return typeof error === "string" && error !== "";
+}
+
+function parse(body: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(body);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? value as Record<string, unknown>
+      : undefined;
+  } catch {
+    return undefined; // the parser's error would show the beginning of the text, which may be a token
+  }
+}
+
+async function readBounded(response: Response, signal: AbortSignal): Promise<string> {
+  if (response.body === null) return "";
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return text + decoder.decode();
+      length += value.length;
+      if (length > MAX_RESPONSE) {
+        await reader.cancel();
+        throw new TokenError(
+          "bad-response",
+          `The response of the authorisation server is longer than ${MAX_RESPONSE} bytes`,
+        );
+      }
+      text += decoder.decode(value, { stream: true });
+    }
+  } catch (cause) {
+    if (cause instanceof TokenError) throw cause;
+    if (signal.reason instanceof TokenError) throw signal.reason;
+    throw new TokenError("network", "The connection to the authorisation server failed", {
+      cause,
+      temporary: true,
+    });
+  }
 }

@@ -1,19 +1,19 @@
 /**
- * What goes wrong when a token is asked for.
+ * The error for an access token that could not be obtained.
  *
  * @module
  */
 
 /**
- * What went wrong.
+ * Why an access token could not be obtained.
  *
- * - `"refused"`: the authorisation server says no; `error` has its word for it, such as `"invalid_grant"`.
- * - `"bad-response"`: its answer is not one that RFC 6749 knows, is too long, or holds a token that cannot be sent.
- * - `"network"`: it could not be reached, or the connection failed.
- * - `"timeout"`: it took too long.
+ * - `"refused"`: the authorisation server refused; `error` is its error code, such as `"invalid_grant"`.
+ * - `"bad-response"`: the server's response does not conform to RFC 6749, is too long, or has a token that cannot be sent.
+ * - `"network"`: the server could not be reached, or the connection failed.
+ * - `"timeout"`: the request took too long.
  * - `"aborted"`: the source was stopped by its `signal`.
- * - `"callback-failed"`: a function of the caller's own has failed; `cause` has its error.
- * - `"key-unusable"`: the private key cannot sign what it has to.
+ * - `"callback-failed"`: one of the caller's functions failed; `cause` is its error.
+ * - `"key-unusable"`: the private key cannot make the signature.
  */
 export type TokenErrorCode =
   | "refused"
@@ -24,32 +24,32 @@ export type TokenErrorCode =
   | "callback-failed"
   | "key-unusable";
 
-/** What a {@linkcode TokenError} knows. */
+/** The details of a {@linkcode TokenError}. */
 export interface TokenErrorInit extends ErrorOptions {
   /** The error code of the authorisation server (RFC 6749, section 5.2). */
   error?: string | undefined;
-  /** The HTTP status of its answer. */
+  /** The HTTP status of the response. */
   status?: number | undefined;
   /** Whether trying again later may help. Default: `false`. */
   temporary?: boolean | undefined;
 }
 
 /**
- * A token that could not be had. No message of it shows a token, a secret or an assertion.
+ * An access token could not be obtained. The message never contains a token, a secret or an assertion.
  *
- * A login that fails for want of a token rejects with an `SmtpError` whose `cause` is this.
+ * A login that fails because of it rejects with an `SmtpError` that has this error as its `cause`.
  */
 export class TokenError extends Error {
   /** `"TokenError"`. */
   override name = "TokenError";
-  /** What went wrong. */
+  /** Why the token could not be obtained. */
   readonly code: TokenErrorCode;
   /**
-   * The error code of the authorisation server (RFC 6749, section 5.2): with `"invalid_grant"` the user has to consent
-   * anew, with `"invalid_client"` the application's own credentials are wrong.
+   * The error code of the authorisation server (RFC 6749, section 5.2): after `"invalid_grant"` the user has to consent
+   * again, after `"invalid_client"` the application's own credentials are wrong.
    */
   readonly error: string | undefined;
-  /** The HTTP status of its answer. */
+  /** The HTTP status of the response. */
   readonly status: number | undefined;
   /** Whether trying again later may help. */
   readonly temporary: boolean;
@@ -57,9 +57,9 @@ export class TokenError extends Error {
   /**
    * Makes an error.
    *
-   * @param code What went wrong.
-   * @param message What to tell a person.
-   * @param init What else is known.
+   * @param code Why the token could not be obtained.
+   * @param message The same in words, for people.
+   * @param init The details.
    */
   constructor(code: TokenErrorCode, message: string, init: TokenErrorInit = {}) {
     super(message, init.cause === undefined ? undefined : { cause: init.cause });

@@ -1,67 +1,73 @@
 /**
- * One access token for all connections.
+ * Sources of access tokens: one token for all connections, renewed when it expires or a server refuses it.
  *
  * @module
  */
 import { checkToken } from "../sasl/bearer.ts";
-import { readTimeout, withTimeLimit } from "./time_limit.ts";
-import type { TimeLimitOptions } from "./time_limit.ts";
 import { TokenError } from "./token_error.ts";
 
 /**
- * Where access tokens come from: what `auth.accessToken` of a client or a pool takes. It is called for each login and,
- * should the server refuse the token, once more with the token that was refused.
+ * A source of access tokens, for `auth.accessToken` of a client. The client calls it for each login and, if the server
+ * refuses the token, once more with the refused token.
  *
- * One source serves any number of clients: give all of them the same one.
+ * One source serves any number of clients: pass the same one to all of them.
  *
  * @param refused The token that a server has just refused.
  * @returns The token to log in with.
  */
 export type TokenSource = (refused?: string) => Promise<string>;
 
-/** A token and how long it is good for. */
+/** A token, and how long it is valid. */
 export interface IssuedToken {
   /** The access token. */
   accessToken: string;
-  /** For how many seconds from now it is good (RFC 6749, section 5.1). Default: until a server refuses it. */
+  /** How long the token is valid from now, in seconds (RFC 6749, section 5.1). Default: until a server refuses it. */
   expiresIn?: number | undefined;
 }
 
-/** What a function that issues tokens is told. */
+/** The context in which a function issues a token. */
 export interface IssueContext {
-  /** Aborted when nobody waits for the token any longer. */
+  /** Aborted when no login waits for the token any longer. */
   readonly signal: AbortSignal;
-  /** The token that a server has refused, where that is why another is needed. */
+  /** The token that a server has refused, if that is why a new one is needed. */
   readonly refused: string | undefined;
 }
 
-/** How a source keeps its token. */
+/** The limits of a request for a token. */
+export interface TimeLimitOptions {
+  /** How long a request may take, in milliseconds. `Infinity` means no limit. Default: 30,000. */
+  timeout?: number;
+  /** Stops the source for good: a request in progress is cancelled, and every later call fails. */
+  signal?: AbortSignal;
+}
+
+/** How a source renews its token. */
 export interface TokenSourceOptions extends TimeLimitOptions {
   /**
-   * How long before it expires a token is replaced, in milliseconds: long enough for a login, and for clocks that differ.
-   * Never more than half of a token's life. Default: 60,000.
+   * How long before its expiry a token is renewed, in milliseconds: long enough for a login, and for clocks that differ. Never
+   * more than half of the token's lifetime. Default: 60,000.
    */
   margin?: number;
-  /** Tells the time, in milliseconds since 1970. Default: `Date.now`. */
+  /** Returns the time, in milliseconds since 1970. Default: `Date.now`. */
   now?: () => number;
 }
 
-/** The token that a source has, and until when. */
-interface Kept {
+/** The token that a source has, and its times, in milliseconds since 1970. */
+interface CurrentToken {
   readonly accessToken: string;
-  /** From when on another is wanted. */
+  /** When a new token is requested. */
   readonly renewAt: number;
   readonly expiresAt: number;
 }
 
 /**
- * Makes a source of a function that issues tokens, such as one that asks a library or a service of your own.
+ * Makes a source from a function that issues tokens, for example with a library or a service of yours.
  *
- * The token is kept until shortly before it expires, or until a server refuses it. However many logins wait for another,
- * the function is called once for all of them. If it fails they fail with it, unless the token at hand is still good; the
- * next login tries anew.
+ * The source keeps a token until shortly before it expires, or until a server refuses it. It calls the function once,
+ * however many logins wait for the new token. If the function fails, those logins fail too, unless the old token is still
+ * valid; the next login tries again.
  *
- * @example One token for a pool
+ * @example One token for many logins
  * ```ts
  * import { tokenSource } from "@streams/smtp/oauth2";
  *
@@ -70,13 +76,13 @@ interface Kept {
  *
  * await Promise.all([accessToken(), accessToken()]); // both "token-1"
  * await accessToken("token-1"); // refused by a server: "token-2"
- * await accessToken("token-1"); // refused to a slower connection: "token-2" all the same
+ * await accessToken("token-1"); // refused on a slower connection: still "token-2"
  * ```
  *
- * @param issue Issues a token: the token alone, or with its life.
- * @param options How the token is kept.
+ * @param issue Issues a token: the token alone, or with its lifetime.
+ * @param options How the token is renewed.
  * @returns The source.
- * @throws {TypeError | RangeError} If an option makes no sense.
+ * @throws {TypeError | RangeError} If an option is invalid.
  */
 export function tokenSource(
   issue: (context: IssueContext) => string | IssuedToken | Promise<string | IssuedToken>,
@@ -84,46 +90,49 @@ export function tokenSource(
 ): TokenSource {
   if (typeof issue !== "function") {
     throw new TypeError(
-      `Cannot make a token source: what issues tokens must be a function, it is ${typeof issue}`,
+      `Cannot create a token source: issue must be a function, the current value is a ${typeof issue}`,
     );
   }
   const { margin = 60_000, now = Date.now, signal } = options;
   if (typeof margin !== "number" || !(margin >= 0)) {
     throw new RangeError(
-      `Cannot make a token source: margin must be a number of milliseconds from 0, it is ${margin}`,
+      `Cannot create a token source: margin must be 0 or more milliseconds, the current value is ${margin}`,
     );
   }
   const timeout = readTimeout(options);
-  let kept: Kept | undefined;
+  let current: CurrentToken | undefined;
   let pending: Promise<string> | undefined;
 
   const renew = async (refused: string | undefined): Promise<string> => {
-    const asked = now(); // the token's life may have begun then
+    const requestedAt = now(); // the token's lifetime may begin here
     try {
       const issued = await withTimeLimit(async (signal) => await issue({ signal, refused }), {
         timeout,
         signal,
       });
-      kept = keep(issued, margin, asked);
-      return kept.accessToken;
+      current = checkIssued(issued, margin, requestedAt);
+      return current.accessToken;
     } catch (error) {
-      if (kept !== undefined && now() < kept.expiresAt && !signal?.aborted) return kept.accessToken;
-      throw error instanceof TokenError ? error : failed(error);
+      if (current !== undefined && now() < current.expiresAt && !signal?.aborted) return current.accessToken;
+      if (error instanceof TokenError) throw error;
+      throw new TokenError("callback-failed", "The function that issues access tokens failed", {
+        cause: error,
+      });
     } finally {
       pending = undefined;
     }
   };
 
   return (refused) => {
-    // Of many connections that were refused the same token, the first gets here while it is kept.
-    if (refused !== undefined && refused === kept?.accessToken) kept = undefined;
-    if (kept !== undefined && now() < kept.renewAt) return Promise.resolve(kept.accessToken);
+    // If the same token was refused on many connections, only the first of them finds it here.
+    if (refused !== undefined && refused === current?.accessToken) current = undefined;
+    if (current !== undefined && now() < current.renewAt) return Promise.resolve(current.accessToken);
     return pending ??= renew(refused);
   };
 }
 
 /**
- * A source that has one token and no other. A server that refuses it has refused it.
+ * Makes a source with one fixed token. If a server refuses the token, the login fails.
  *
  * @param accessToken The token.
  * @returns The source.
@@ -132,37 +141,87 @@ export function tokenSource(
 export function fixedToken(accessToken: string): TokenSource {
   if (typeof accessToken !== "string") {
     throw new TypeError(
-      `Cannot make a token source: the token must be a string, it is ${typeof accessToken}`,
+      `Cannot create a token source: accessToken must be a string, the current value is a ${typeof accessToken}`,
     );
   }
   checkToken("OAuth 2.0", accessToken);
   return () => Promise.resolve(accessToken);
 }
 
-function keep(issued: string | IssuedToken, margin: number, asked: number): Kept {
+function checkIssued(issued: string | IssuedToken, margin: number, requestedAt: number): CurrentToken {
   const { accessToken, expiresIn = Infinity } = typeof issued === "string"
     ? { accessToken: issued }
     : issued ?? {} as Partial<IssuedToken>;
   if (typeof accessToken !== "string") {
-    throw new TokenError("bad-response", `The access token must be a string, it is ${typeof accessToken}`);
+    throw new TokenError(
+      "bad-response",
+      `The access token must be a string, the current value is a ${typeof accessToken}`,
+    );
   }
   try {
     checkToken("OAuth 2.0", accessToken);
   } catch {
-    // In the response to AUTH, 0x01 separates the parts: such a token could say anything there.
+    // 0x01 separates the parts of the response to AUTH: a token with it could add parts.
     throw new TokenError("bad-response", "The access token has characters that cannot be sent");
   }
   if (typeof expiresIn !== "number" || !(expiresIn >= 0)) {
     throw new TokenError(
       "bad-response",
-      "The life of the access token must be a number of seconds from 0",
+      "The lifetime of the access token must be 0 or more seconds",
     );
   }
-  const life = expiresIn * 1000;
-  // A life shorter than the margin would otherwise mean a request for each login.
-  return { accessToken, renewAt: asked + life - Math.min(margin, life / 2), expiresAt: asked + life };
+  const lifetime = expiresIn * 1000;
+  // Without the half, a lifetime shorter than the margin would mean a request for each login.
+  const renewAt = requestedAt + lifetime - Math.min(margin, lifetime / 2);
+  return { accessToken, renewAt, expiresAt: requestedAt + lifetime };
 }
 
-function failed(cause: unknown): TokenError {
-  return new TokenError("callback-failed", "The function that issues access tokens has failed", { cause });
+/** The longest time that a timer can wait. A longer limit sets no timer. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+function readTimeout({ timeout = 30_000 }: TimeLimitOptions): number {
+  if (typeof timeout === "number" && timeout > 0) return timeout;
+  throw new RangeError(
+    `Cannot create a token source: timeout must be more than 0 milliseconds, the current value is ${timeout}`,
+  );
+}
+
+/**
+ * Runs a function with a time limit.
+ *
+ * @param run The function. When the time is over, its signal is aborted and its result no longer awaited.
+ * @param options The limits, checked.
+ * @returns The function's result.
+ * @throws {TokenError} `"timeout"` or `"aborted"`.
+ */
+async function withTimeLimit<T>(
+  run: (signal: AbortSignal) => Promise<T>,
+  { timeout, signal }: { timeout: number; signal: AbortSignal | undefined },
+): Promise<T> {
+  const controller = new AbortController();
+  const stopped = Promise.withResolvers<never>();
+  const stop = (error: TokenError) => {
+    stopped.reject(error);
+    controller.abort(error);
+  };
+  const onAbort = () => stop(aborted(signal!));
+  if (signal?.aborted) throw aborted(signal);
+  signal?.addEventListener("abort", onAbort);
+  const timer = timeout > MAX_TIMER ? undefined : setTimeout(() => {
+    stop(
+      new TokenError("timeout", `Could not obtain the access token within ${timeout} ms`, {
+        temporary: true,
+      }),
+    );
+  }, timeout);
+  try {
+    return await Promise.race([stopped.promise, run(controller.signal)]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+function aborted(signal: AbortSignal): TokenError {
+  return new TokenError("aborted", "The token source was stopped", { cause: signal.reason });
 }

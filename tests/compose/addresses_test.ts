@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { bareAddresses, parseAddresses } from "../../src/compose/addresses.ts";
-import { compose } from "../../src/compose.ts";
+import { compose } from "../../src/compose/mod.ts";
 import { test } from "../support/harness.ts";
 import { readText } from "./read.ts";
 

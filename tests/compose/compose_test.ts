@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import PostalMime from "postal-mime";
-import { compose } from "../../src/compose.ts";
-import type { Mail } from "../../src/compose.ts";
+import { compose } from "../../src/compose/mod.ts";
+import type { Mail } from "../../src/compose/mod.ts";
 import { test } from "../support/harness.ts";
 import { readBytes, readText } from "./read.ts";
 

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import PostalMime from "postal-mime";
 import { SmtpClient } from "../../mod.ts";
-import { compose, ConversionError } from "../../src/compose.ts";
+import { compose, ConversionError } from "../../src/compose/mod.ts";
 import { serve } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";

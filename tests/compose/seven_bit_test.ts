@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import PostalMime from "postal-mime";
-import { compose, ConversionError, toSevenBit } from "../../src/compose.ts";
-import type { ConversionErrorCode } from "../../src/compose.ts";
+import { compose, ConversionError, toSevenBit } from "../../src/compose/mod.ts";
+import type { ConversionErrorCode } from "../../src/compose/mod.ts";
 import { test } from "../support/harness.ts";
 import { concat, type Contents, cut, read, sizes, trees, write } from "./mime_tree.ts";
 import { readBytes, readText } from "./read.ts";

@@ -1,8 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { SmtpClient } from "../../mod.ts";
 import type { SmtpClientOptions } from "../../mod.ts";
-import { refreshToken, serviceAccount, TokenError } from "../../src/oauth2.ts";
-import type { TokenSource } from "../../src/oauth2.ts";
+import { refreshToken, serviceAccount, TokenError } from "../../src/oauth2/mod.ts";
+import type { TokenSource } from "../../src/oauth2/mod.ts";
 import { dovecotSaslMissing, startDovecotSasl } from "../support/dovecot_sasl.ts";
 import { test } from "../support/harness.ts";
 import { makeKey } from "../support/oauth_keys.ts";

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "node:util";
-import { clientCredentials, TokenError } from "../../src/oauth2.ts";
-import type { ClientCredentialsOptions } from "../../src/oauth2.ts";
+import { clientCredentials, TokenError } from "../../src/oauth2/mod.ts";
+import type { ClientCredentialsOptions } from "../../src/oauth2/mod.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { OAuthServer } from "../support/oauth_server.ts";
@@ -90,7 +90,10 @@ test("clientCredentials() says of a key that it is of no use", async () => {
   const garbage = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----";
   const none = clientCredentials({ ...options, privateKey: garbage });
   const error = await assertRejects(() => none(), TokenError);
-  assertEquals([error.code, error.message], ["key-unusable", "The private key is none for RS256 or ES256"]);
+  assertEquals([error.code, error.message], [
+    "key-unusable",
+    "The private key is not valid for RS256 or ES256",
+  ]);
   assertEquals(server.requests, []);
 });
 
@@ -106,5 +109,5 @@ test("clientCredentials() asks for the provider's scope, or the caller's", async
 
 test("clientCredentials() refuses a client without credentials", () => {
   const provider = { tokenEndpoint: "https://auth.example.org/token" };
-  assertThrows(() => clientCredentials({ provider, clientId: "app" }), TypeError, "needs a clientSecret");
+  assertThrows(() => clientCredentials({ provider, clientId: "app" }), TypeError, "need a clientSecret");
 });

@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { google, microsoft } from "../../src/oauth2.ts";
+import { google, microsoft } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 
 test("microsoft() names the token endpoint of a directory", () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { inspect } from "node:util";
-import { refreshToken, TokenError } from "../../src/oauth2.ts";
-import type { RefreshTokenOptions } from "../../src/oauth2.ts";
+import { refreshToken, TokenError } from "../../src/oauth2/mod.ts";
+import type { RefreshTokenOptions } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { OAuthServer } from "../support/oauth_server.ts";
 
@@ -137,7 +137,7 @@ test("refreshToken() says why it was refused, shows no secret, and tries anew", 
   ]);
   assertEquals(
     error.message,
-    "The authorisation server refuses a token: invalid_grant: There is no refresh token ********",
+    "The authorisation server refused to issue a token: invalid_grant: There is no refresh token ********",
   );
   assert(!inspect(error, { depth: 9, showHidden: true }).includes("not-a-good-one"));
   server.refreshTokens.set("not-a-good-one", "user@example.org");

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { serviceAccount, TokenError } from "../../src/oauth2.ts";
-import type { ServiceAccountKey, ServiceAccountOptions } from "../../src/oauth2.ts";
+import { serviceAccount, TokenError } from "../../src/oauth2/mod.ts";
+import type { ServiceAccountKey, ServiceAccountOptions } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { makeKey } from "../support/oauth_keys.ts";
 import { OAuthServer } from "../support/oauth_server.ts";
@@ -84,7 +84,7 @@ test("serviceAccount() goes to Google where the key names nobody else, over TLS"
   assertThrows(
     () => serviceAccount({ key: { ...key, token_uri: "http://127.0.0.1/token" } }),
     TypeError,
-    "must be https:",
+    "must be an https: URL",
   );
 });
 

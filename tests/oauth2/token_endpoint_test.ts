@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { inspect } from "node:util";
-import { clientCredentials, TokenError } from "../../src/oauth2.ts";
-import type { ClientCredentialsOptions, TokenSource } from "../../src/oauth2.ts";
+import { clientCredentials, TokenError } from "../../src/oauth2/mod.ts";
+import type { ClientCredentialsOptions, TokenSource } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { type Answer, OAuthServer } from "../support/oauth_server.ts";
 
@@ -50,7 +50,7 @@ test("A token endpoint's refusal is told in its own words", async () => {
   assertEquals(told(challenged), ["refused", "invalid_client", 401, false]);
   assertEquals(
     challenged.message,
-    "The authorisation server refuses a token: invalid_client: AADSTS7000215: Invalid client secret???[31m",
+    "The authorisation server refused to issue a token: invalid_client: AADSTS7000215: Invalid client secret???[31m",
   );
   assertEquals(
     told(await failure({ status: 400, body: { error: "temporarily_unavailable" } })),
@@ -122,7 +122,7 @@ test("A token endpoint's answer may not be longer than a token can be", async ()
   const error = await failure({ body: `${" ".repeat(64 * 1024)}{}` });
   assertEquals(
     [error.code, error.message],
-    ["bad-response", "The answer of the authorisation server is longer than 65536 bytes"],
+    ["bad-response", "The response of the authorisation server is longer than 65536 bytes"],
   );
 });
 
@@ -132,7 +132,7 @@ test("A token endpoint that cannot be reached is an error of the network, with i
   await server[Symbol.asyncDispose]();
   const error = await assertRejects(() => source(), TokenError);
   assertEquals(told(error), ["network", undefined, undefined, true]);
-  assertEquals(error.message, `The authorisation server ${host} could not be reached`);
+  assertEquals(error.message, `Could not reach the authorisation server ${host}`);
   assert(error.cause instanceof Error);
 });
 

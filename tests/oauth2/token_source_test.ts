@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { fixedToken, TokenError, tokenSource } from "../../src/oauth2.ts";
-import type { IssueContext, IssuedToken } from "../../src/oauth2.ts";
+import { fixedToken, TokenError, tokenSource } from "../../src/oauth2/mod.ts";
+import type { IssueContext, IssuedToken } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 
 /** A clock that stands still, and a function that issues t1, t2, … and says what it was told. */

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { loadLibrary } from "../../src/compose/load.ts";
+import { loadLibrary } from "../../src/compose/node_streams.ts";
 import { test } from "../support/harness.ts";
 
 test("loadLibrary() says what a runtime lacks, and what to do about it", async () => {

@@ -1,19 +1,21 @@
 /**
- * Fields of the header that have no content of their own.
+ * Header fields that callers add, and those that stand for the options `priority` and `list`.
  *
  * @module
  */
-import { fieldName, headerText, onlyKnown, wrong } from "./checks.ts";
+import { show } from "../core/characters.ts";
+import { invalidOption, invalidValue } from "./errors.ts";
 import type { MailHeaders, MailList } from "./mail.ts";
+import { checkMembers, fieldName, headerText } from "./validation.ts";
 
 /** A field, as the library takes it. */
-export interface Field {
+export interface HeaderField {
   key: string;
   value: string;
 }
 
-/** Fields that options speak for, or that describe a content: said twice they mean two things. */
-const OWN_FIELDS: ReadonlySet<string> = new Set([
+/** Fields that have an option of their own or describe a content: a second one would contradict the first. */
+const RESERVED_FIELDS: ReadonlySet<string> = new Set([
   "from",
   "sender",
   "to",
@@ -37,7 +39,7 @@ const LIST_URLS = ["unsubscribe", "subscribe", "help", "post", "owner", "archive
 
 const LIST_KEYS: ReadonlySet<string> = new Set([...LIST_URLS, "oneClick", "id"]);
 
-const PRIORITIES: Readonly<Record<string, readonly Field[]>> = {
+const PRIORITIES: Readonly<Record<string, readonly HeaderField[]>> = {
   high: [
     { key: "X-Priority", value: "1 (Highest)" },
     { key: "X-MSMail-Priority", value: "High" },
@@ -52,17 +54,20 @@ const PRIORITIES: Readonly<Record<string, readonly Field[]>> = {
 };
 
 /**
- * Checks fields of the caller's own.
+ * Checks the fields that the caller adds.
  *
  * @param headers The fields.
- * @returns Them.
- * @throws {TypeError} If one is none, or has an option of its own.
+ * @returns The fields in a list.
+ * @throws {TypeError} If one is invalid, or has an option of its own.
  */
-export function customFields(headers: MailHeaders = {}): Field[] {
+export function customFields(headers: MailHeaders = {}): HeaderField[] {
   return Object.entries(headers).flatMap(([name, values]) => {
     const key = fieldName(name);
-    if (OWN_FIELDS.has(key.toLowerCase())) {
-      throw wrong("headers", `must not have ${key}: there is an option for it, or it goes by the content`);
+    if (RESERVED_FIELDS.has(key.toLowerCase())) {
+      throw invalidOption(
+        "headers",
+        `must not have ${show(key)}: an option or the content decides that field`,
+      );
     }
     const list: readonly string[] = Array.isArray(values) ? values : [values];
     return list.map((value) => ({ key, value: headerText(`headers.${key}`, value) }));
@@ -70,28 +75,28 @@ export function customFields(headers: MailHeaders = {}): Field[] {
 }
 
 /**
- * Writes how urgent the mail is.
+ * Makes the fields that mark a mail as urgent or not.
  *
- * @param priority How urgent.
+ * @param priority The priority.
  * @returns The fields.
- * @throws {TypeError} If it is no priority.
+ * @throws {TypeError} If it is not a priority.
  */
-export function priorityFields(priority: string = "normal"): readonly Field[] {
+export function priorityFields(priority: string = "normal"): readonly HeaderField[] {
   const fields = Object.hasOwn(PRIORITIES, priority) ? PRIORITIES[priority] : undefined;
   if (fields !== undefined) return fields;
-  throw wrong("priority", `must be high, normal or low, it is ${JSON.stringify(priority)}`);
+  throw invalidValue("priority", '"high", "normal" or "low"', priority);
 }
 
 /**
- * Writes what a mailing list says of itself.
+ * Makes the fields that describe a mailing list.
  *
- * @param list What it says.
+ * @param list The description.
  * @returns The fields.
- * @throws {TypeError} If something is no URL.
+ * @throws {TypeError} If a URL or the identifier is invalid.
  */
-export function listFields(list: MailList = {}): Field[] {
-  onlyKnown("list", list, LIST_KEYS);
-  const fields: Field[] = [];
+export function listFields(list: MailList = {}): HeaderField[] {
+  checkMembers("list", list, LIST_KEYS);
+  const fields: HeaderField[] = [];
   for (const name of LIST_URLS) {
     const given = list[name];
     if (given === undefined) continue;
@@ -103,23 +108,23 @@ export function listFields(list: MailList = {}): Field[] {
   if (list.oneClick) {
     const urls = [list.unsubscribe ?? []].flat();
     if (!urls.some((url) => /^https:/i.test(url))) {
-      throw wrong("list.oneClick", "needs an unsubscribe URL with https: (RFC 8058, section 3.1)");
+      throw invalidOption("list.oneClick", "needs an unsubscribe URL with https: (RFC 8058, section 3.1)");
     }
     fields.push({ key: "List-Unsubscribe-Post", value: "List-Unsubscribe=One-Click" });
   }
   if (list.id !== undefined) {
     const id = headerText("list.id", list.id);
     if (!/^[\w!#$%&'*+/=?^`{|}~.-]+$/.test(id)) {
-      throw wrong("list.id", `must be a name with dots, it is ${JSON.stringify(id)}`);
+      throw invalidValue("list.id", 'a name such as "news.example.com"', id);
     }
     fields.push({ key: "List-ID", value: `<${id}>` });
   }
   return fields;
 }
 
-function checkUrl(what: string, value: unknown): string {
-  const url = URL.parse(headerText(what, value));
-  if (url === null) throw wrong(what, `must be an absolute URL, it is ${JSON.stringify(value)}`);
-  // Brackets, commas and white space part the URLs (RFC 2369, section 2); parsing leaves some in mailto:.
+function checkUrl(option: string, value: unknown): string {
+  const url = URL.parse(headerText(option, value));
+  if (url === null) throw invalidValue(option, "an absolute URL", value);
+  // Brackets, commas and white space separate URLs (RFC 2369, section 2); the parser leaves some in mailto: URLs.
   return `<${url.href.replace(/[\s<>,]/g, (character) => encodeURIComponent(character))}>`;
 }

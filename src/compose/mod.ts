@@ -1,7 +1,7 @@
 /**
- * Mails composed of a subject, text, HTML and attachments, and messages made ASCII for servers that take nothing else. On
- * `nodemailer/lib/mail-composer` and `@zone-eu/mailsplit`, which are loaded when first used. They need the streams of Node:
- * Deno, Bun and Node have them, Workers with the compatibility flag `nodejs_compat`.
+ * Composes mails from a subject, text, HTML and attachments, and converts messages to ASCII for servers that take nothing
+ * else. Install `nodemailer` and `@zone-eu/mailsplit` to use it. They need Node's streams, which Deno, Bun and Node have,
+ * and Workers with the compatibility flag `nodejs_compat`.
  *
  * Importing this entry point makes `encode: "auto"` of `client.send()` work.
  *
@@ -24,15 +24,15 @@
  *
  * @module
  */
-import { provideEncoder } from "./client/encode.ts";
-import { toSevenBit } from "./compose/seven_bit.ts";
+import { provideEncoder } from "../client/encode.ts";
+import { toSevenBit } from "./seven_bit.ts";
 
 provideEncoder(toSevenBit);
 
-export { compose } from "./compose/compose.ts";
-export type { ComposedEnvelope, ComposedMail } from "./compose/compose.ts";
-export { ConversionError } from "./compose/conversion_error.ts";
-export type { ConversionErrorCode } from "./compose/conversion_error.ts";
+export { compose } from "./compose.ts";
+export type { ComposedEnvelope, ComposedMail } from "./compose.ts";
+export { ConversionError } from "./errors.ts";
+export type { ConversionErrorCode } from "./errors.ts";
 export type {
   Attachment,
   ContentStream,
@@ -44,5 +44,5 @@ export type {
   MailList,
   MailPart,
   StoredContent,
-} from "./compose/mail.ts";
+} from "./mail.ts";
 export { toSevenBit };

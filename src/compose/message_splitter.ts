@@ -1,18 +1,18 @@
 /**
- * A message, cut into headers and bodies by `@zone-eu/mailsplit`.
+ * Splits a message into headers and bodies, with `@zone-eu/mailsplit`.
  *
  * @module
  */
-import type { Reading } from "./content.ts";
-import { ConversionError } from "./conversion_error.ts";
-import { loadLibrary, loadNodeStreams } from "./load.ts";
+import type { ContentReader } from "./content_source.ts";
+import { ConversionError } from "./errors.ts";
+import { loadLibrary, pipeThrough, toNodeReadable } from "./node_streams.ts";
 
-/** Fields of a header, as mailsplit has them: a character for a byte. */
+/** The fields of a header in mailsplit's form: each character stands for one byte. */
 export interface SplitHeaders {
-  /** Each field: its name in small letters, and the whole of it, folded as it was. */
+  /** Each field: its name in lower case, and the whole field with its folding. */
   getList(): { key: string; line: string }[];
   addFormatted(key: string, line: string, index: number): void;
-  /** Whether the list was changed, and has to be written anew. */
+  /** Whether the list was changed and `build()` has to write it anew. */
   changed: boolean;
   build(lineEnd?: string): Uint8Array;
 }
@@ -22,32 +22,32 @@ export interface SplitNode {
   readonly type: "node";
   readonly root: boolean;
   readonly parentNode: SplitNode | false | undefined;
-  /** The media type in small letters, `"text/plain"` where there is none. */
+  /** The media type in lower case, `"text/plain"` where the header names none. */
   readonly contentType: string | false;
-  /** The subtype of a multipart. */
+  /** The subtype of a multipart, `false` for other types. */
   readonly multipart: string | false;
-  /** The transfer encoding in small letters, `""` where there is none. */
+  /** The transfer encoding in lower case, `""` where the header names none. */
   readonly encoding: string | false;
   readonly headers: SplitHeaders;
 }
 
-/** Bytes: of the body of a part, or of what stands between parts. */
+/** Bytes of a part's body, or bytes between parts. */
 export interface SplitBytes {
   readonly type: "body" | "data";
   readonly node: SplitNode;
   readonly value?: Uint8Array;
 }
 
-/** A piece of a message. All pieces together are the message, byte for byte. */
+/** A piece of a message. All pieces together make up the message, byte for byte. */
 export type SplitPiece = SplitNode | SplitBytes;
 
-/** As much of the library as is used. */
+/** The part of the library that is used here. */
 interface Library {
   default: { Splitter: new (options: { ignoreEmbedded: boolean }) => unknown };
 }
 
-/** The pieces of a message, one by one, with a look at the next. */
-export class SplitMessage {
+/** Reads a message piece by piece, and can look at the next piece without taking it. */
+export class MessageSplitter {
   readonly #iterator: AsyncIterator<SplitPiece>;
   #peeked: SplitPiece | undefined;
   #ended = false;
@@ -59,26 +59,25 @@ export class SplitMessage {
   /**
    * Begins to split a message.
    *
-   * @param reading The message.
-   * @returns Its pieces.
+   * @param message The message.
+   * @returns The splitter.
    */
-  static async open(reading: Reading): Promise<SplitMessage> {
-    const { pipe, toNodeReadable } = await loadNodeStreams();
+  static async open(message: ContentReader): Promise<MessageSplitter> {
     const { default: { Splitter } } = await loadLibrary<Library>(
       "@zone-eu/mailsplit",
       () => import("@zone-eu/mailsplit"),
     );
-    // A message inside is a body for it: we split it ourselves, attached or not.
+    // The library treats a nested message as a body: seven_bit.ts splits it, attached or not.
     const splitter = new Splitter({ ignoreEmbedded: true });
-    const source = toNodeReadable(() => reading);
-    return new SplitMessage(pipe<SplitPiece>(source, splitter)[Symbol.asyncIterator]());
+    const pieces = await pipeThrough<SplitPiece>(await toNodeReadable(() => message), splitter);
+    return new MessageSplitter(pieces[Symbol.asyncIterator]());
   }
 
   /**
    * Looks at the next piece.
    *
    * @returns The piece; `undefined` at the end.
-   * @throws {ConversionError} `"structure"` if the message is beyond the limits of the library: 1 MiB of header, 1,000 parts.
+   * @throws {ConversionError} `"structure"` if the message exceeds the library's limits: 1 MiB of header, 1,000 parts.
    */
   async peek(): Promise<SplitPiece | undefined> {
     while (this.#peeked === undefined && !this.#ended) {
@@ -96,15 +95,15 @@ export class SplitMessage {
     return this.#peeked;
   }
 
-  /** Takes the piece that was looked at. */
+  /** Takes the piece that `peek()` returned. */
   take(): void {
     this.#peeked = undefined;
   }
 
   /**
-   * Reads the body of a part, up to where something else begins.
+   * Reads the rest of a part's body.
    *
-   * @returns The pieces.
+   * @returns The body in pieces.
    */
   async *body(): AsyncGenerator<Uint8Array, undefined> {
     for (let piece = await this.peek(); piece?.type === "body"; piece = await this.peek()) {
@@ -113,7 +112,7 @@ export class SplitMessage {
     }
   }
 
-  /** Lets go of the message. */
+  /** Stops splitting and cancels the message. */
   async close(): Promise<void> {
     await this.#iterator.return?.();
   }

@@ -1,0 +1,99 @@
+/**
+ * Checks the options of a mail: text that may go into a header, names, types and identifiers. Whatever could add a field
+ * to the header, or name a file to be read, is refused here.
+ *
+ * @module
+ */
+import { show } from "../core/characters.ts";
+import { invalidOption, invalidValue } from "./errors.ts";
+
+/** Control characters end a field or the header (header injection), and no field may have them (RFC 5322, section 2.2). */
+// deno-lint-ignore no-control-regex -- the expression looks for control characters
+const CONTROLS = /[\x00-\x08\x0a-\x1f\x7f-\x9f]/;
+
+/** The name of a field (RFC 5322, section 3.6.8). No registered name is longer. */
+const FIELD_NAME = /^[\x21-\x39\x3b-\x7e]{1,76}$/;
+
+/** A media type, with parameters that the library parses (RFC 2045, section 5.1). */
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\s\S]*)?$/;
+
+/** An identifier without its angle brackets: ASCII without white space and brackets (RFC 5322, section 3.6.4). */
+const MESSAGE_ID = /^[\x21-\x3b\x3d\x3f-\x7e]+$/;
+
+/**
+ * Checks a text that goes into a header.
+ *
+ * @param option The option, for the error.
+ * @param value The text.
+ * @returns The text.
+ * @throws {TypeError} If it is not a string or has control characters.
+ */
+export function headerText(option: string, value: unknown): string {
+  if (typeof value !== "string") throw invalidValue(option, "a string", value);
+  if (CONTROLS.test(value)) throw invalidValue(option, "text without control characters", value);
+  return value;
+}
+
+/**
+ * Checks the name of a field.
+ *
+ * @param name The name.
+ * @returns The name.
+ * @throws {TypeError} If no field can have it.
+ */
+export function fieldName(name: string): string {
+  if (FIELD_NAME.test(name)) return name;
+  throw invalidOption("headers", `must have valid field names, ${show(name)} is not one`);
+}
+
+/**
+ * Checks a media type.
+ *
+ * @param option The option, for the error.
+ * @param value The type.
+ * @returns The type.
+ * @throws {TypeError} If it is not a media type.
+ */
+export function mediaType(option: string, value: unknown): string {
+  const type = headerText(option, value);
+  if (MEDIA_TYPE.test(type)) return type;
+  throw invalidValue(option, "a media type", type);
+}
+
+/**
+ * Checks a message identifier.
+ *
+ * @param option The option, for the error.
+ * @param value The identifier, with or without angle brackets.
+ * @returns The identifier with angle brackets.
+ * @throws {TypeError} If it is not an identifier.
+ */
+export function messageIdentifier(option: string, value: unknown): string {
+  const text = headerText(option, value).trim();
+  const bare = text.startsWith("<") && text.endsWith(">") ? text.slice(1, -1) : text;
+  if (MESSAGE_ID.test(bare)) return `<${bare}>`;
+  throw invalidValue(option, 'an identifier such as "<id@example.com>"', text);
+}
+
+/**
+ * Refuses an object with unknown members, which would be ignored, and with members that name a file or a URL.
+ *
+ * @param option The option, for the error.
+ * @param value The object.
+ * @param known The members that it may have.
+ * @throws {TypeError} If it has others, or is not an object.
+ */
+export function checkMembers(option: string, value: unknown, known: ReadonlySet<string>): void {
+  if (typeof value !== "object" || value === null) throw invalidValue(option, "an object", value);
+  for (const [key, member] of Object.entries(value)) {
+    if (known.has(key) || member === undefined) continue;
+    if (key === "path" || key === "href") {
+      // With nodemailer, a mail made from a stranger's JSON reads /etc/passwd or a cloud's metadata this way.
+      throw invalidOption(
+        option,
+        `must hold its content: "${key}" is not opened, neither files nor URLs are`,
+      );
+    }
+    throw invalidOption(option, `must have no members but ${[...known].join(", ")}: it has ${show(key)}`);
+  }
+}
