@@ -1,12 +1,15 @@
 /**
- * The main job, from end to end: a server with a throw-away certificate, and a client that goes over to TLS, logs in and
- * sends a message. `deno task demo` runs it.
+ * The whole way of a message: a server with a throw-away certificate, and a client that switches to TLS, logs in and sends.
+ *
+ *     deno run --allow-net --allow-env --allow-sys examples/demo.ts
+ *
+ * In this repository, `deno task demo` runs it. The certificate needs the npm packages `@peculiar/x509` and `reflect-metadata`.
  */
+import "reflect-metadata"; // @peculiar/x509 needs it to be loaded first
+import { PemConverter, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import process from "node:process";
-import { toText } from "@std/streams/to-text";
-import { formatTrace, Reply, SmtpClient } from "../mod.ts";
-import { serve } from "../src/server/mod.ts";
-import { createAuthority } from "../tests/support/certificates.ts";
+import { formatTrace, Reply, SmtpClient } from "@streams/smtp";
+import { serve } from "@streams/smtp/server";
 
 const colours = process.stdout.isTTY && process.env.NO_COLOR === undefined;
 const paint = (colour: number) => (text: string) => colours ? `\x1b[${colour}m${text}\x1b[0m` : text;
@@ -25,16 +28,17 @@ Grüße!
 the library takes care of both.
 `;
 
-const authority = await createAuthority();
-const arrived = Promise.withResolvers<string>();
+const certificate = await createCertificate();
+let arrived = "";
 
-await using server = serve({ serverName: "mx.server.example", tls: await authority.issue() }, {
+await using server = serve({ serverName: "mx.server.example", tls: certificate }, {
   auth: ({ user, pass }) => user === "ada" && pass === "correct horse",
   rcpt: ({ address }) => {
     if (address.startsWith("nobody@")) throw new Reply(550, "No such user here", { enhancedCode: "5.1.1" });
   },
   message: async (content) => {
-    arrived.resolve(await toText(content));
+    const decoder = new TextDecoder();
+    for await (const chunk of content) arrived += decoder.decode(chunk, { stream: true });
     return new Reply(250, "Ok: queued as DEMO-1", { enhancedCode: "2.0.0" });
   },
 });
@@ -45,7 +49,7 @@ const receipt = await (async () => {
   await using client = await SmtpClient.connect({
     hostname: "localhost",
     port,
-    tls: { caCerts: [authority.cert] },
+    tls: { caCerts: [certificate.cert] },
     auth: { user: "ada", pass: "correct horse" },
     clientName: "client.example",
     trace: (event) => {
@@ -66,4 +70,20 @@ console.log(`reply     ${receipt.reply}`);
 console.log(`queue id  ${receipt.queueId}`);
 
 console.log(`\n${bold("The message as it arrived")}`);
-console.log(await arrived.promise);
+console.log(arrived);
+
+/** Makes a certificate for localhost that signs itself and is valid for a day, and its private key, both PEM. */
+async function createCertificate(): Promise<{ cert: string; key: string }> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
+  const keys = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  const certificate = await X509CertificateGenerator.createSelfSigned({
+    name: "CN=localhost",
+    keys,
+    signingAlgorithm: algorithm,
+    notBefore: new Date(),
+    notAfter: new Date(Date.now() + 24 * 60 * 60 * 1000),
+    extensions: [new SubjectAlternativeNameExtension([{ type: "dns", value: "localhost" }])],
+  });
+  const key = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
+  return { cert: certificate.toString("pem"), key: PemConverter.encode(key, "PRIVATE KEY") };
+}

@@ -1,45 +1,46 @@
 /**
- * What the examples with proxies share: a connection to the proxy, its answers read byte by byte, and the rest as streams.
+ * Talks to a proxy, for the examples proxy_http_connect.ts and proxy_socks5.ts: sends requests, reads the answers byte by
+ * byte, and then hands the connection over as a socket.
  */
-import { connect, type Socket, type StreamPair } from "../src/sockets/mod.ts";
+import { connect, type Socket, type StreamPair } from "@streams/smtp/sockets";
 
-/** How long an answer of a proxy may be, in bytes. */
+/** The longest answer of a proxy, in bytes. */
 const MAX_LENGTH = 16_384;
 
-/** A dialogue with a proxy, before the connection through it stands. */
+/** The dialogue with a proxy until it has connected to the server. */
 export class ProxyDialogue {
   readonly #socket: Socket;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  /** What has come and was not read. */
+  /** Bytes that have arrived and were not read yet. */
   #rest = new Uint8Array();
 
   /**
-   * @param proxy Where the proxy is. With `https:` TLS is spoken with it.
-   * @param defaultPort Its port, where the URL does not say.
-   * @param signal Gives up.
+   * @param proxy The proxy's URL. With `https:`, the connection to the proxy uses TLS.
+   * @param defaultPort The proxy's port, where the URL has no port.
+   * @param signal Cancels the connection.
    */
   constructor(proxy: URL, defaultPort: number, signal: AbortSignal) {
     const port = Number(proxy.port) || defaultPort;
-    // "starttls": TLS through the proxy is then spoken by the runtime's own means.
+    // "starttls" lets the runtime's own TLS start on this socket later, through the proxy.
     const secureTransport = proxy.protocol === "https:" ? "on" : "starttls";
     this.#socket = connect({ hostname: proxy.hostname, port }, { secureTransport, signal });
     this.#reader = this.#socket.readable.getReader();
     this.#writer = this.#socket.writable.getWriter();
   }
 
-  /** Says something to the proxy. */
-  async say(bytes: Uint8Array): Promise<void> {
+  /** Sends bytes to the proxy. */
+  async send(bytes: Uint8Array): Promise<void> {
     await this.#writer.write(bytes);
   }
 
-  /** Reads just so many bytes. */
+  /** Reads exactly this many bytes. */
   async read(length: number): Promise<Uint8Array> {
     while (this.#rest.length < length) await this.#fill();
     return this.#take(length);
   }
 
-  /** Reads up to and with the end of an HTTP header. */
+  /** Reads an HTTP header with the empty line at its end. */
   async readHeader(): Promise<string> {
     for (;;) {
       const text = new TextDecoder().decode(this.#rest);
@@ -49,18 +50,18 @@ export class ProxyDialogue {
     }
   }
 
-  /** The connection through the proxy. What the server has said already is not lost. */
+  /** Returns the connection through the proxy. Bytes that the server has already sent are not lost. */
   handOver(): Socket | StreamPair {
     this.#reader.releaseLock();
     this.#writer.releaseLock();
     const { readable, writable, closed, secureTransport } = this.#socket;
-    // TLS with the proxy is none with the server: only the streams are handed on.
+    // TLS to the proxy says nothing about the server, so only the streams are handed over.
     if (this.#rest.length === 0 && secureTransport !== "on") return this.#socket;
     const close = (reason?: unknown) => this.#socket.close(reason);
     return { readable: startingWith(this.#rest, readable), writable, closed, close };
   }
 
-  /** Gives up. */
+  /** Closes the connection. */
   async close(reason: unknown): Promise<void> {
     await this.#socket.close(reason).catch(() => {});
   }
@@ -71,7 +72,7 @@ export class ProxyDialogue {
     const joined = new Uint8Array(this.#rest.length + value.length);
     joined.set(this.#rest);
     joined.set(value, this.#rest.length);
-    if (joined.length > MAX_LENGTH) throw new Error("The proxy says too much");
+    if (joined.length > MAX_LENGTH) throw new Error("The proxy's answer is too long");
     this.#rest = joined;
   }
 

@@ -1,29 +1,29 @@
 /**
- * Sends a message through an HTTP proxy, with CONNECT (RFC 9110, section 9.3.6), and a name and a password for it where it
- * wants them (Basic, RFC 7617).
+ * Sends a message through an HTTP proxy with CONNECT (RFC 9110, section 9.3.6), and logs in to the proxy if its URL has a name
+ * and a password (Basic, RFC 7617). Copy it together with proxy_dialogue.ts.
  *
  *     deno run --allow-net --allow-env examples/proxy_http_connect.ts http://USER:PASS@PROXY:8080 HOST PORT FROM TO
  *
  * SMTP_USER and SMTP_PASSWORD in the environment log in; SMTP_CA is a certificate authority to trust, PEM.
  */
 import process from "node:process";
-import { sendMail } from "../mod.ts";
-import type { OpenSocket } from "../src/sockets/mod.ts";
+import { sendMail } from "@streams/smtp";
+import type { OpenSocket } from "@streams/smtp";
 import { ProxyDialogue } from "./proxy_dialogue.ts";
 
-/** Opens connections through an HTTP proxy, which looks the names up. With `https:` TLS is spoken with it as well. */
+/** Opens connections through an HTTP proxy, which resolves the host names. With `https:`, the proxy itself is reached over TLS. */
 export function httpConnect(proxy: URL): OpenSocket {
   const user = decodeURIComponent(proxy.username);
   const pass = decodeURIComponent(proxy.password);
   return async (address, { signal }) => {
-    if ("path" in address) throw new TypeError("There is no way through CONNECT to a unix socket");
+    if ("path" in address) throw new TypeError("Cannot connect: CONNECT does not reach unix sockets");
     const { hostname, port } = address;
     const target = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
     const dialogue = new ProxyDialogue(proxy, proxy.protocol === "https:" ? 443 : 80, signal);
     try {
       const header = [`CONNECT ${target} HTTP/1.1`, `Host: ${target}`];
       if (user !== "") header.push(`Proxy-Authorization: Basic ${base64(`${user}:${pass}`)}`);
-      await dialogue.say(new TextEncoder().encode(`${header.join("\r\n")}\r\n\r\n`));
+      await dialogue.send(new TextEncoder().encode(`${header.join("\r\n")}\r\n\r\n`));
       const [status = ""] = (await dialogue.readHeader()).split("\r\n", 1);
       if (!/^HTTP\/1\.[01] 2\d\d\b/.test(status)) throw new Error(`The proxy does not connect: ${status}`);
       return dialogue.handOver();

@@ -1,16 +1,17 @@
 /**
- * Sends a message through a SOCKS5 proxy (RFC 1928), with a name and a password for it where it wants them (RFC 1929).
+ * Sends a message through a SOCKS5 proxy (RFC 1928), and logs in to the proxy if its URL has a name and a password (RFC 1929).
+ * Copy it together with proxy_dialogue.ts.
  *
  *     deno run --allow-net --allow-env examples/proxy_socks5.ts socks5://USER:PASS@PROXY:1080 HOST PORT FROM TO
  *
  * SMTP_USER and SMTP_PASSWORD in the environment log in; SMTP_CA is a certificate authority to trust, PEM.
  */
 import process from "node:process";
-import { sendMail } from "../mod.ts";
-import type { OpenSocket } from "../src/sockets/mod.ts";
+import { sendMail } from "@streams/smtp";
+import type { OpenSocket } from "@streams/smtp";
 import { ProxyDialogue } from "./proxy_dialogue.ts";
 
-/** What the proxy says where it does not connect (RFC 1928, section 6). */
+/** The reasons for which a proxy does not connect, by their number (RFC 1928, section 6). */
 const REFUSALS = [
   "",
   "general failure",
@@ -23,31 +24,31 @@ const REFUSALS = [
   "address type not supported",
 ];
 
-/** Opens connections through a SOCKS5 proxy, which looks the names up. */
+/** Opens connections through a SOCKS5 proxy, which resolves the host names. */
 export function socks5(proxy: URL): OpenSocket {
   const user = encode(decodeURIComponent(proxy.username));
   const pass = encode(decodeURIComponent(proxy.password));
   return async (address, { signal }) => {
-    if ("path" in address) throw new TypeError("There is no way through SOCKS5 to a unix socket");
+    if ("path" in address) throw new TypeError("Cannot connect: SOCKS5 does not reach unix sockets");
     const dialogue = new ProxyDialogue(proxy, 1080, signal);
     try {
-      // Version 5; one method: none (0), or user and password (2).
-      await dialogue.say(Uint8Array.of(5, 1, user.length > 0 ? 2 : 0));
+      // Version 5, and one way to log in: none (0), or a name and a password (2).
+      await dialogue.send(Uint8Array.of(5, 1, user.length > 0 ? 2 : 0));
       const [, method] = await dialogue.read(2);
       if (method === 2) {
-        await dialogue.say(Uint8Array.of(1, user.length, ...user, pass.length, ...pass));
+        await dialogue.send(Uint8Array.of(1, user.length, ...user, pass.length, ...pass));
         const [, status] = await dialogue.read(2);
         if (status !== 0) throw new Error("The SOCKS5 proxy refuses the name and password");
       } else if (method !== 0) {
-        throw new Error("The SOCKS5 proxy takes no such way to log in");
+        throw new Error("The SOCKS5 proxy does not accept this way to log in");
       }
 
-      // CONNECT (1), to a name (3); an IP address is one, too, to most proxies, but not to all.
+      // CONNECT (1), and the target with its type: not all proxies accept an IP address as a name.
       const host = encodeHost(address.hostname);
-      await dialogue.say(Uint8Array.of(5, 1, 0, ...host, address.port >> 8, address.port & 255));
+      await dialogue.send(Uint8Array.of(5, 1, 0, ...host, address.port >> 8, address.port & 255));
       const [, reply, , type] = await dialogue.read(4);
       if (reply !== 0) throw new Error(`The SOCKS5 proxy does not connect: ${REFUSALS[reply!] ?? reply}`);
-      // The address that it connects from, which nobody needs, and its port.
+      // Skip the address and port that the proxy connects from.
       const length = type === 1 ? 4 : type === 4 ? 16 : (await dialogue.read(1))[0]!;
       await dialogue.read(length + 2);
       return dialogue.handOver();
@@ -60,14 +61,16 @@ export function socks5(proxy: URL): OpenSocket {
 
 function encode(text: string): Uint8Array {
   const bytes = new TextEncoder().encode(text);
-  if (bytes.length > 255) throw new RangeError("SOCKS5 has room for 255 bytes");
+  if (bytes.length > 255) {
+    throw new RangeError("Cannot connect: SOCKS5 allows 255 bytes for a name or a password");
+  }
   return bytes;
 }
 
 function encodeHost(hostname: string): number[] {
   if (/^[\d.]+$/.test(hostname)) return [1, ...hostname.split(".").map(Number)];
   if (!hostname.includes(":")) return [3, hostname.length, ...encode(hostname)];
-  // The URL parser writes all of an IPv6 address but one run of zeros.
+  // The URL parser normalizes an IPv6 address: at most one run of zeros is left out.
   const [head = "", tail] = new URL(`http://[${hostname}]`).hostname.slice(1, -1).split("::");
   const groups = (text = "") => text === "" ? [] : text.split(":").map((group) => parseInt(group, 16));
   const [before, after] = [groups(head), groups(tail)];

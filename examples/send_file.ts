@@ -1,22 +1,22 @@
 /**
- * Sends a message that lies in a file, of any size, as a stream.
+ * Sends a message from a file of any size, as a stream.
  *
  *     deno run --allow-net --allow-read --allow-env=SMTP_PASSWORD examples/send_file.ts HOST PORT FILE.eml
  *
- * The envelope is taken from the header of the file, unless `--from` and `--to` say it.
+ * The addresses come from the file's header, unless `--from` and `--to` are given.
  */
 import { createReadStream } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { sendMail, SmtpError } from "../mod.ts";
-import type { Security } from "../mod.ts";
+import { sendMail, SmtpError } from "@streams/smtp";
+import type { Security } from "@streams/smtp";
 
 const USAGE = `send_file.ts HOST PORT FILE.eml [options]
 
   --from ADDRESS       the sender; default: from the header field From
-  --to ADDRESS         a recipient, may stand again and again; default: from To and Cc
-  --user NAME          log in; the password is taken from the environment: SMTP_PASSWORD
+  --to ADDRESS         a recipient, can be repeated; default: from To and Cc
+  --user NAME          log in, with the password in the environment variable SMTP_PASSWORD
   --security WORD      tls, starttls, opportunistic or none
   --ca FILE            trust this certificate authority, PEM`;
 
@@ -67,7 +67,7 @@ try {
   process.exitCode = 1;
 }
 
-/** The header: all up to the first empty line, which no sensible message has behind its first 256 KiB. */
+/** Reads the header: everything before the first empty line. No sensible message has a header of more than 256 KiB. */
 async function readHeader(path: string): Promise<string> {
   const handle = await open(path);
   try {
@@ -79,7 +79,7 @@ async function readHeader(path: string): Promise<string> {
   }
 }
 
-/** The addresses of a header field: enough for plain headers. A mail program would parse them (RFC 5322, section 3.4). */
+/** Finds the addresses in a header field. Enough for plain headers; a mail program would parse them (RFC 5322, section 3.4). */
 function addresses(header: string, field: string): string[] {
   const line = header.split(/\r?\n/).find((line) => line.toLowerCase().startsWith(`${field}:`));
   return line?.match(/[^\s<>,:;"]+@[^\s<>,:;"]+/g) ?? [];

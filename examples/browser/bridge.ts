@@ -1,39 +1,41 @@
 /**
- * Mail from a web page. A page has no sockets but WebSockets: this server takes them and forwards their bytes over TCP, to
- * the mail servers that it was told and no others. It serves a page, too, which sends a message with a file and shows how
- * far it is.
+ * Sends mail from a web page. A page can open WebSockets and no other sockets: this server accepts them and forwards their
+ * bytes over TCP, to the mail servers that it was given and to no others. It also serves a page that sends a message with a
+ * file and shows the progress.
  *
  * ```sh
- * deno task example:browser --to smtp.example.com:465/tls --to 127.0.0.1:2525
+ * deno bundle --platform browser --output smtp.js smtp.ts
+ * deno run -A bridge.ts --to smtp.example.com:465/tls --to 127.0.0.1:2525
  * ```
- * and open what it prints. The task makes the library one ES module with `deno bundle`, and runs this file.
+ * Then open the URL that it prints. In this repository, `deno task example:browser --to HOST:PORT` runs both commands.
  *
- * - `--to HOST:PORT`: a server to forward to; with `/tls` the bridge speaks TLS to it, as a page cannot.
+ * - `--to HOST:PORT`: a server to forward to; with `/tls`, the bridge connects to it over TLS, which a page cannot do.
  * - `--ca FILE`: certificate authorities to trust besides the system's, PEM.
- * - `--host`, `--port`: where to listen. Default: 127.0.0.1, and 8025; 0 takes any port that is free.
+ * - `--host`, `--port`: the address to listen on. Default: 127.0.0.1 and 8025; port 0 means any free port.
  * - `--origin URL`: another site whose pages may use the bridge. Default: only the page that is served here.
- * - `--connections N`: how many at a time. Default: 100.
+ * - `--connections N`: the maximum number of connections at a time. Default: 100.
+ * - `--library FILE`: the bundled library. Default: smtp.js in the folder of this file.
  *
- * Whoever can reach the bridge can speak with the servers behind it as if from here: let it listen beyond this machine
- * only behind something that does `https:` and knows its users.
+ * Anyone who can reach the bridge can talk to the mail servers as if from this machine. Before it listens on a public
+ * address, put a server in front of it that does `https:` and authenticates users.
  *
  * @module
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
-// Deno's own server cannot let a WebSocket wait: with a mail server slower than the page, its memory would fill.
+// Deno's own server has no backpressure for WebSockets: with a mail server slower than the page, memory would fill up.
 // @ts-types="npm:@types/ws@^8.18"
 import { type WebSocket, WebSocketServer } from "ws";
-import { connect, SocketError } from "../../src/sockets/mod.ts";
+import { connect, SocketError } from "@streams/smtp/sockets";
 
-/** A message of the adapter's is no longer than 64 KiB. */
+/** The largest WebSocket message: the library sends no more than 64 KiB at a time. */
 const MAX_MESSAGE = 65_536;
-/** How much may wait for the mail server, per connection, before the page has to wait. */
+/** How many bytes a connection buffers for a slow mail server before the page has to wait. */
 const MAX_WAITING = 256 * 1024;
-/** A connection on which nothing passes is closed. SMTP waits for 10 minutes at most (RFC 5321, section 4.5.3.2). */
+/** How long a connection may be idle. SMTP's longest timeout is 10 minutes (RFC 5321, section 4.5.3.2). */
 const IDLE_LIMIT = 15 * 60 * 1000;
-/** How often that is looked at. */
+/** How often idle connections are looked for. */
 const IDLE_CHECK = 60 * 1000;
 
 const { values: flags } = parseArgs({
@@ -45,30 +47,28 @@ const { values: flags } = parseArgs({
     port: { type: "string", default: "8025" },
     origin: { type: "string", multiple: true, default: [] },
     connections: { type: "string", default: "100" },
+    library: { type: "string", default: new URL("smtp.js", import.meta.url).pathname },
   },
 });
 const servers = new Map(flags.to.map(parseServer));
 const caCerts = flags.ca.map((path) => Deno.readTextFileSync(path));
 if (servers.size === 0) {
-  console.error("There is no server to forward to: name one, as in --to 127.0.0.1:2525");
+  console.error("No server to forward to: give one, as in --to 127.0.0.1:2525");
   Deno.exit(2);
 }
 
-const files: Record<string, { url: URL; type: string }> = {
-  "/": { url: new URL("index.html", import.meta.url), type: "text/html; charset=utf-8" },
-  "/page.js": { url: new URL("page.js", import.meta.url), type: "text/javascript; charset=utf-8" },
-  "/smtp.js": {
-    url: new URL("../../.cache/browser/smtp.js", import.meta.url),
-    type: "text/javascript; charset=utf-8",
-  },
+const files: Record<string, { path: string | URL; type: string }> = {
+  "/": { path: new URL("index.html", import.meta.url), type: "text/html; charset=utf-8" },
+  "/page.js": { path: new URL("page.js", import.meta.url), type: "text/javascript; charset=utf-8" },
+  "/smtp.js": { path: flags.library, type: "text/javascript; charset=utf-8" },
 };
 
 const http = createServer(answer);
 const webSockets = new WebSocketServer({
   server: http,
   maxPayload: MAX_MESSAGE,
-  perMessageDeflate: false, // mail is mostly base64 and the way to a bridge mostly short
-  // A page of another site could use its visitors' bridges otherwise: browsers let it open any WebSocket.
+  perMessageDeflate: false, // mail is mostly base64, and the network to a bridge mostly fast
+  // Browsers let every page open any WebSocket: without this check, any site could use its visitors' bridges.
   verifyClient: ({ origin }: { origin?: string }) => origin !== undefined && isAllowed(origin),
 });
 webSockets.on("connection", forward);
@@ -79,7 +79,7 @@ http.listen({ host: flags.host, port: Number(flags.port) }, () => {
 function parseServer(text: string): [name: string, server: { hostname: string; port: number; tls: boolean }] {
   const [, hostname, port, tls] = text.match(/^\[?([^/]+?)\]?:(\d{1,5})(\/tls)?$/) ?? [];
   if (hostname === undefined) {
-    console.error(`--to is HOST:PORT or HOST:PORT/tls: it is ${text}`);
+    console.error(`--to must be HOST:PORT or HOST:PORT/tls, the current value is ${text}`);
     Deno.exit(2);
   }
   return [text.replace("/tls", "").toLowerCase(), { hostname, port: Number(port), tls: tls !== undefined }];
@@ -91,16 +91,16 @@ function here(): string {
 }
 
 function isAllowed(origin: string): boolean {
-  // Not whatever the Host header says: a name of somebody else's may lead here, too (DNS rebinding).
+  // The Host header is not trusted: a foreign name may resolve to this address (DNS rebinding).
   return [here(), here().replace("//127.0.0.1:", "//localhost:"), ...flags.origin].includes(origin);
 }
 
-/** The page, its scripts, and the servers that it may choose from. */
+/** Serves the page, its scripts, and the list of servers. */
 async function answer({ url }: IncomingMessage, response: ServerResponse): Promise<void> {
   const file = files[url ?? ""];
   try {
     if (file !== undefined) {
-      const content = await Deno.readFile(file.url);
+      const content = await Deno.readFile(file.path);
       response.setHeader("Content-Type", file.type);
       response.setHeader("Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'");
       response.end(content);
@@ -108,34 +108,34 @@ async function answer({ url }: IncomingMessage, response: ServerResponse): Promi
       response.setHeader("Content-Type", "application/json");
       response.end(JSON.stringify([...servers].map(([name, { tls }]) => ({ name, tls }))));
     } else {
-      response.writeHead(404).end("Not here");
+      response.writeHead(404).end("Not found");
     }
   } catch (error) {
     response.writeHead(500).end(`Cannot read ${url}: ${(error as Error).message}`);
   }
 }
 
-/** Forwards a WebSocket to the server that its path names, `/smtp/HOST:PORT`, until one of them ends. */
+/** Forwards a WebSocket to the server in its path, `/smtp/HOST:PORT`, until either side ends. */
 async function forward(webSocket: WebSocket, { url = "" }: IncomingMessage): Promise<void> {
-  webSocket.on("error", () => {}); // "close" follows
+  webSocket.on("error", () => {}); // a "close" event follows
   const name = decodeURIComponent(url.replace(/^\/smtp\//, "")).toLowerCase();
   const server = servers.get(name);
-  // A page is not told the status of a handshake that was refused, but it is told why a WebSocket was closed.
+  // A page cannot see why a handshake was refused, but it can see why a WebSocket was closed.
   if (server === undefined) {
     return webSocket.close(1008, `This bridge does not forward to ${shorten(name, 64)}`);
   }
   if (webSockets.clients.size > Number(flags.connections)) {
-    return webSocket.close(1013, "This bridge has no connection left: try again later");
+    return webSocket.close(1013, "This bridge has too many connections: try again later");
   }
   const socket = connect(server, {
     ...(server.tls ? { secureTransport: "on", tls: { caCerts } } : { secureTransport: "off" }),
-    allowHalfOpen: true, // what the page has still to say is said
+    allowHalfOpen: true, // the page may go on sending after the server has ended
   });
   let last = Date.now();
   const onPass = () => void (last = Date.now());
   const idle = setInterval(() => {
     if (Date.now() - last < IDLE_LIMIT) return;
-    webSocket.close(3008, "Nothing has passed for a while");
+    webSocket.close(3008, "The connection was idle for too long");
     void socket.close();
   }, IDLE_CHECK);
   await Promise.allSettled([
@@ -146,7 +146,7 @@ async function forward(webSocket: WebSocket, { url = "" }: IncomingMessage): Pro
   void socket.close();
 }
 
-/** What the page sends, read no faster than it is taken: then TCP lets the page wait. */
+/** The bytes from the page. A slow reader makes the page wait, through TCP's flow control. */
 function fromPage(webSocket: WebSocket, onPass: () => void): ReadableStream<Uint8Array> {
   let wanted = true;
   return new ReadableStream<Uint8Array>({
@@ -160,7 +160,7 @@ function fromPage(webSocket: WebSocket, onPass: () => void): ReadableStream<Uint
       });
       webSocket.on("close", (code: number) => {
         if (!wanted) return;
-        // Given up, or cut: the server must not take what it has for the whole.
+        // Cancelled or cut: the server must not take what it has for a whole message.
         if (code === 1000) controller.close();
         else controller.error(new Error(`The page closed the WebSocket with code ${code}`));
       });
@@ -173,7 +173,7 @@ function fromPage(webSocket: WebSocket, onPass: () => void): ReadableStream<Uint
   }, new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING }));
 }
 
-/** What the server sends, taken no faster than the page's end of TCP takes it. */
+/** The bytes to the page, written no faster than the page's TCP connection accepts them. */
 function toPage(webSocket: WebSocket, onPass: () => void): WritableStream<Uint8Array> {
   return new WritableStream<Uint8Array>({
     write(chunk) {
@@ -187,14 +187,14 @@ function toPage(webSocket: WebSocket, onPass: () => void): WritableStream<Uint8A
   });
 }
 
-/** Tells the page why its server is not, or no longer, there. 1014 is "bad gateway". */
+/** Tells the page why its connection to the server failed. 1014 is "bad gateway". */
 function closeFor(webSocket: WebSocket, error: unknown): void {
-  webSocket.resume(); // the page's answer to the close has to be read
+  webSocket.resume(); // so that the page's close frame is read
   const code = error instanceof SocketError && error.code === "timed-out" ? 3008 : 1014;
   webSocket.close(code, shorten(error instanceof Error ? error.message : String(error), 120));
 }
 
-/** A close's reason has room for 123 bytes (RFC 6455, section 5.5). */
+/** Shortens a reason: a close frame has room for 123 bytes (RFC 6455, section 5.5). */
 function shorten(text: string, length: number): string {
   return text.replace(/[^\x20-\x7e]/g, "?").slice(0, length);
 }

@@ -1,5 +1,5 @@
-// The whole library is one ES module.
-// @ts-ignore It is made when the example is started.
+// deno bundle makes the whole library one ES module.
+// @ts-ignore The module does not exist before that.
 import { connectWebSocket, SmtpClient, SmtpError } from "./smtp.js";
 
 const form = document.getElementById("mail");
@@ -32,7 +32,7 @@ form.addEventListener("submit", async (event) => {
     show([...accepted, ...refused, `Reply: ${receipt.reply}`].join("\n"), false);
   } catch (error) {
     const more = error instanceof SmtpError
-      ? ` (${error.code}, ${error.outcome ?? "no mail was under way"})`
+      ? ` (${error.code}, ${error.outcome ?? "no mail was being sent"})`
       : "";
     const cause = error.cause instanceof Error ? `\n${error.cause.message}` : "";
     show(`${error.message}${more}${cause}`, true);
@@ -45,9 +45,9 @@ async function send(server, { auth, envelope, message, signal }) {
   const { tls } = servers.find(({ name }) => name === server) ?? { tls: false };
   const url = new URL(`smtp/${server}`, location.href);
   const client = await SmtpClient.connect({
-    // The bridge speaks TLS with the server, and is on this machine: what goes through it is protected.
+    // The bridge runs on this machine and connects to the server over TLS: the whole way is protected.
     socket: connectWebSocket(url, { secureTransport: tls ? "on" : "off" }),
-    // Without TLS a login is still wanted: the server is one's own.
+    // "none" allows a login without TLS, for a test server on this machine.
     security: tls ? "tls" : "none",
     clientName: "page.example",
     signal,
@@ -80,7 +80,7 @@ function setBusy(busy) {
   if (busy) showProgress(0, 1);
 }
 
-/** A message of two parts, read and encoded piece by piece: the file is never in memory as a whole. */
+/** Composes a message of a text and a file. They are read and encoded piece by piece: the file is never in memory as a whole. */
 function compose({ from, to, subject, text, file }) {
   const boundary = crypto.randomUUID();
   const name = file.name.replace(/[^\w. -]/g, "_") || "nothing";
@@ -119,7 +119,7 @@ function compose({ from, to, subject, text, file }) {
   return { length, content: encode(parts) };
 }
 
-/** So many bytes are a line of 76 characters in base64 (RFC 2045, section 6.8). */
+/** How many bytes make a base64 line of 76 characters (RFC 2045, section 6.8). */
 const LINE = 57;
 
 async function* encode(parts) {
@@ -136,7 +136,7 @@ async function* encode(parts) {
   }
 }
 
-/** RFC 2047. */
+/** Encodes a header value that is not ASCII (RFC 2047). */
 function encodeWord(text) {
   if (/^[\x20-\x7e]*$/.test(text)) return text;
   return `=?utf-8?B?${new TextEncoder().encode(text).toBase64()}?=`;

@@ -1,11 +1,11 @@
 /**
- * What a page needs of the library. It becomes one ES module, `smtp.js`:
+ * The part of the library that a page needs. `deno bundle` makes one ES module of it, `smtp.js`:
  *
  * ```sh
- * deno bundle --platform browser --output .cache/browser/smtp.js examples/browser/smtp.ts
+ * deno bundle --platform browser --output smtp.js smtp.ts
  * ```
  *
  * @module
  */
-export { SmtpClient, SmtpError } from "../../mod.ts";
-export { connectWebSocket, webSocketSocket } from "../../src/sockets/websocket.ts";
+export { SmtpClient, SmtpError } from "@streams/smtp";
+export { connectWebSocket, webSocketSocket } from "@streams/smtp/sockets";
