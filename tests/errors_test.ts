@@ -6,7 +6,7 @@ import { sendMail } from "../src/client/send.ts";
 import { SmtpError } from "../src/errors.ts";
 import type { Outcome, SmtpErrorCode } from "../src/errors.ts";
 import { serveSocket } from "../src/server/mod.ts";
-import type { ServerHandlers, SessionOptions } from "../src/server/mod.ts";
+import type { ServerHandlers, ServeSocketOptions } from "../src/server/mod.ts";
 import { Reply } from "../src/core/reply.ts";
 import { memorySocketPair } from "../src/sockets/memory.ts";
 import { certificates } from "./sockets/conformance.ts";
@@ -79,7 +79,7 @@ const send = (client: SmtpClient) => client.send(ENVELOPE, TEXT);
 async function served(
   handlers: ServerHandlers,
   body: (client: SmtpClient) => Promise<unknown>,
-  { server = {}, client = {} }: { server?: SessionOptions; client?: SmtpClientOptions } = {},
+  { server = {}, client = {} }: { server?: ServeSocketOptions; client?: SmtpClientOptions } = {},
 ): Promise<void> {
   const [socket, peer] = memorySocketPair();
   const serving = serveSocket(peer, { allowInsecureAuth: true, onError: () => {}, ...server }, handlers);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { EsmtpParameters } from "../core/command_line.ts";
+import type { EsmtpParameters } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
 import { mailParameters, rcptParameters } from "../core/parameters.ts";
 import type { DsnRequest, MailParameters, Parameter } from "../core/parameters.ts";

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { renderCommand } from "../core/command.ts";
-import { renderLine } from "../core/command_line.ts";
+import { renderCommand, renderLine } from "../core/command.ts";
 import { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { SmtpErrorInit } from "../errors.ts";

@@ -5,7 +5,7 @@
  */
 import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "../core/address.ts";
 import type { Mailbox } from "../core/address.ts";
-import { renderMail, renderRcpt } from "../core/command_line.ts";
+import { renderCommand } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
 import type { DsnRequest, MailParameters, RcptParameters } from "../core/parameters.ts";
 import { SmtpError } from "../errors.ts";
@@ -160,7 +160,7 @@ export function renderMailFor(
     if (body !== undefined) parameters.BODY = body;
     if (smtpUtf8) parameters.SMTPUTF8 = true;
     asked?.addMail(wanted, { extensions, protected: isProtected }, parameters);
-    return renderMail(from, parameters, { smtpUtf8 });
+    return renderCommand({ verb: "MAIL", reversePath: from, parameters }, { smtpUtf8 });
   } catch (cause) {
     throw invalid(cause, "mail");
   }
@@ -188,7 +188,8 @@ export function renderRcptFor(
 ): string {
   const address = typeof recipient === "string" ? recipient : recipient.address;
   try {
-    return renderRcpt(path, asked?.rcptParametersFor(recipient, dsn, extensions, smtpUtf8), { smtpUtf8 });
+    const parameters = asked?.rcptParametersFor(recipient, dsn, extensions, smtpUtf8);
+    return renderCommand({ verb: "RCPT", forwardPath: path, parameters }, { smtpUtf8 });
   } catch (cause) {
     throw invalid(cause, "rcpt", address);
   }

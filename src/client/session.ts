@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderLine } from "../core/command_line.ts";
+import { renderLine } from "../core/command.ts";
 import { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
 import type { Transaction } from "../core/transaction.ts";

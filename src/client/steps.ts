@@ -5,8 +5,7 @@
  */
 import { isAsciiMailbox } from "../core/address.ts";
 import { parseAddressList } from "../core/address_list.ts";
-import { renderCommand } from "../core/command.ts";
-import { renderLine } from "../core/command_line.ts";
+import { renderCommand, renderLine } from "../core/command.ts";
 import type { MailParameters } from "../core/parameters.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";

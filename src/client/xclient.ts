@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { renderLine } from "../core/command_line.ts";
+import { renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
 import { encodeXtext } from "../core/xtext.ts";
 import { SmtpError } from "../errors.ts";

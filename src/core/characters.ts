@@ -18,6 +18,8 @@ export const XCHAR = 16;
 export const DCONTENT = 32;
 /** Characters of a SASL mechanism's name (RFC 4422, section 3.1). */
 export const MECHANISM = 64;
+/** The longest name of a SASL mechanism (RFC 4422, section 3.1). */
+export const MAX_MECHANISM_LENGTH = 20;
 /** Characters of base64, without the padding (RFC 4648, section 4). */
 export const BASE64 = 128;
 
@@ -116,12 +118,12 @@ export function isBase64(text: string): boolean {
   return every(text, BASE64, 0, length - padding);
 }
 
-/** How much of a peer's or a caller's text an error message shows. */
+/** How much of a text from the peer or the caller an error message shows. */
 const MAX_SHOWN = 80;
 
 /**
- * Makes a text fit to stand in an error message: in double quotes, control characters and lone surrogates escaped
- * (a terminal would act on them, a log would break on them), cut where it is long.
+ * Prepares a text for an error message: in double quotes, control characters and lone surrogates escaped (a terminal
+ * would act on them, a log would break on them), and cut if it is long.
  *
  * @param text The text.
  * @returns The text in quotes.
@@ -142,6 +144,22 @@ export function show(text: string): string {
     } else shown += escapeUnit(code);
   }
   return shown + (text.length > end ? '…"' : '"');
+}
+
+/**
+ * Takes everything out of a peer's text that a terminal would act on, and whatever is too long to read.
+ *
+ * @param text The text.
+ * @param maxLength How much is kept, in UTF-16 code units.
+ * @returns Visible ASCII and spaces; `?` for anything else.
+ */
+export function printable(text: string, maxLength: number): string {
+  let safe = "";
+  for (const character of text.slice(0, maxLength)) {
+    const code = character.codePointAt(0)!;
+    safe += code >= 0x20 && code < 0x7f ? character : "?";
+  }
+  return safe;
 }
 
 function isLowSurrogate(code: number): boolean {

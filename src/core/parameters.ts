@@ -6,7 +6,7 @@
  */
 import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "./address.ts";
 import { show } from "./characters.ts";
-import type { EsmtpParameters } from "./command_line.ts";
+import type { EsmtpParameters } from "./command.ts";
 import { encodeUtf8AddrUnitext, encodeUtf8AddrXtext, encodeXtext } from "./xtext.ts";
 
 /** What a sender wants to be told about: delivery, failure, a delay (RFC 3461, section 4.1). */

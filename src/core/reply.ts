@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { isControl, show } from "./characters.ts";
-import { enhancedCodeLength, withoutEnhancedCode } from "./enhanced_code.ts";
+import { isControl, isDigit, show } from "./characters.ts";
 import { decodeLines } from "./reply_text.ts";
 
 /** What a {@linkcode Reply} may carry besides its code and text. */
@@ -202,4 +201,27 @@ function checkText(text: string): void {
   if (!text.isWellFormed()) {
     throw new TypeError(`Cannot make a reply: a lone surrogate stands in ${show(text)}`);
   }
+}
+
+/**
+ * The length of the enhanced status code at the start of a line: `class "." subject "." detail`, with up to three digits
+ * each (RFC 3463, section 2). 0 if there is none, or its class is not that of the reply code: `250 4.2.1 is our version`
+ * has none.
+ */
+function enhancedCodeLength(line: string, code: number): number {
+  const digit = Math.floor(code / 100);
+  if (digit === 3 || line.charCodeAt(0) !== 0x30 + digit || line[1] !== ".") return 0;
+  let i = 2;
+  while (i < 5 && isDigit(line.charCodeAt(i))) i++;
+  if (i === 2 || line[i] !== ".") return 0;
+  const detail = ++i;
+  while (i < detail + 3 && isDigit(line.charCodeAt(i))) i++;
+  if (i === detail || (i < line.length && line[i] !== " ")) return 0;
+  return i;
+}
+
+/** The line without its enhanced status code, if it has one. */
+function withoutEnhancedCode(line: string, code: number): string {
+  const length = enhancedCodeLength(line, code);
+  return length === 0 ? line : line.slice(length + 1);
 }

@@ -11,7 +11,7 @@ import {
   ResponseBodyError,
 } from "oauth4webapi";
 import type { AuthorizationServer, Client, ClientAuth } from "oauth4webapi";
-import { printable } from "../sasl/printable.ts";
+import { printable } from "../core/characters.ts";
 import type { Provider } from "./providers.ts";
 import { TokenError } from "./token_error.ts";
 

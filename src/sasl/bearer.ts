@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { printable } from "./printable.ts";
+import { printable } from "../core/characters.ts";
 
 /** The longest status that is passed on: `insufficient_scope` has 18 characters, a token has more than this. */
 const MAX_STATUS = 40;

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import type { PasswordCredentials, SaslMechanism } from "./mechanism.ts";
+import type { PasswordCredentials, SaslMechanism, ServerMechanism, ServerStep } from "./mechanism.ts";
+import { decodeUtf8 } from "./text.ts";
 
 /**
  * LOGIN: the name, then the password, each asked for. Only under TLS.
  *
- * What the challenges say is not looked at: servers write "Username:", "User Name" and other things.
+ * The words of the challenges do not matter: servers write "Username:", "User Name" and other things.
  *
  * @param credentials The user's name and password.
  * @returns The mechanism.
@@ -24,6 +25,32 @@ export function login(credentials: PasswordCredentials): SaslMechanism {
         throw new Error("Cannot answer a third challenge: LOGIN asks for a name and a password");
       }
       return response;
+    },
+  };
+}
+
+/**
+ * The server's half of LOGIN.
+ *
+ * @returns The mechanism, for one attempt.
+ */
+export function loginServer(): ServerMechanism {
+  const ask = (text: string): ServerStep => ({
+    kind: "challenge",
+    challenge: new TextEncoder().encode(text),
+  });
+  let user: string | undefined;
+  return {
+    name: "LOGIN",
+    respond(response: Uint8Array | undefined): ServerStep {
+      if (response === undefined) return ask("Username:");
+      const text = decodeUtf8(response);
+      if (text === undefined) return { kind: "malformed" };
+      if (user === undefined) {
+        user = text;
+        return ask("Password:");
+      }
+      return user === "" ? { kind: "refused" } : { kind: "credentials", user, pass: text };
     },
   };
 }

@@ -46,6 +46,30 @@ export interface ClientFirstMechanism extends SaslMechanism {
   readonly initialResponse: Uint8Array;
 }
 
+/** What the server's half of a mechanism makes of a response. */
+export type ServerStep =
+  /** Another challenge is due. */
+  | { readonly kind: "challenge"; readonly challenge: Uint8Array }
+  /** The client has given its name and password. */
+  | { readonly kind: "credentials"; readonly user: string; readonly pass: string }
+  /** The response does not follow the mechanism's grammar. */
+  | { readonly kind: "malformed" }
+  /** The response follows the grammar, and can let nobody in. */
+  | { readonly kind: "refused" };
+
+/** The server's half of a mechanism: one object for one attempt to authenticate. */
+export interface ServerMechanism {
+  /** The registered name in capitals. */
+  readonly name: string;
+  /**
+   * Takes a response.
+   *
+   * @param response The response, decoded from base64; `undefined` if the client sent none with AUTH.
+   * @returns What follows.
+   */
+  respond(response: Uint8Array | undefined): ServerStep;
+}
+
 /** What a mechanism may need to know about the session. */
 export interface SaslContext {
   /** The names of the mechanisms that the server offers, in capitals. */

@@ -5,7 +5,7 @@
  */
 import { checkToken, checkUser, readRefusal } from "./bearer.ts";
 import type { ClientFirstMechanism, TokenCredentials } from "./mechanism.ts";
-import { escapeSaslName } from "./sasl_name.ts";
+import { escapeSaslName } from "./text.ts";
 
 /** What else OAUTHBEARER may say. */
 export interface OAuthBearerOptions {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { ClientFirstMechanism, PasswordCredentials } from "./mechanism.ts";
+import type { ClientFirstMechanism, PasswordCredentials, ServerMechanism, ServerStep } from "./mechanism.ts";
+import { decodeUtf8 } from "./text.ts";
 
 /**
  * PLAIN: name and password in one response. Only under TLS.
@@ -25,6 +26,26 @@ export function plain(credentials: PasswordCredentials): ClientFirstMechanism {
     initialResponse: new TextEncoder().encode(`${authzid}\0${user}\0${pass}`),
     respond(): never {
       throw new Error("Cannot answer a second challenge: PLAIN has only one response");
+    },
+  };
+}
+
+/**
+ * The server's half of PLAIN.
+ *
+ * @returns The mechanism, for one attempt.
+ */
+export function plainServer(): ServerMechanism {
+  return {
+    name: "PLAIN",
+    respond(response: Uint8Array | undefined): ServerStep {
+      if (response === undefined) return { kind: "challenge", challenge: new Uint8Array() };
+      const parts = decodeUtf8(response)?.split("\0");
+      if (parts?.length !== 3) return { kind: "malformed" };
+      const [authzid, user, pass] = parts as [string, string, string];
+      // Nobody acts for somebody else here; to take such a client for itself would be a surprise (RFC 4616, section 2).
+      if (user === "" || (authzid !== "" && authzid !== user)) return { kind: "refused" };
+      return { kind: "credentials", user, pass };
     },
   };
 }

@@ -3,8 +3,8 @@
  *
  * @module
  */
+import { printable } from "../core/characters.ts";
 import { decodeBase64 } from "./base64.ts";
-import { printable } from "./printable.ts";
 
 /**
  * The least number of iterations. RFC 5802, section 5.1, and RFC 7677, section 4, want at least 4,096: somebody who plays

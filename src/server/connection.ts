@@ -4,21 +4,20 @@
  * @module
  */
 import type { Reply } from "../core/reply.ts";
-import { ServerSession } from "../core/session.ts";
-import type { SessionEvent } from "../core/session_events.ts";
-import * as replies from "../core/session_replies.ts";
 import { Deadline } from "../sockets/deadline.ts";
 import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
-import { DataDecoder } from "../streams/data_decoder.ts";
-import { type AuthExchange, createAuthExchange } from "./auth.ts";
-import { Judge, type MaybePromise } from "./judge.ts";
-import type { ServerHandlers } from "./handlers.ts";
-import { type ContentEvent, MessageContent } from "./message_content.ts";
+import { AuthAttempt } from "./auth.ts";
+import type { ContentEvent } from "./content_reader.ts";
+import { HandlerCaller, type MaybePromise } from "./handler_caller.ts";
+import type { AuthCredentials, ServerHandlers } from "./handlers.ts";
+import { MessageContent } from "./message_content.ts";
 import type { SessionSettings } from "./options.ts";
-import { ConnectionSession } from "./connection_session.ts";
+import * as replies from "./replies.ts";
+import { type SessionEvent, SessionMachine } from "./session_machine.ts";
+import { SessionView } from "./session_view.ts";
 import { Transport } from "./transport.ts";
 
-/** What a client does when it goes away without a word. */
+/** The errors of a client that goes away without a word. */
 const EVERYDAY: ReadonlySet<SocketErrorCode> = new Set([
   "connection-reset",
   "timed-out",
@@ -31,13 +30,13 @@ const EVERYDAY: ReadonlySet<SocketErrorCode> = new Set([
 export class ServerConnection {
   readonly #settings: SessionSettings;
   readonly #handlers: ServerHandlers;
-  readonly #machine: ServerSession;
-  readonly #session: ConnectionSession;
-  readonly #judge: Judge;
+  readonly #machine: SessionMachine;
+  readonly #session: SessionView;
+  readonly #caller: HandlerCaller;
   readonly #transport: Transport;
   readonly #deadline: Deadline = new Deadline(() => this.#onTimeout());
   #stopping = false;
-  #exchange: AuthExchange | undefined;
+  #auth: AuthAttempt | undefined;
 
   /**
    * @param socket The connection, open or about to be.
@@ -47,17 +46,13 @@ export class ServerConnection {
   constructor(socket: Socket, settings: SessionSettings, handlers: ServerHandlers) {
     this.#settings = settings;
     this.#handlers = handlers;
-    const { secureTransport } = socket;
-    this.#machine = new ServerSession(
-      { ...settings.session, secure: secureTransport === "on", startTls: secureTransport === "starttls" },
-      new DataDecoder(),
-    );
+    this.#machine = new SessionMachine(settings, socket.secureTransport);
     this.#transport = new Transport(socket);
-    this.#session = new ConnectionSession(this.#machine);
-    this.#judge = new Judge((error) => settings.onError(error, this.#session));
+    this.#session = new SessionView(this.#machine);
+    this.#caller = new HandlerCaller((error) => settings.onError(error, this.#session));
   }
 
-  /** Serves the connection to its end. Never rejects: what goes wrong is reported. */
+  /** Serves the connection to its end. Never rejects: errors are reported. */
   async run(): Promise<void> {
     try {
       this.#deadline.start(this.#settings.timeouts.tls);
@@ -75,20 +70,20 @@ export class ServerConnection {
       this.#deadline.stop();
       await this.#transport.finish();
     } catch (error) {
-      this.#reportLink(error);
+      this.#reportUnusual(error);
     } finally {
       this.#deadline.stop();
       await this.#transport.cut();
     }
   }
 
-  /** Ends the session with 421: at once if no transaction is open, else behind it. */
+  /** Ends the session with 421: at once if no transaction is open, else after it. */
   shutdown(): void {
     this.#stopping = true;
     if (this.#transport.reading && !this.#inTransaction()) this.#interrupt(replies.SHUTTING_DOWN);
   }
 
-  /** Ends the connection, whatever is under way. */
+  /** Closes the connection, whatever is under way. */
   cut(): void {
     this.#machine.close();
     void this.#transport.cut(new SocketError("closed", "The server was shut down"));
@@ -114,7 +109,7 @@ export class ServerConnection {
     await this.#flush();
   }
 
-  /** Sends what there is to send, then waits for bytes. Tells whether there are any. */
+  /** Sends the output, then waits for bytes. Tells whether any have arrived. */
   async #receive(timeout: number): Promise<boolean> {
     this.#deadline.start(timeout);
     const bytes = this.#machine.takeOutput();
@@ -164,12 +159,12 @@ export class ServerConnection {
       case "greet":
         return this.#answer(greet && (() => this.#handlers.greet!(event.name, session)));
       case "auth":
-        this.#exchange = createAuthExchange(event.mechanism);
+        this.#auth = new AuthAttempt(event.mechanism);
         return this.#onAuth(event.response);
       case "auth-response":
         return this.#onAuth(event.response);
       case "auth-end":
-        this.#exchange = undefined;
+        this.#auth = undefined;
         return;
       case "reset":
         return this.#notify("reset");
@@ -182,36 +177,32 @@ export class ServerConnection {
 
   #answer(call: (() => unknown) | undefined): MaybePromise<void> {
     if (call === undefined) return this.#machine.answer();
-    const reply = this.#judge.decide(call);
+    const reply = this.#caller.call(call);
     if (!(reply instanceof Promise)) return this.#machine.answer(reply);
     return reply.then((reply) => this.#giveAnswer(reply));
   }
 
-  /** The connection may have ended while the handler was thinking. */
+  /** The connection may have ended while the handler was working. */
   #giveAnswer(reply: Reply | undefined): void {
     if (!this.#machine.closed) this.#machine.answer(reply);
   }
 
-  #report(error: unknown): void {
-    this.#judge.report(error);
-  }
-
-  /** A client that goes away is an everyday thing; a handshake that fails may be the server's certificate. */
-  #reportLink(error: unknown): void {
-    if (!(error instanceof SocketError) || !EVERYDAY.has(error.code)) this.#report(error);
+  /** A client that goes away is an everyday thing; a handshake that fails may be the fault of the server's certificate. */
+  #reportUnusual(error: unknown): void {
+    if (!(error instanceof SocketError) || !EVERYDAY.has(error.code)) this.#caller.report(error);
   }
 
   async #notify(kind: "reset" | "close"): Promise<void> {
     try {
       await this.#handlers[kind]?.(this.#session);
     } catch (error) {
-      this.#report(error);
+      this.#caller.report(error);
     }
   }
 
   async #onConnect(): Promise<void> {
     const call = this.#handlers.connect && (() => this.#handlers.connect!(this.#session));
-    let reply = call && this.#judge.decide(call);
+    let reply = call && this.#caller.call(call);
     const { greetDelay } = this.#settings;
     if (reply instanceof Promise || greetDelay > 0) {
       const timer = Promise.withResolvers<void>();
@@ -221,7 +212,7 @@ export class ServerConnection {
       clearTimeout(id);
       if (this.#machine.closed) return;
       if (early === "end") return this.#machine.close();
-      if (early === "bytes") return this.#machine.earlyTalker();
+      if (early === "bytes") return this.#machine.close(replies.EARLY_TALKER);
       reply = await reply;
     }
     if (reply === replies.LOCAL_ERROR) reply = replies.CANNOT_CONNECT;
@@ -229,18 +220,18 @@ export class ServerConnection {
   }
 
   #onAuth(response: string | undefined): MaybePromise<void> {
-    const step = this.#exchange!.step(response);
+    const step = this.#auth!.step(response);
     if (step.kind === "challenge") return this.#machine.challenge(step.text);
-    this.#exchange = undefined;
+    this.#auth = undefined;
     if (step.kind === "refusal") return this.#machine.answer(step.reply);
     return this.#authenticate(step.credentials);
   }
 
-  async #authenticate(credentials: Parameters<NonNullable<ServerHandlers["auth"]>>[0]): Promise<void> {
-    const reply = await this.#judge.decide(async () => {
-      const verdict = await this.#handlers.auth!(credentials, this.#session);
-      // Whoever forgets to return something lets nobody in.
-      return verdict === true ? replies.AUTHENTICATED : verdict || replies.BAD_CREDENTIALS;
+  async #authenticate(credentials: AuthCredentials): Promise<void> {
+    const reply = await this.#caller.call(async () => {
+      const decision = await this.#handlers.auth!(credentials, this.#session);
+      // A handler that forgets to return something lets nobody in.
+      return decision === true ? replies.AUTHENTICATED : decision || replies.BAD_CREDENTIALS;
     });
     if (this.#machine.closed) return;
     if (reply?.positive) this.#machine.authenticated(credentials.user, reply);
@@ -266,9 +257,9 @@ export class ServerConnection {
     let reply: Reply | undefined;
     if (this.#handlers.message !== undefined) {
       const { message } = this.#handlers;
-      reply = await this.#judge.decide(
+      reply = await this.#caller.call(
         () => message.call(this.#handlers, content.readable, this.#session),
-        // The stream's own error is no news: the session knows what to say.
+        // The stream's own error is known: the session has its reply.
         (error) => error === content.error,
       );
     }
@@ -293,7 +284,7 @@ export class ServerConnection {
     try {
       if (await this.#receive(this.#settings.timeouts.data)) return true;
     } catch {
-      // The link is broken: for the message it is the same as an end.
+      // The connection is broken: for the message that is the same as its end.
     }
     this.#machine.close();
     return false;

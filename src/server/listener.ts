@@ -1,23 +1,23 @@
 /**
- * Listens by `node:net`, on every runtime, and makes sockets of what connects.
+ * Listens with `node:net`, on every runtime, and makes sockets of the connections.
  *
  * @module
  */
 import type net from "node:net";
-import { TOO_MANY_CONNECTIONS, toWire } from "../core/session_replies.ts";
 import { builtin } from "../sockets/builtin.ts";
 import { nodeSocket } from "../sockets/node.ts";
 import { assertPermitted } from "../sockets/permission.ts";
 import { formatAddress } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
 import type { ServerAddress } from "./options.ts";
+import { TOO_MANY_CONNECTIONS, toWire } from "./replies.ts";
 import type { SecureServerSocket } from "./tls.ts";
 
-/** How to listen. */
-export interface ListenerInit {
+/** Where to listen, and what to do with connections. */
+interface ListenerInit {
   /** An IP address or a host name. */
   readonly hostname: string;
-  /** The port; 0 for any. */
+  /** The port; 0 for any free one. */
   readonly port: number;
   /** The path of a unix socket instead. */
   readonly path: string | undefined;
@@ -29,11 +29,11 @@ export interface ListenerInit {
   readonly hasRoom: () => boolean;
   /** Takes a connection; with `security: "tls"` its handshake is still to come. */
   readonly accept: (socket: Socket) => void;
-  /** Something is wrong with the listening itself. */
+  /** Called when the listening itself fails. */
   readonly onError: (error: unknown) => void;
 }
 
-/** What listens. */
+/** A port or unix socket that is listened on. */
 export interface Listener {
   /** Resolves when it listens; rejects if it cannot. */
   readonly listening: Promise<ServerAddress>;
@@ -44,11 +44,11 @@ export interface Listener {
 /**
  * Begins to listen.
  *
- * @param init How.
+ * @param init Where to listen, and what to do with connections.
  * @returns The listener.
  */
 export function listen(init: ListenerInit): Listener {
-  // Read on demand only; and a client that ends its side behind its last command still gets its replies.
+  // Read on demand only; and a client that ends its side after its last command still gets its replies.
   const settings = { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark: 0 };
   const server = builtin("node:net").createServer(settings, (raw) => onConnection(raw, init));
   const listening = Promise.withResolvers<ServerAddress>();
@@ -67,7 +67,7 @@ export function listen(init: ListenerInit): Listener {
   return {
     listening: listening.promise,
     async close() {
-      // A server that is closed before it is bound would tell neither (Deno).
+      // On Deno, a server that is closed before it is bound emits neither event.
       const bound = await listening.promise.then(() => true, () => false);
       if (bound) await new Promise<void>((resolve) => server.close(() => resolve()));
     },
@@ -85,7 +85,7 @@ function onConnection(raw: net.Socket, { security, secure, hasRoom, accept }: Li
   );
 }
 
-/** One connection too many. Under TLS it would cost a handshake to say so. */
+/** Refuses one connection too many; in silence under TLS, where a reply would cost a handshake. */
 function refuse(raw: net.Socket, silently: boolean): void {
   raw.on("error", () => {});
   if (silently) raw.destroy();

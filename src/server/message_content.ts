@@ -4,35 +4,32 @@
  * @module
  */
 import { ProtocolError } from "../core/protocol_error.ts";
-import type { SessionEvent } from "../core/session_events.ts";
-
-/** A piece of content. */
-export type ContentEvent = Extract<SessionEvent, { kind: "content" }>;
+import type { ContentEvent } from "./content_reader.ts";
 
 /** Gives the next piece of content; `undefined` when the session is over. */
-export type NextContent = () => Promise<ContentEvent | undefined>;
+type NextContent = () => Promise<ContentEvent | undefined>;
 
 /**
  * The content of one message. The stream reads from the client when it is read from, and ends only where the message
  * does: a message that was cut off never looks whole.
  */
 export class MessageContent {
-  /** What the handler reads. */
+  /** The stream that the handler reads. */
   readonly readable: ReadableStream<Uint8Array>;
-  /** What the stream failed with. */
+  /** The error that the stream failed with. */
   error: Error | undefined;
 
   readonly #next: NextContent;
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   /** `over`: no more content will come. */
   #state: "reading" | "over" = "reading";
-  /** The handler is done, or has no use for the rest. */
+  /** The handler has returned, or does not want the rest. */
   #unwanted = false;
   #pulling: Promise<void> | undefined;
 
   /**
-   * @param first The first piece, which is here already: with a small message it is the last one too.
-   * @param next Gives the others.
+   * @param first The first piece, which has arrived already: that of a small message is the last one too.
+   * @param next Gives the next piece.
    */
   constructor(first: ContentEvent, next: NextContent) {
     this.#next = next;
@@ -46,7 +43,7 @@ export class MessageContent {
     }, { highWaterMark: 0 });
   }
 
-  /** Reads what the handler left, and throws it away. Afterwards the stream gives nothing any more. */
+  /** Reads the rest, which the handler has left, and throws it away. The stream gives nothing any more. */
   async drain(): Promise<void> {
     await this.#pulling;
     if (this.#state === "reading") {
@@ -56,11 +53,11 @@ export class MessageContent {
   }
 
   async #pull(): Promise<void> {
-    // A chunk may hold no more than the beginning of the end.
+    // A chunk may hold nothing but the beginning of the end.
     while (this.#state === "reading" && !this.#unwanted && !this.#take(await this.#next()));
   }
 
-  /** Tells whether the stream got something. */
+  /** Tells whether the stream has received something. */
   #take(event: ContentEvent | undefined): boolean {
     if (event === undefined) {
       this.#state = "over";

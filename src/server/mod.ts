@@ -1,7 +1,7 @@
 /**
- * An SMTP server (RFC 5321): strict with clients, and everything that is policy left to handlers.
+ * An SMTP server (RFC 5321): strict with clients, with every question of policy left to handlers.
  *
- * @example Take mail, and print it
+ * @example Take mail and print it
  * ```ts
  * import { serve } from "@streams/smtp/server";
  *
@@ -17,9 +17,8 @@
  * @module
  */
 export type { Mailbox } from "../core/address.ts";
-export type { EsmtpParameters } from "../core/command_line.ts";
+export type { EsmtpParameters } from "../core/command.ts";
 export { Reply, type ReplyJson, type ReplyOptions } from "../core/reply.ts";
-export type { Recipient, Sender, ServerEnvelope } from "../core/session_events.ts";
 export type { SecureTransport, Socket, SocketInfo, TlsInfo, TlsOptions } from "../sockets/socket.ts";
 export * from "./handlers.ts";
 export type {
@@ -27,7 +26,7 @@ export type {
   ServerAddress,
   ServerTimeouts,
   ServerTlsOptions,
-  SessionOptions,
+  ServeSocketOptions,
 } from "./options.ts";
 export * from "./serve.ts";
 export { serveSocket } from "./serve_socket.ts";

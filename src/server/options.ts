@@ -1,13 +1,13 @@
 /**
- * How a server is set up.
+ * The options of a server: checked and completed once, at the edge.
  *
  * @module
  */
 import { isAddressLiteral, isDomain } from "../core/address.ts";
-import type { ServerSessionOptions } from "../core/session_options.ts";
-import type { ServerHandlers, Session } from "./handlers.ts";
+import { AUTH_MECHANISMS } from "./auth.ts";
+import type { ServerHandlers, ServerSession } from "./handlers.ts";
 
-/** How long to wait, in milliseconds. `Infinity` waits for ever. */
+/** How long to wait, in milliseconds. `Infinity` waits forever. */
 export interface ServerTimeouts {
   /** For the client's next command. Default: 300,000 (RFC 5321, section 4.5.3.2.7). */
   command?: number;
@@ -15,67 +15,67 @@ export interface ServerTimeouts {
   data?: number;
   /** For the TLS handshake. Default: 30,000. */
   tls?: number;
-  /** For transactions that run when the server shuts down; then they are cut. Default: 10,000. */
+  /** For open transactions when the server shuts down; after it they are cut. Default: 10,000. */
   shutdown?: number;
 }
 
-/** How a session is served, on whatever socket. */
-export interface SessionOptions {
-  /** What is spoken. Default: `"smtp"`. */
+/** How a session is served, on any socket. */
+export interface ServeSocketOptions {
+  /** The protocol. Default: `"smtp"`. */
   protocol?: "smtp";
   /** The server's name in the greeting and the reply to EHLO: a domain name or an address literal. Default: `"localhost"`. */
   serverName?: string;
   /**
-   * The most octets of a message, announced with SIZE (RFC 1870). `Infinity` for no limit. Default: 33,554,432, that is
-   * 32 MiB, as aiosmtpd has it.
+   * The most octets of a message, announced with SIZE (RFC 1870). `Infinity` for no limit. Default: 33,554,432 (32 MiB),
+   * as in aiosmtpd.
    */
   maxMessageSize?: number;
-  /** The most recipients of a message. Default: 1000, as Postfix has it; RFC 5321, section 4.5.3.1.8 asks for 100. */
+  /** The most recipients of a message. Default: 1000, as in Postfix; RFC 5321, section 4.5.3.1.8 asks for 100. */
   maxRecipients?: number;
-  /** The most octets of a command line, its line end included. At least 512. Default: 2048, as Postfix has it. */
+  /** The most octets of a command line, its line end included. At least 512. Default: 2048, as in Postfix. */
   maxLineLength?: number;
   /**
    * How many errors end the session: commands that are malformed, out of order or not permitted, and failed attempts
-   * to authenticate. Not counted: what a handler refuses, and what stands in a pipelined group behind a refused MAIL. An
-   * accepted message sets the count back. Default: 20, as Postfix has it.
+   * to authenticate. Not counted: what a handler refuses, and the rest of a pipelined group after a refused MAIL. An
+   * accepted message resets the count. Default: 20, as in Postfix.
    */
   maxErrors?: number;
-  /** How many commands that are not recognized end the session. Default: 10, as smtp-server has it. */
+  /** How many commands that are not recognized end the session. Default: 10, as in smtp-server. */
   maxUnrecognized?: number;
-  /** How many commands may come before AUTH, with `requireAuth`. Default: 10, as smtp-server has it. */
+  /** How many commands a client may send before AUTH, with `requireAuth`. Default: 10, as in smtp-server. */
   maxUnauthenticatedCommands?: number;
   /** Whether mail is only taken from authenticated clients. Needs the handler `auth`. Default: `false`. */
   requireAuth?: boolean;
   /** Whether mail is only taken under TLS. Default: `false`. */
   requireTls?: boolean;
-  /** Whether AUTH is offered in the clear too, where anybody on the way can read the password. Default: `false`. */
+  /** Whether AUTH is offered without TLS too, so that anybody on the path can read the password. Default: `false`. */
   allowInsecureAuth?: boolean;
   /**
-   * Keywords of extensions that are neither announced nor accepted, in any case: to see how a client gets on without.
-   * `"EHLO"` refuses EHLO itself. Default: none.
+   * Keywords of extensions that are neither announced nor accepted, in upper or lower case: to test a client without
+   * them. `"EHLO"` refuses EHLO itself. Default: none.
    */
   hide?: readonly string[];
   /**
-   * What becomes of a CR or LF that stands alone. `"reject"`: the message is refused with 550 5.6.0, a command line
-   * with 500. `"allow"`: content is handed on as it is, and a lone LF ends a command line. Either way only CR LF . CR LF
-   * ends a message. Default: `"reject"`: no client may send them (RFC 5321, section 2.3.8), and handed on to a
-   * server that takes LF . LF for an end they smuggle messages.
+   * What happens to a bare CR or LF. `"reject"`: a message with one is refused with 550 5.6.0, a command line with 500.
+   * `"allow"`: content is passed on as it is, and a bare LF ends a command line. Either way only CR LF . CR LF ends a
+   * message. Default: `"reject"`: no client may send them (RFC 5321, section 2.3.8), and passed on to a server that ends
+   * a message at LF . LF they smuggle messages.
    */
   bareLineEnds?: "allow" | "reject";
   /**
-   * How long the greeting is held back, in milliseconds; a client that speaks before it is a spammer in a hurry and
-   * gets 554. Default: 0.
+   * How long the greeting is delayed, in milliseconds; a client that sends anything before it is a spammer in a hurry
+   * and gets 554. Default: 0.
    */
   greetDelay?: number;
   /** Time limits. */
   timeouts?: ServerTimeouts;
-  /** Shuts down, gracefully, when it is aborted. */
+  /** Shuts the server down, gracefully, when it is aborted. */
   signal?: AbortSignal;
   /**
-   * Gets what handlers throw that is no `Reply`, and what goes wrong with the server itself. Default: the error is
-   * written to the console.
+   * Called with each error that a handler throws and that is not a `Reply`, and with each error of the server itself.
+   * Default: the error is written to the console.
    */
-  onError?: (error: unknown, session: Session | undefined) => void;
+  onError?: (error: unknown, session: ServerSession | undefined) => void;
 }
 
 /** A server's certificate. */
@@ -84,7 +84,7 @@ export interface ServerTlsOptions {
   cert: string;
   /** Its private key, PEM. */
   key: string;
-  /** Authorities that client certificates must be signed by, PEM. Default: clients are not asked for one. */
+  /** Certificate authorities, PEM: clients must show a certificate that one of them has signed. Default: none is asked for. */
   caCerts?: readonly string[];
 }
 
@@ -99,89 +99,93 @@ export interface ServerAddress {
 }
 
 /** How a server listens and serves. */
-export interface ServeOptions extends SessionOptions {
+export interface ServeOptions extends ServeSocketOptions {
   /**
-   * The IP address or host name to listen on. Default: `"127.0.0.1"`: to take mail from the world is something to ask
-   * for by name, `"0.0.0.0"` or `"::"`.
+   * The IP address or host name to listen on. Default: `"127.0.0.1"`. To take mail from the world, ask for it by name:
+   * `"0.0.0.0"` or `"::"`.
    */
   hostname?: string;
-  /** The port. Default: 0, any that is free; see `addr`. */
+  /** The port. Default: 0, any free port; see `addr`. */
   port?: number;
   /** The path of a unix socket to listen on instead. */
   path?: string;
   /** The server's certificate. Needed by `security`. */
   tls?: ServerTlsOptions;
   /**
-   * `"tls"`: from the first byte. `"starttls"`: offered. `"none"`: not at all. Default: `"starttls"` with `tls`, else
-   * `"none"`.
+   * `"tls"`: TLS from the first byte. `"starttls"`: STARTTLS is offered. `"none"`: no TLS. Default: `"starttls"` with
+   * `tls`, else `"none"`.
    */
   security?: "tls" | "starttls" | "none";
   /** The most sessions at a time; others get 421. Default: 500, half of the open files that systems usually permit. */
   maxConnections?: number;
-  /** Is told when the server listens. */
+  /** Called when the server listens. */
   onListen?: (address: ServerAddress) => void;
 }
 
-/** {@linkcode SessionOptions} with nothing left out, read once and not changed any more. */
+/** {@linkcode ServeSocketOptions}, checked and complete. They do not change any more. */
 export interface SessionSettings {
-  readonly session: Omit<ServerSessionOptions, "secure" | "startTls">;
+  readonly serverName: string;
+  readonly maxMessageSize: number;
+  readonly maxRecipients: number;
+  readonly maxLineLength: number;
+  readonly maxErrors: number;
+  readonly maxUnrecognized: number;
+  readonly maxUnauthenticatedCommands: number;
+  /** The SASL mechanisms, upper case; without any, AUTH is not offered. */
+  readonly authMechanisms: readonly string[];
+  readonly requireAuth: boolean;
+  readonly requireTls: boolean;
+  readonly allowInsecureAuth: boolean;
+  /** In upper case. */
+  readonly hide: ReadonlySet<string>;
+  readonly bareLineEnds: "allow" | "reject";
   readonly greetDelay: number;
   readonly timeouts: Readonly<Required<ServerTimeouts>>;
   readonly signal: AbortSignal | undefined;
-  readonly onError: (error: unknown, session: Session | undefined) => void;
+  readonly onError: (error: unknown, session: ServerSession | undefined) => void;
 }
 
 /**
- * Fills in and checks the options of sessions.
+ * Checks and completes the options of sessions.
  *
  * @param options The options.
  * @param handlers The handlers: with `auth`, AUTH is offered.
  * @returns The settings.
- * @throws {TypeError | RangeError} If an option makes no sense.
+ * @throws {TypeError | RangeError} If an option is not valid.
  */
-export function resolveSessionOptions(options: SessionOptions, handlers: ServerHandlers): SessionSettings {
-  const { protocol = "smtp", serverName = "localhost", requireAuth = false, bareLineEnds = "reject" } =
-    options;
-  if (protocol !== "smtp") {
-    throw new TypeError(`Cannot serve: "protocol" must be "smtp", it is "${protocol}"`);
-  }
+export function readOptions(options: ServeSocketOptions, handlers: ServerHandlers): SessionSettings {
+  const { serverName = "localhost", requireAuth = false, timeouts = {} } = options;
   if (!isDomain(serverName) && !isAddressLiteral(serverName)) {
-    throw new TypeError(`Cannot serve: "serverName" is not a domain name: ${JSON.stringify(serverName)}`);
-  }
-  if (bareLineEnds !== "allow" && bareLineEnds !== "reject") {
-    throw new TypeError(`Cannot serve: "bareLineEnds" must be "allow" or "reject", it is "${bareLineEnds}"`);
+    throw invalid("serverName", "a domain name or an address literal", JSON.stringify(serverName));
   }
   if (requireAuth && handlers.auth === undefined) {
-    throw new TypeError(`Cannot serve: "requireAuth" needs the handler "auth"`);
+    throw new TypeError(`Cannot serve: requireAuth needs the handler "auth"`);
   }
-  const { command = 300_000, data = 180_000, tls = 30_000, shutdown = 10_000 } = options.timeouts ?? {};
+  oneOf("protocol", options.protocol ?? "smtp", ["smtp"]);
   return Object.freeze({
-    session: Object.freeze({
-      serverName,
-      requireAuth,
-      bareLineEnds,
-      requireTls: options.requireTls ?? false,
-      allowInsecureAuth: options.allowInsecureAuth ?? false,
-      authMechanisms: Object.freeze(handlers.auth === undefined ? [] : ["PLAIN", "LOGIN"]),
-      maxMessageSize: limit("maxMessageSize", options.maxMessageSize, 32 * 1024 * 1024, 1),
-      maxRecipients: limit("maxRecipients", options.maxRecipients, 1000, 1),
-      maxLineLength: limit("maxLineLength", options.maxLineLength, 2048, 512, 1024 * 1024),
-      maxErrors: limit("maxErrors", options.maxErrors, 20, 1),
-      maxUnrecognized: limit("maxUnrecognized", options.maxUnrecognized, 10, 1),
-      maxUnauthenticatedCommands: limit(
-        "maxUnauthenticatedCommands",
-        options.maxUnauthenticatedCommands,
-        10,
-        1,
-      ),
-      hide: new Set((options.hide ?? []).map((keyword) => keyword.toUpperCase())),
-    }),
+    serverName,
+    maxMessageSize: wholeNumber("maxMessageSize", options.maxMessageSize ?? 32 * 1024 * 1024, 1),
+    maxRecipients: wholeNumber("maxRecipients", options.maxRecipients ?? 1000, 1),
+    maxLineLength: wholeNumber("maxLineLength", options.maxLineLength ?? 2048, 512, 1024 * 1024),
+    maxErrors: wholeNumber("maxErrors", options.maxErrors ?? 20, 1),
+    maxUnrecognized: wholeNumber("maxUnrecognized", options.maxUnrecognized ?? 10, 1),
+    maxUnauthenticatedCommands: wholeNumber(
+      "maxUnauthenticatedCommands",
+      options.maxUnauthenticatedCommands ?? 10,
+      1,
+    ),
+    authMechanisms: handlers.auth === undefined ? [] : AUTH_MECHANISMS,
+    requireAuth,
+    requireTls: options.requireTls ?? false,
+    allowInsecureAuth: options.allowInsecureAuth ?? false,
+    hide: new Set((options.hide ?? []).map((keyword) => keyword.toUpperCase())),
+    bareLineEnds: oneOf("bareLineEnds", options.bareLineEnds ?? "reject", ["allow", "reject"]),
     greetDelay: milliseconds("greetDelay", options.greetDelay ?? 0),
     timeouts: Object.freeze({
-      command: milliseconds("timeouts.command", command),
-      data: milliseconds("timeouts.data", data),
-      tls: milliseconds("timeouts.tls", tls),
-      shutdown: milliseconds("timeouts.shutdown", shutdown),
+      command: milliseconds("timeouts.command", timeouts.command ?? 300_000),
+      data: milliseconds("timeouts.data", timeouts.data ?? 180_000),
+      tls: milliseconds("timeouts.tls", timeouts.tls ?? 30_000),
+      shutdown: milliseconds("timeouts.shutdown", timeouts.shutdown ?? 10_000),
     }),
     signal: options.signal,
     onError: options.onError ?? ((error) => console.error(error)),
@@ -189,34 +193,45 @@ export function resolveSessionOptions(options: SessionOptions, handlers: ServerH
 }
 
 /**
+ * Checks an option that is one of some words.
+ *
+ * @param name The option's name.
+ * @param value Its value.
+ * @param words The words.
+ * @returns The value.
+ * @throws {TypeError} If it is something else.
+ */
+export function oneOf<T extends string>(name: string, value: T, words: readonly T[]): T {
+  if (words.includes(value)) return value;
+  throw invalid(
+    name,
+    words.map((word) => `"${word}"`).join(", ").replace(/, (?=[^,]*$)/, " or "),
+    JSON.stringify(value) ?? String(value),
+  );
+}
+
+/**
  * Checks an option that is a whole number.
  *
  * @param name The option's name.
  * @param value Its value.
- * @param fallback What it is where it was left out.
- * @param min The least it may be.
- * @param max The most it may be.
+ * @param min The smallest allowed value.
+ * @param max The largest allowed value. Default: none, and `Infinity` is allowed too.
  * @returns The value.
  * @throws {RangeError} If it is out of range.
  */
-export function limit(
-  name: string,
-  value: number | undefined,
-  fallback: number,
-  min: number,
-  max = Infinity,
-): number {
-  if (value === undefined) return fallback;
+export function wholeNumber(name: string, value: number, min: number, max = Infinity): number {
   const whole = Number.isSafeInteger(value) || value === Infinity;
-  if (!whole || value < min || value > max) {
-    throw new RangeError(
-      `Cannot serve: "${name}" must be a whole number from ${min} to ${max}, it is ${value}`,
-    );
-  }
-  return value;
+  if (whole && value >= min && value <= max) return value;
+  const range = max === Infinity ? `a whole number from ${min} up` : `a whole number from ${min} to ${max}`;
+  throw invalid(name, range, value, RangeError);
 }
 
 function milliseconds(name: string, value: number): number {
   if (typeof value === "number" && value >= 0) return value;
-  throw new RangeError(`Cannot serve: "${name}" must be a number of milliseconds, it is ${value}`);
+  throw invalid(name, "a number of milliseconds from 0 up", value, RangeError);
+}
+
+function invalid(name: string, rule: string, value: unknown, Kind: ErrorConstructor = TypeError): Error {
+  return new Kind(`Cannot serve: ${name} must be ${rule}, the current value is ${value}`);
 }

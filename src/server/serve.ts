@@ -8,33 +8,34 @@ import { ServerConnection } from "./connection.ts";
 import type { ServerHandlers } from "./handlers.ts";
 import { listen, type Listener } from "./listener.ts";
 import {
-  limit,
-  resolveSessionOptions,
+  oneOf,
+  readOptions,
   type ServeOptions,
   type ServerAddress,
   type SessionSettings,
+  wholeNumber,
 } from "./options.ts";
 import { createSecureServer } from "./tls.ts";
 
-/** A server that listens. */
+/** A server that listens, as {@linkcode serve} makes it. */
 export interface SmtpServer extends AsyncDisposable {
   /**
-   * Where the server listens.
+   * The address that the server listens on.
    *
-   * @throws {Error} As long as it does not: to take a port is asynchronous on Node and Deno. Wait for `listening`.
+   * @throws {Error} Before it listens: taking a port is asynchronous on Node and Deno. Wait for `listening`.
    */
   readonly addr: ServerAddress;
   /** Resolves when the server listens, rejects if it cannot. Marked as handled: the error goes to `onError` too. */
   readonly listening: Promise<ServerAddress>;
-  /** Resolves when the server has ended, with all its sessions; rejects if it could not listen. Marked as handled. */
+  /** Resolves when the server and all its sessions have ended; rejects if it could not listen. Marked as handled. */
   readonly finished: Promise<void>;
-  /** How many sessions there are now. */
+  /** The number of sessions now. */
   readonly connections: number;
   /**
-   * Listens no more. Sessions without an open transaction end with 421 4.3.2 at once, the others behind their
-   * transaction, or are cut after `timeouts.shutdown`. May be called any number of times.
+   * Stops listening. Sessions without an open transaction end with 421 4.3.2 at once, the others after their transaction;
+   * those that still run after `timeouts.shutdown` are cut. May be called any number of times.
    *
-   * @returns When all has ended.
+   * @returns Resolves when everything has ended.
    */
   shutdown(): Promise<void>;
   /** Like `shutdown()`. */
@@ -45,9 +46,9 @@ export interface SmtpServer extends AsyncDisposable {
  * Starts a server.
  *
  * @param options Where to listen and how to serve.
- * @param handlers Who decides. Without any, every message is accepted and thrown away.
+ * @param handlers The decisions. Without any, every message is accepted and thrown away.
  * @returns The server, at once; see `listening`.
- * @throws {TypeError | RangeError} If an option makes no sense.
+ * @throws {TypeError | RangeError} If an option is not valid.
  *
  * @example Take mail for one domain
  * ```ts
@@ -86,18 +87,14 @@ class ListeningServer implements SmtpServer {
 
   constructor(options: ServeOptions, handlers: ServerHandlers) {
     const { hostname = "127.0.0.1", path, tls, security = tls === undefined ? "none" : "starttls" } = options;
-    if (!["tls", "starttls", "none"].includes(security)) {
-      throw new TypeError(
-        `Cannot serve: "security" must be "tls", "starttls" or "none", it is "${security}"`,
-      );
-    }
+    oneOf("security", security, ["tls", "starttls", "none"]);
     if (security !== "none" && tls === undefined) {
-      throw new TypeError(`Cannot serve: "security" is "${security}", which needs "tls" with a certificate`);
+      throw new TypeError(`Cannot serve: security "${security}" needs a certificate in tls`);
     }
-    const port = limit("port", options.port, 0, 0, 65_535);
-    this.#settings = resolveSessionOptions(options, handlers);
+    const port = wholeNumber("port", options.port ?? 0, 0, 65_535);
+    this.#settings = readOptions(options, handlers);
     this.#handlers = handlers;
-    this.#maxConnections = limit("maxConnections", options.maxConnections, 500, 1);
+    this.#maxConnections = wholeNumber("maxConnections", options.maxConnections ?? 500, 1);
     this.#listener = listen({
       hostname,
       port,
@@ -118,7 +115,7 @@ class ListeningServer implements SmtpServer {
   }
 
   get addr(): ServerAddress {
-    if (this.#addr === undefined) throw new Error("Cannot tell the address: the server does not listen yet");
+    if (this.#addr === undefined) throw new Error("Cannot read addr: the server does not listen yet");
     return this.#addr;
   }
 

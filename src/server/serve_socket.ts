@@ -1,23 +1,23 @@
 /**
- * Serves a connection that is there already.
+ * Serves a connection that is open already.
  *
  * @module
  */
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ServerHandlers } from "./handlers.ts";
-import { resolveSessionOptions, type SessionOptions } from "./options.ts";
+import { readOptions, type ServeSocketOptions } from "./options.ts";
 
 /**
- * Serves one client over a socket: one in memory, a tunnel, a WebSocket, or a connection that somebody else has
+ * Serves one client over any socket: one in memory, a tunnel, a WebSocket, or a connection that another program has
  * accepted. STARTTLS is offered if the socket has `secureTransport: "starttls"`.
  *
  * @param socket The connection. It is closed at the end.
- * @param options How to serve. `signal` ends the session with 421, behind an open transaction, at most
+ * @param options How to serve. `signal` ends the session with 421, after an open transaction, at most
  * `timeouts.shutdown` later.
- * @param handlers Who decides.
- * @returns When the session is over. It does not reject for what the client does.
- * @throws {TypeError | RangeError} If an option makes no sense.
+ * @param handlers The decisions. Without any, every message is accepted and thrown away.
+ * @returns Resolves when the session is over. Whatever the client does, it does not reject.
+ * @throws {TypeError | RangeError} If an option is not valid.
  *
  * @example A session in memory
  * ```ts
@@ -40,10 +40,10 @@ import { resolveSessionOptions, type SessionOptions } from "./options.ts";
  */
 export function serveSocket(
   socket: Socket,
-  options: SessionOptions = {},
+  options: ServeSocketOptions = {},
   handlers: ServerHandlers = {},
 ): Promise<void> {
-  const settings = resolveSessionOptions(options, handlers);
+  const settings = readOptions(options, handlers);
   const connection = new ServerConnection(socket, settings, handlers);
   return runUntilAborted(connection, settings.signal, settings.timeouts.shutdown);
 }

@@ -1,5 +1,5 @@
 /**
- * The server's side of TLS by `node:tls`, on every runtime.
+ * The server's side of TLS with `node:tls`, on every runtime.
  *
  * @module
  */
@@ -9,15 +9,15 @@ import { builtin } from "../sockets/builtin.ts";
 import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
 import type { ServerTlsOptions } from "./options.ts";
 
-/** Makes the server's side of TLS over an accepted connection. The handshake is still to come. */
+/** Makes the server's side of TLS over an accepted connection, whose handshake is still to come. */
 export type SecureServerSocket = (raw: net.Socket) => tls.TLSSocket;
 
 /**
- * Reads a certificate.
+ * Checks a certificate.
  *
- * @param options The certificate.
- * @returns What makes TLS sockets with it.
- * @throws {TypeError} If certificate and key are not PEM, or do not belong together.
+ * @param options The certificate and its key.
+ * @returns Makes TLS sockets with it.
+ * @throws {TypeError} If the certificate or the key is not PEM, or they do not belong together.
  */
 export function createSecureServer(options: ServerTlsOptions): SecureServerSocket {
   const { cert, key, caCerts } = options;

@@ -11,7 +11,7 @@ import { Pipeline } from "../../src/client/pipeline.ts";
 import { SmtpError } from "../../src/errors.ts";
 import type { ChannelBinding } from "../../src/sasl/channel_binding.ts";
 import type { SaslContext, SaslMechanism } from "../../src/sasl/mechanism.ts";
-import { ScramExchange } from "../../src/sasl/scram_exchange.ts";
+import { Scram } from "../../src/sasl/scram.ts";
 import { computeProofs } from "../../src/sasl/scram_keys.ts";
 import type { ScramHash } from "../../src/sasl/scram_keys.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
@@ -601,7 +601,7 @@ for (const pieces of ALL_PIECES) {
       pieces,
     );
     const mechanism = () =>
-      new ScramExchange({
+      new Scram({
         hash: "SHA-256",
         credentials: { user: "user", pass: "pencil" },
         plus: false,

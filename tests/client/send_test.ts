@@ -5,7 +5,7 @@ import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { sendMail } from "../../src/client/send.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { serveSocket } from "../../src/server/mod.ts";
-import type { ServerHandlers, SessionOptions } from "../../src/server/mod.ts";
+import type { ServerHandlers, ServeSocketOptions } from "../../src/server/mod.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
 import { toBytes } from "@std/streams";
@@ -26,7 +26,7 @@ interface Delivered {
 /** A client and a server wired together in memory. */
 async function wired(
   body: (options: SmtpClientOptions, delivered: Delivered[], handlers: ServerHandlers) => Promise<void>,
-  serverOptions: SessionOptions = {},
+  serverOptions: ServeSocketOptions = {},
 ): Promise<void> {
   const delivered: Delivered[] = [];
   const [socket, peer] = memorySocketPair();

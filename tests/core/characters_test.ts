@@ -13,6 +13,7 @@ import {
   isDigit,
   LET_DIG,
   MECHANISM,
+  printable,
   QTEXT,
   show,
   XCHAR,
@@ -90,4 +91,10 @@ test("show() cuts long texts and gives well-formed ones without control characte
     assertEquals(shown.isWellFormed(), true);
     for (let i = 0; i < shown.length; i++) assertEquals(isControl(shown.charCodeAt(i)), false);
   }));
+});
+
+test("printable() keeps visible ASCII and spaces, up to a length", () => {
+  assertEquals(printable("a b~", 10), "a b~");
+  assertEquals(printable("\x1b\x7fé😀", 10), "????");
+  assertEquals(printable("abcdef", 3), "abc");
 });

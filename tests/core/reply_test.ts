@@ -108,3 +108,59 @@ test("Reply comes back from the decoder as it was sent", () => {
     ),
   );
 });
+
+function codeLength(line: string, code: number): number {
+  return new Reply(code, line).enhancedCode?.length ?? 0;
+}
+
+/** RFC 3463, section 2, read straight from the page. */
+function reference(line: string, code: number): number {
+  const match = /^([245])\.\d{1,3}\.\d{1,3}(?= |$)/.exec(line);
+  return match !== null && match[1] === String(code)[0] ? match[0].length : 0;
+}
+
+test("Reply finds enhanced status codes of its class", () => {
+  assertEquals(codeLength("2.1.0 Ok", 250), 5);
+  assertEquals(codeLength("5.7.999", 550), 7);
+  assertEquals(codeLength("4.123.45 Later", 450), 8);
+});
+
+test("Reply finds no enhanced status code of another class or form", () => {
+  for (
+    const [line, code] of [
+      ["4.2.1 is our version", 250],
+      ["3.0.0 Go on", 354],
+      ["2.1", 250],
+      ["2.1.", 250],
+      ["2..1 x", 250],
+      ["2.1234.1 x", 250],
+      ["2.1.1234 x", 250],
+      ["2.1.0x", 250],
+      ["2.1.0.1", 250],
+      ["", 250],
+      [" 2.1.0", 250],
+    ] as const
+  ) {
+    assertEquals([line, codeLength(line, code)], [line, 0]);
+    assertEquals(new Reply(code, line).text, line);
+  }
+});
+
+test("Reply finds enhanced status codes as the grammar has them", () => {
+  const line = fc.string({
+    unit: fc.constantFrom("2", "4", "5", "3", "1", "0", ".", " ", "x"),
+    maxLength: 12,
+  });
+  fc.assert(
+    fc.property(line, fc.constantFrom(250, 354, 450, 550), (text, code) => {
+      assertEquals(codeLength(text, code), reference(text, code));
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+test("Reply.text has neither the enhanced status code nor the space after it", () => {
+  assertEquals(new Reply(250, "2.1.0 Ok").text, "Ok");
+  assertEquals(new Reply(250, "2.1.0").text, "");
+  assertEquals(new Reply(250, "2.1.0  Ok").text, " Ok");
+});

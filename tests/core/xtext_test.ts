@@ -1,12 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import {
-  decodeUtf8Addr,
-  decodeXtext,
-  encodeUtf8AddrUnitext,
-  encodeUtf8AddrXtext,
-  encodeXtext,
-} from "../../src/core/xtext.ts";
+import { encodeUtf8AddrUnitext, encodeUtf8AddrXtext, encodeXtext } from "../../src/core/xtext.ts";
 import { test } from "../support/harness.ts";
 
 test("encodeXtext() encodes what may not stand in xtext", () => {
@@ -20,24 +14,22 @@ test("encodeXtext() throws RangeError beyond ASCII", () => {
   assertThrows(() => encodeXtext("jörg"), RangeError, "beyond ASCII");
 });
 
-test("decodeXtext() brings back each text in ASCII, and what it encodes may stand in a parameter", () => {
+/** RFC 3461, section 4, read straight from the page. */
+function decodeXtext(text: string): string {
+  return text.replace(/\+([0-9A-F]{2})/g, (_, digits) => String.fromCharCode(parseInt(digits, 16)));
+}
+
+/** RFC 6533, section 3, read straight from the page. */
+function decodeUtf8Addr(text: string): string {
+  return text.replace(/\\x\{([0-9A-F]+)\}/g, (_, digits) => String.fromCodePoint(parseInt(digits, 16)));
+}
+
+test("encodeXtext() loses nothing of a text in ASCII, and gives what a parameter may hold", () => {
   fc.assert(fc.property(fc.string({ unit: "binary-ascii" }), (text) => {
     const encoded = encodeXtext(text);
     assertEquals(/^([!-*,-<>-~]|\+[0-9A-F]{2})*$/.test(encoded), true);
     assertEquals(decodeXtext(encoded), text);
   }));
-});
-
-test("decodeXtext() takes hexadecimal digits in lower case", () => {
-  assertEquals(decodeXtext("a+2bb+3dc"), "a+b=c");
-});
-
-test("decodeXtext() throws SyntaxError for what is not xtext", () => {
-  for (
-    const text of ["+", "a+", "a+2", "+2g", "+g2", "a b", "a=b", "+80", "+FF", "jörg", "a\r\n", "+-1", "+ 1"]
-  ) {
-    assertThrows(() => decodeXtext(text), SyntaxError, "it is not xtext");
-  }
 });
 
 test("encodeUtf8AddrXtext() gives ASCII (RFC 6533, section 3)", () => {
@@ -56,7 +48,7 @@ test("encodeUtf8AddrXtext() and encodeUtf8AddrUnitext() throw RangeError for a l
   assertThrows(() => encodeUtf8AddrUnitext("\udc00"), RangeError, "lone surrogate");
 });
 
-test("decodeUtf8Addr() brings back what either encoder wrote, without a character that a parameter refuses", () => {
+test("encodeUtf8AddrXtext() and encodeUtf8AddrUnitext() lose nothing, and give what a parameter may hold", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
     const xtext = encodeUtf8AddrXtext(text);
     const unitext = encodeUtf8AddrUnitext(text);
@@ -65,33 +57,4 @@ test("decodeUtf8Addr() brings back what either encoder wrote, without a characte
     assertEquals(decodeUtf8Addr(xtext), text);
     assertEquals(decodeUtf8Addr(unitext), text);
   }));
-});
-
-test("decodeUtf8Addr() throws SyntaxError for what is not encoded so", () => {
-  for (
-    const text of [
-      "a b",
-      "a+b",
-      "a=b",
-      "a\\b",
-      "\\x",
-      "\\x{",
-      "\\x{}",
-      "\\x{4}",
-      "\\x{41",
-      "\\x{4G}",
-      "\\x{0000041}",
-      "\\x{110000}",
-      "\\x{D800}",
-      "\\x{DFFF}",
-      "\\X{41}",
-      "\\x(41)",
-      "a\x85",
-      "\ud800",
-      "a\r\n",
-      "\\\\x{41}",
-    ]
-  ) {
-    assertThrows(() => decodeUtf8Addr(text), SyntaxError, "RFC 6533");
-  }
 });

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { Reply } from "../../src/core/reply.ts";
-import { createAuthExchange } from "../../src/server/auth.ts";
+import { AuthAttempt } from "../../src/server/auth.ts";
 import type { AuthCredentials, ServerHandlers } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { assertTranscript } from "./transcript.ts";
@@ -243,8 +243,8 @@ test("session.user is who was authenticated, until TLS begins anew", async () =>
   assertEquals(users, ["tim", undefined]);
 });
 
-test("createAuthExchange() reads PLAIN as RFC 4616 has it", () => {
-  const step = (text: string) => createAuthExchange("PLAIN").step(btoa(text));
+test("AuthAttempt reads PLAIN as in RFC 4616", () => {
+  const step = (text: string) => new AuthAttempt("PLAIN").step(btoa(text));
   const credentials = (user: string, pass: string): AuthCredentials => ({ mechanism: "PLAIN", user, pass });
   assertEquals(step("\0tim\0secret"), { kind: "credentials", credentials: credentials("tim", "secret") });
   assertEquals(step("tim\0tim\0secret"), { kind: "credentials", credentials: credentials("tim", "secret") });
@@ -254,7 +254,7 @@ test("createAuthExchange() reads PLAIN as RFC 4616 has it", () => {
   ) {
     assertEquals(step(text).kind, "refusal", JSON.stringify(text));
   }
-  assertEquals(createAuthExchange("PLAIN").step("=").kind, "refusal");
-  assertEquals(createAuthExchange("PLAIN").step("AHRp bQBz").kind, "refusal");
-  assertEquals(createAuthExchange("PLAIN").step("AHRpbQB").kind, "refusal");
+  assertEquals(new AuthAttempt("PLAIN").step("=").kind, "refusal");
+  assertEquals(new AuthAttempt("PLAIN").step("AHRp bQBz").kind, "refusal");
+  assertEquals(new AuthAttempt("PLAIN").step("AHRpbQB").kind, "refusal");
 });

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { toText } from "@std/streams";
 import { Reply } from "../../src/core/reply.ts";
-import type { ServerHandlers, Session } from "../../src/server/mod.ts";
+import type { ServerHandlers, ServerSession } from "../../src/server/mod.ts";
 import { test } from "../support/harness.ts";
 import { assertTranscript } from "./transcript.ts";
 
@@ -154,7 +154,7 @@ test("what a handler returns that is no Reply is not taken for a yes", async () 
 
 test("handlers see the session as it stands", async () => {
   let seen: unknown[] = [];
-  const look = (name: string, session: Session) => {
+  const look = (name: string, session: ServerSession) => {
     const { clientName, esmtp, secure, user, envelope } = session;
     seen.push([name, clientName, esmtp, secure, user, envelope.from, ...envelope.to]);
   };
@@ -219,7 +219,7 @@ test("handlers see the session as it stands", async () => {
 });
 
 test("a session's envelope is its own: the next transaction does not change it", async () => {
-  const envelopes: Session["envelope"][] = [];
+  const envelopes: ServerSession["envelope"][] = [];
   const ids = new Set<string>();
   await assertTranscript(
     `

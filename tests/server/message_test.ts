@@ -2,7 +2,7 @@ import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } fro
 import { toText } from "@std/streams";
 import { ProtocolError } from "../../src/core/protocol_error.ts";
 import { Reply } from "../../src/core/reply.ts";
-import { type ServerHandlers, serveSocket, type SessionOptions } from "../../src/server/mod.ts";
+import { type ServerHandlers, serveSocket, type ServeSocketOptions } from "../../src/server/mod.ts";
 import { memorySocketPair } from "../../src/sockets/mod.ts";
 import { test } from "../support/harness.ts";
 import { Peer } from "./transcript.ts";
@@ -12,7 +12,7 @@ const LINE = "x".repeat(998) + "\r\n";
 /** A client up to the reply to DATA, and how its session ends. */
 async function atData(
   handlers: ServerHandlers,
-  options: SessionOptions = {},
+  options: ServeSocketOptions = {},
 ): Promise<{ peer: Peer; errors: unknown[]; [Symbol.asyncDispose](): Promise<void> }> {
   const [client, server] = memorySocketPair({ highWaterMark: 4096 });
   const errors: unknown[] = [];

@@ -175,21 +175,29 @@ test("serve() says so when it cannot listen", async () => {
   await second.shutdown();
 });
 
-test("serve() refuses options that make no sense before it listens", () => {
+test("serve() refuses options that are not valid before it listens", () => {
   const cases: [ServeOptions, ServerHandlers, string][] = [
-    [{ port: 65_536 }, {}, `"port" must be a whole number from 0 to 65535, it is 65536`],
-    [{ security: "tls" }, {}, `needs "tls" with a certificate`],
-    [{ security: "ssl" as "tls" }, {}, `"security" must be`],
+    [
+      { port: 65_536 },
+      {},
+      "Cannot serve: port must be a whole number from 0 to 65535, the current value is 65536",
+    ],
+    [{ security: "tls" }, {}, `Cannot serve: security "tls" needs a certificate in tls`],
+    [
+      { security: "ssl" as "tls" },
+      {},
+      `Cannot serve: security must be "tls", "starttls" or "none", the current value is "ssl"`,
+    ],
     [{ tls: { cert: "x", key: "y" } }, {}, `"tls.cert" has no PEM block`],
     [{ tls: { ...tls, key: tls.cert } }, {}, `"tls.key" has no PEM block`],
-    [{ serverName: "mx\r\n.test" }, {}, `"serverName" is not a domain name`],
-    [{ requireAuth: true }, {}, `"requireAuth" needs the handler "auth"`],
-    [{ maxMessageSize: -1 }, {}, `"maxMessageSize" must be`],
-    [{ maxRecipients: 0 }, {}, `"maxRecipients" must be`],
-    [{ maxLineLength: 100 }, {}, `"maxLineLength" must be`],
-    [{ timeouts: { command: NaN } }, {}, `"timeouts.command" must be`],
-    [{ bareLineEnds: "maybe" as "allow" }, {}, `"bareLineEnds" must be`],
-    [{ protocol: "lmtp" as "smtp" }, {}, `"protocol" must be`],
+    [{ serverName: "mx\r\n.test" }, {}, "serverName must be a domain name or an address literal"],
+    [{ requireAuth: true }, {}, `requireAuth needs the handler "auth"`],
+    [{ maxMessageSize: -1 }, {}, "maxMessageSize must be a whole number from 1 up"],
+    [{ maxRecipients: 0 }, {}, "maxRecipients must be"],
+    [{ maxLineLength: 100 }, {}, "maxLineLength must be"],
+    [{ timeouts: { command: NaN } }, {}, "timeouts.command must be"],
+    [{ bareLineEnds: "maybe" as "allow" }, {}, `bareLineEnds must be "allow" or "reject"`],
+    [{ protocol: "lmtp" as "smtp" }, {}, `protocol must be "smtp"`],
   ];
   for (const [options, handlers, message] of cases) {
     assertThrows(() => serve(options, handlers), Error, message);

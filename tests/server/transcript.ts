@@ -9,7 +9,7 @@
 import { assertEquals } from "@std/assert";
 import type { Socket } from "../../src/sockets/mod.ts";
 import { memorySocketPair } from "../../src/sockets/mod.ts";
-import { type ServerHandlers, serveSocket, type SessionOptions } from "../../src/server/mod.ts";
+import { type ServerHandlers, serveSocket, type ServeSocketOptions } from "../../src/server/mod.ts";
 
 /** How the client's groups are cut. */
 export type Cut = "whole" | "lines" | "bytes";
@@ -17,7 +17,7 @@ export type Cut = "whole" | "lines" | "bytes";
 /** How a conversation is held. */
 export interface TranscriptOptions {
   /** The server's options, besides the name `mx.test`. */
-  options?: SessionOptions;
+  options?: ServeSocketOptions;
   /** The server's handlers; a function makes new ones for each run. */
   handlers?: ServerHandlers | (() => ServerHandlers);
   /** Default: all of them, one after the other. */

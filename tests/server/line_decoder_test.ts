@@ -1,12 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { LineDecoder, type LineDecoderOptions } from "../../src/core/line_decoder.ts";
 import { Reply } from "../../src/core/reply.ts";
+import { LineDecoder } from "../../src/server/line_decoder.ts";
 import { test } from "../support/harness.ts";
 
 /** All lines of some chunks; a faulty one as its reply's text. */
-function lines(chunks: Iterable<Uint8Array>, options?: LineDecoderOptions): string[] {
-  const decoder = new LineDecoder(options);
+function lines(chunks: Iterable<Uint8Array>, maxLength = 2048, bareLineFeeds = false): string[] {
+  const decoder = new LineDecoder(maxLength, bareLineFeeds);
   const found: string[] = [];
   for (const chunk of chunks) {
     decoder.push(chunk);
@@ -68,8 +68,7 @@ test("LineDecoder says what a simple one says, for any bytes in any pieces", () 
       fc.boolean(),
       (chunks, bareLineFeeds) => {
         const all = Uint8Array.from(chunks.flatMap((chunk) => [...chunk]));
-        const options = { maxLineLength: 12, bareLineFeeds };
-        assertEquals(lines(chunks, options), reference(all, 12, bareLineFeeds));
+        assertEquals(lines(chunks, 12, bareLineFeeds), reference(all, 12, bareLineFeeds));
       },
     ),
     { numRuns: 500 },
@@ -77,16 +76,15 @@ test("LineDecoder says what a simple one says, for any bytes in any pieces", () 
 });
 
 test("LineDecoder counts the line end to the length of a line", () => {
-  const options = { maxLineLength: 10 };
   for (const cut of [0, 3, 8, 9]) {
     const pieces = (text: string) => [bytes(text).subarray(0, cut), bytes(text).subarray(cut)];
-    assertEquals(lines(pieces("12345678\r\nNOOP\r\n"), options), ["12345678", "NOOP"]);
-    assertEquals(lines(pieces("123456789\r\nNOOP\r\n"), options), [TOO_LONG, "NOOP"]);
+    assertEquals(lines(pieces("12345678\r\nNOOP\r\n"), 10), ["12345678", "NOOP"]);
+    assertEquals(lines(pieces("123456789\r\nNOOP\r\n"), 10), [TOO_LONG, "NOOP"]);
   }
 });
 
 test("LineDecoder keeps no more than a line of what has no end", () => {
-  const decoder = new LineDecoder({ maxLineLength: 100 });
+  const decoder = new LineDecoder(100, false);
   for (let i = 0; i < 50; i++) {
     decoder.push(bytes("x".repeat(64)));
     assertEquals(decoder.next(), undefined);
@@ -99,8 +97,8 @@ test("LineDecoder keeps no more than a line of what has no end", () => {
   assertEquals(decoder.next(), "NOOP");
 });
 
-test("LineDecoder tells what stands behind a line, and forgets it when told to", () => {
-  const decoder = new LineDecoder();
+test("LineDecoder counts the bytes after a line, and forgets them when told to", () => {
+  const decoder = new LineDecoder(2048, false);
   decoder.push(bytes("DATA\r\nSubject: Hi\r\n"));
   assertEquals(decoder.bufferedLength, 19);
   assertEquals(decoder.next(), "DATA");

@@ -1,19 +1,19 @@
 /**
- * What a server says of its own accord. Each text has its enhanced status code (RFC 3463, RFC 2034), save where
- * RFC 2034 forbids it: the greeting, the replies to EHLO and HELO, and 3xx.
+ * The replies that a server gives by itself. Each has an enhanced status code (RFC 3463, RFC 2034), except where RFC 2034
+ * forbids it: the greeting, the replies to EHLO and HELO, and 3xx.
  *
  * @module
  */
-import { Reply } from "./reply.ts";
+import { Reply } from "../core/reply.ts";
 
-/** The wire form of the replies below, made once: a quarter of what a small message costs the server is replies. */
+/** The wire form of the replies below, made once: replies are a quarter of the cost of a small message. */
 const wire: Map<Reply, string> = new Map();
 
 /**
- * Gives what stands on the wire for a reply.
+ * Writes a reply.
  *
  * @param reply Any reply.
- * @returns Its lines with their ends.
+ * @returns Its lines with their line ends.
  */
 export function toWire(reply: Reply): string {
   return wire.get(reply) ?? reply.toWire();
@@ -79,7 +79,7 @@ export const NEEDS_SMTPUTF8: Reply = fixed(
 );
 export const EARLY_TALKER: Reply = fixed(554, "5.5.1", "Wait for the greeting");
 export const NO_RECIPIENTS: Reply = fixed(554, "5.5.1", "No valid recipients");
-export const BYTES_BEHIND_STARTTLS: Reply = fixed(554, "5.5.1", "Nothing may stand behind STARTTLS");
-export const BYTES_BEHIND_DATA: Reply = fixed(554, "5.5.1", "Wait for the reply to DATA");
+export const BYTES_AFTER_STARTTLS: Reply = fixed(554, "5.5.1", "Nothing may stand behind STARTTLS");
+export const BYTES_AFTER_DATA: Reply = fixed(554, "5.5.1", "Wait for the reply to DATA");
 export const NO_PIPELINING: Reply = fixed(554, "5.5.1", "Wait for the reply, PIPELINING is not offered");
 export const UNKNOWN_PARAMETER: Reply = fixed(555, "5.5.4", "Parameter not recognized or not implemented");

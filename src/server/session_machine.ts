@@ -1,30 +1,57 @@
 /**
- * One session of a server, without I/O: bytes go in, events and bytes come out.
+ * The state machine of one session, without I/O: bytes go in, events and bytes come out.
  *
  * @module
  */
-import { formatMailbox, isAsciiMailbox } from "./address.ts";
-import { type Command, CommandSyntaxError, parseCommand } from "./command.ts";
-import type { EsmtpParameters } from "./command_line.ts";
+import { formatMailbox, isAsciiMailbox } from "../core/address.ts";
+import type { Command, EsmtpParameters } from "../core/command.ts";
+import { Reply } from "../core/reply.ts";
+import type { SecureTransport } from "../sockets/socket.ts";
+import { type MachineState, SEQUENCE } from "./command_order.ts";
+import { CommandSyntaxError, isHttp, parseCommand } from "./command_parser.ts";
+import { type ContentEvent, ContentReader } from "./content_reader.ts";
+import { mailFault, offeredKeywords, offersStartTls } from "./extensions.ts";
+import type { ServerEnvelope, ServerRecipient, ServerSender } from "./handlers.ts";
 import { LineDecoder } from "./line_decoder.ts";
-import { Reply } from "./reply.ts";
-import { isHttp, mailFault } from "./session_checks.ts";
-import { ContentReader } from "./session_content.ts";
-import type { Recipient, Sender, ServerEnvelope, SessionEvent } from "./session_events.ts";
-import { offeredKeywords, offersAuth, offersStartTls } from "./session_offers.ts";
-import type { ContentDecoder, ServerSessionOptions } from "./session_options.ts";
-import * as replies from "./session_replies.ts";
-import { SEQUENCE, type SessionState } from "./session_table.ts";
+import type { SessionSettings } from "./options.ts";
+import * as replies from "./replies.ts";
 
 /**
- * What the session waits for: the next command, the answer to a challenge, content, the answer to its last event, TLS,
+ * What {@linkcode SessionMachine.next} gives. `connect`, `greet`, `auth`, `auth-response`, `mail`, `rcpt` and the last
+ * `content` have to be answered before anything else.
+ */
+export type SessionEvent =
+  /** The connection is open, and the greeting is due. */
+  | { readonly kind: "connect" }
+  /** EHLO or HELO. */
+  | { readonly kind: "greet"; readonly name: string; readonly esmtp: boolean }
+  /** AUTH; `response` is the initial response in base64. */
+  | { readonly kind: "auth"; readonly mechanism: string; readonly response: string | undefined }
+  /** The response to a challenge, in base64. */
+  | { readonly kind: "auth-response"; readonly response: string }
+  /** AUTH has ended without a response: cancelled, or malformed. */
+  | { readonly kind: "auth-end" }
+  /** MAIL. */
+  | { readonly kind: "mail"; readonly sender: ServerSender }
+  /** RCPT. */
+  | { readonly kind: "rcpt"; readonly recipient: ServerRecipient }
+  | ContentEvent
+  /** The client has given up the transaction, by RSET or a new EHLO. */
+  | { readonly kind: "reset" }
+  /** The reply to STARTTLS has to be sent, then TLS begins and `secured()` is called. */
+  | { readonly kind: "starttls" }
+  /** The output has to be sent, then the connection ends. */
+  | { readonly kind: "close" };
+
+/**
+ * What the machine waits for: the next command, the response to a challenge, content, the answer to its last event, TLS,
  * or nothing more.
  */
-type Phase = "command" | "auth" | "content" | "answer" | "tls" | "closed";
+type Expected = "command" | "response" | "content" | "answer" | "tls" | "nothing";
 
 interface OpenEnvelope extends ServerEnvelope {
   readonly to: string[];
-  readonly recipients: Recipient[];
+  readonly recipients: ServerRecipient[];
 }
 
 const CLOSE: SessionEvent = { kind: "close" };
@@ -35,27 +62,27 @@ const NO_PARAMETERS: EsmtpParameters = Object.freeze({});
 
 /**
  * The state machine of one session. Call `next()` until it gives `undefined`; then send what `takeOutput()` gives and
- * hand over more bytes with `receive()`. An event that asks for a decision is followed by `answer()`, `challenge()` or
- * `authenticated()`. Replies gather in the output until then, so that those to a pipelined group leave together
+ * pass on more bytes with `receive()`. An event that asks for a decision is followed by `answer()`, `challenge()` or
+ * `authenticated()`. Replies collect in the output until then, so that those to a pipelined group leave together
  * (RFC 2920, section 3.2).
  */
-export class ServerSession {
-  readonly #options: ServerSessionOptions;
+export class SessionMachine {
+  readonly #settings: SessionSettings;
   readonly #lines: LineDecoder;
   readonly #content: ContentReader;
   readonly #encoder: TextEncoder = new TextEncoder();
   readonly #withoutEnhancedCodes: boolean;
   readonly #withoutPipelining: boolean;
 
-  #phase: Phase = "command";
-  #state: SessionState = "start";
+  #expected: Expected = "command";
+  #state: MachineState = "start";
   /** The event that waits for its answer. */
   #pending: SessionEvent | undefined;
   /** An event that follows one that was answered. */
   #deferred: SessionEvent | undefined = { kind: "connect" };
   #output = "";
 
-  #secure: boolean;
+  #secureTransport: SecureTransport;
   #clientName = "";
   #esmtp = false;
   #user: string | undefined;
@@ -67,24 +94,21 @@ export class ServerSession {
   #unauthenticated = 0;
 
   /**
-   * @param options The settings.
-   * @param decoder Finds the content behind DATA.
+   * @param settings The settings.
+   * @param secureTransport How the connection is protected.
    */
-  constructor(options: ServerSessionOptions, decoder: ContentDecoder) {
-    this.#options = options;
-    this.#content = new ContentReader(decoder, options);
-    this.#secure = options.secure;
-    this.#withoutEnhancedCodes = options.hide.has("ENHANCEDSTATUSCODES");
-    this.#withoutPipelining = options.hide.has("PIPELINING");
-    this.#lines = new LineDecoder({
-      maxLineLength: options.maxLineLength,
-      bareLineFeeds: options.bareLineEnds === "allow",
-    });
+  constructor(settings: SessionSettings, secureTransport: SecureTransport) {
+    this.#settings = settings;
+    this.#secureTransport = secureTransport;
+    this.#content = new ContentReader(settings);
+    this.#lines = new LineDecoder(settings.maxLineLength, settings.bareLineEnds === "allow");
+    this.#withoutEnhancedCodes = settings.hide.has("ENHANCEDSTATUSCODES");
+    this.#withoutPipelining = settings.hide.has("PIPELINING");
   }
 
   /** Whether TLS is on. */
   get secure(): boolean {
-    return this.#secure;
+    return this.#secureTransport === "on";
   }
 
   /** The name that the client gave with EHLO or HELO; empty before. */
@@ -92,12 +116,12 @@ export class ServerSession {
     return this.#clientName;
   }
 
-  /** Whether the client said EHLO. */
+  /** Whether the client sent EHLO, not HELO. */
   get esmtp(): boolean {
     return this.#esmtp;
   }
 
-  /** Who is authenticated. */
+  /** The user who is authenticated. */
   get user(): string | undefined {
     return this.#user;
   }
@@ -109,22 +133,22 @@ export class ServerSession {
 
   /** Whether the session is over. */
   get closed(): boolean {
-    return this.#phase === "closed";
+    return this.#expected === "nothing";
   }
 
   /**
    * Takes bytes from the client.
    *
-   * @param chunk What came. It is not kept longer than until `next()` gives `undefined`, save for views of it in
+   * @param chunk The bytes. They are kept until `next()` gives `undefined` and no longer, except for views of them in
    * `content` events.
    */
   receive(chunk: Uint8Array): void {
-    if (this.#phase === "content") this.#content.push(chunk);
-    else if (this.#phase !== "closed") this.#lines.push(chunk);
+    if (this.#expected === "content") this.#content.push(chunk);
+    else if (!this.closed) this.#lines.push(chunk);
   }
 
   /**
-   * Tells what happens next.
+   * Gives the next event.
    *
    * @returns The event; `undefined` when more bytes are needed.
    * @throws {Error} If the last event still waits for its answer.
@@ -136,22 +160,22 @@ export class ServerSession {
       return deferred.kind === "connect" ? this.#ask(deferred) : deferred;
     }
     for (;;) {
-      if (this.#phase === "content") return this.#nextContent();
-      if (this.#phase === "closed") return CLOSE;
-      if (this.#phase === "answer" || this.#phase === "tls") {
+      if (this.#expected === "content") return this.#nextContent();
+      if (this.#expected === "nothing") return CLOSE;
+      if (this.#expected === "answer" || this.#expected === "tls") {
         throw new Error(
-          `Cannot go on with the session: "${this.#pending?.kind ?? "starttls"}" waits for its answer`,
+          `Cannot continue the session: "${this.#pending?.kind ?? "starttls"}" waits for its answer`,
         );
       }
       const line = this.#lines.next();
       if (line === undefined) return undefined;
-      const event = this.#phase === "auth" ? this.#onResponse(line) : this.#onLine(line);
+      const event = this.#expected === "response" ? this.#onResponse(line) : this.#onLine(line);
       if (event !== undefined) return event;
     }
   }
 
   /**
-   * Takes all output gathered so far.
+   * Takes all output that has collected.
    *
    * @returns The bytes to send; `undefined` if there are none.
    */
@@ -165,14 +189,14 @@ export class ServerSession {
   /**
    * Answers the last event.
    *
-   * @param reply What the client is told: 2xx accepts, 421 ends the session, anything else refuses. Default: accept
-   * with the usual reply. Without a reply `auth` is refused: only `authenticated()` lets a client in.
+   * @param reply The reply to the client: 2xx accepts, 421 ends the session, anything else refuses. Default: accept with
+   * the usual reply. Without a reply `auth` is refused: only `authenticated()` lets a client in.
    */
   answer(reply?: Reply): void {
     const event = this.#pending;
     if (event === undefined) throw new Error("Cannot answer: no event waits for an answer");
     this.#pending = undefined;
-    this.#phase = "command";
+    this.#expected = "command";
     if (reply?.code === 421) return this.close(reply);
     const accepted = reply === undefined || reply.positive;
     switch (event.kind) {
@@ -199,32 +223,32 @@ export class ServerSession {
   /**
    * Answers `auth` or `auth-response` with a challenge.
    *
-   * @param text The challenge in base64; empty if the mechanism has none to give.
+   * @param text The challenge in base64; empty if the mechanism has none.
    */
   challenge(text: string): void {
     this.#pending = undefined;
-    this.#phase = "auth";
+    this.#expected = "response";
     this.#output += `334 ${text}\r\n`;
   }
 
   /**
    * Answers `auth` or `auth-response` with success.
    *
-   * @param user Who is authenticated.
-   * @param reply What the client is told. Default: 235 2.7.0.
+   * @param user The user who is authenticated.
+   * @param reply The reply to the client. Default: 235 2.7.0.
    */
   authenticated(user: string, reply: Reply = replies.AUTHENTICATED): void {
     this.#pending = undefined;
-    this.#phase = "command";
+    this.#expected = "command";
     this.#user = user;
     this.#send(reply);
   }
 
-  /** Tells that TLS is on. All that the client said before is forgotten (RFC 3207, section 4.2). */
+  /** TLS is on. Forgets everything that the client said before (RFC 3207, section 4.2). */
   secured(): void {
-    this.#phase = "command";
+    this.#expected = "command";
     this.#state = "start";
-    this.#secure = true;
+    this.#secureTransport = "on";
     this.#clientName = "";
     this.#esmtp = false;
     this.#user = undefined;
@@ -234,20 +258,15 @@ export class ServerSession {
   /**
    * Ends the session: for a shutdown, a time limit, a local error.
    *
-   * @param reply What the client is told; nothing if left out, as when it is gone itself.
+   * @param reply The reply to the client. Default: none, as for a client that has gone.
    */
   close(reply?: Reply): void {
-    if (this.#phase === "closed") return;
+    if (this.closed) return;
     if (reply !== undefined) this.#send(reply);
-    this.#phase = "closed";
+    this.#expected = "nothing";
     this.#pending = undefined;
     this.#deferred = undefined;
     this.#lines.clear();
-  }
-
-  /** Ends the session of a client that speaks before it was greeted (RFC 5321, section 3.1). */
-  earlyTalker(): void {
-    this.close(replies.EARLY_TALKER);
   }
 
   #send(reply: Reply): void {
@@ -260,7 +279,7 @@ export class ServerSession {
 
   #ask(event: SessionEvent): SessionEvent {
     this.#pending = event;
-    this.#phase = "answer";
+    this.#expected = "answer";
     return event;
   }
 
@@ -272,10 +291,10 @@ export class ServerSession {
     this.close(reply);
   }
 
-  /** Refuses for a fault of the client's. */
+  /** Refuses because of an error of the client's. */
   #refuse(reply: Reply): undefined {
     this.#send(reply);
-    if (++this.#errors >= this.#options.maxErrors) this.close(replies.TOO_MANY_ERRORS);
+    if (++this.#errors >= this.#settings.maxErrors) this.close(replies.TOO_MANY_ERRORS);
   }
 
   #onLine(line: string | Reply): SessionEvent | undefined {
@@ -288,7 +307,7 @@ export class ServerSession {
       if (!(error instanceof CommandSyntaxError)) throw error;
       return this.#onMalformed(line, error.reply);
     }
-    const { requireAuth, maxUnauthenticatedCommands } = this.#options;
+    const { requireAuth, maxUnauthenticatedCommands } = this.#settings;
     if (requireAuth && this.#user === undefined && ++this.#unauthenticated > maxUnauthenticatedCommands) {
       if (command.verb !== "AUTH" && command.verb !== "QUIT") {
         return this.#end(replies.TOO_MANY_COMMANDS);
@@ -303,14 +322,14 @@ export class ServerSession {
     if (reply.code !== 500) return this.#refuse(reply);
     if (isHttp(line)) return this.#end(replies.NOT_HTTP);
     this.#refuse(reply);
-    if (++this.#unrecognized >= this.#options.maxUnrecognized) this.close(replies.TOO_MANY_ERRORS);
+    if (++this.#unrecognized >= this.#settings.maxUnrecognized) this.close(replies.TOO_MANY_ERRORS);
   }
 
   #onOutOfSequence(command: Command, reply: Reply): undefined {
-    // What follows BDAT is content; taken for commands it would be an injection.
+    // Content follows BDAT: reading it as commands would be an injection.
     if (command.verb === "BDAT") return this.#end(reply);
     if (command.verb === "DATA" && this.#lines.bufferedLength > 0) {
-      return this.#end(replies.BYTES_BEHIND_DATA);
+      return this.#end(replies.BYTES_AFTER_DATA);
     }
     // A pipelining client could not know; and a list of a hundred recipients is not a hundred errors.
     const innocent = this.#state === "refused" || reply === replies.NO_RECIPIENTS;
@@ -322,7 +341,7 @@ export class ServerSession {
     switch (command.verb) {
       case "EHLO":
       case "HELO":
-        if (command.verb === "EHLO" && this.#options.hide.has("EHLO")) {
+        if (command.verb === "EHLO" && this.#settings.hide.has("EHLO")) {
           return this.#refuse(replies.NOT_IMPLEMENTED);
         }
         return this.#ask({ kind: "greet", name: command.domain, esmtp: command.verb === "EHLO" });
@@ -354,7 +373,7 @@ export class ServerSession {
   }
 
   #lacksAuth(): boolean {
-    return this.#options.requireAuth && this.#user === undefined;
+    return this.#settings.requireAuth && this.#user === undefined;
   }
 
   #onConnected(accepted: boolean, reply: Reply | undefined): void {
@@ -362,7 +381,7 @@ export class ServerSession {
       this.#state = "unserved";
       return this.#send(reply!);
     }
-    this.#output += (reply ?? new Reply(220, `${this.#options.serverName} ESMTP`)).toWire();
+    this.#output += (reply ?? new Reply(220, `${this.#settings.serverName} ESMTP`)).toWire();
   }
 
   #onGreeted(name: string, esmtp: boolean, accepted: boolean, reply: Reply | undefined): void {
@@ -371,20 +390,20 @@ export class ServerSession {
     this.#esmtp = esmtp;
     this.#deferred = this.#reset();
     this.#state = "ready";
-    const lines = reply?.lines ?? [this.#options.serverName];
+    const lines = reply?.lines ?? [this.#settings.serverName];
     this.#output += new Reply(
       250,
-      esmtp ? [...lines, ...offeredKeywords(this.#options, this.#secure)] : lines,
+      esmtp ? [...lines, ...offeredKeywords(this.#settings, this.#secureTransport)] : lines,
     ).toWire();
   }
 
-  #onMail(mailbox: Sender["mailbox"], parameters: EsmtpParameters): SessionEvent | undefined {
-    if (this.#options.requireTls && !this.#secure) return this.#refuseMail(replies.TLS_REQUIRED);
+  #onMail(mailbox: ServerSender["mailbox"], parameters: EsmtpParameters): SessionEvent | undefined {
+    if (this.#settings.requireTls && !this.secure) return this.#refuseMail(replies.TLS_REQUIRED);
     if (this.#lacksAuth()) return this.#refuseMail(replies.AUTH_REQUIRED);
     if (parameters !== NO_PARAMETERS) {
-      const fault = mailFault(parameters, this.#options, {
+      const fault = mailFault(parameters, this.#settings, {
+        secureTransport: this.#secureTransport,
         esmtp: this.#esmtp,
-        auth: offersAuth(this.#options, this.#secure),
       });
       if (fault !== undefined) return this.#refuseMail(fault);
     }
@@ -401,7 +420,7 @@ export class ServerSession {
     return this.#refuse(reply);
   }
 
-  #onSender(sender: Sender, accepted: boolean, reply: Reply | undefined): void {
+  #onSender(sender: ServerSender, accepted: boolean, reply: Reply | undefined): void {
     this.#state = accepted ? "mail" : "refused";
     if (accepted) {
       this.#envelope = {
@@ -415,8 +434,8 @@ export class ServerSession {
     this.#send(reply ?? replies.SENDER_OK);
   }
 
-  #onRcpt(mailbox: Recipient["mailbox"], parameters: EsmtpParameters): SessionEvent | undefined {
-    if (this.#envelope!.to.length >= this.#options.maxRecipients) {
+  #onRcpt(mailbox: ServerRecipient["mailbox"], parameters: EsmtpParameters): SessionEvent | undefined {
+    if (this.#envelope!.to.length >= this.#settings.maxRecipients) {
       return this.#reply(replies.TOO_MANY_RECIPIENTS);
     }
     for (const _ in parameters) return this.#refuse(replies.UNKNOWN_PARAMETER);
@@ -426,11 +445,11 @@ export class ServerSession {
   }
 
   #onData(): undefined {
-    // DATA ends a pipelined group (RFC 2920, section 3.1). Bytes behind it would be content if it is accepted and
-    // commands if it is not: smuggling.
-    if (this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_BEHIND_DATA);
+    // DATA ends a pipelined group (RFC 2920, section 3.1). Bytes after it would be content if it is accepted and commands
+    // if it is not: smuggling.
+    if (this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_AFTER_DATA);
     this.#content.start();
-    this.#phase = "content";
+    this.#expected = "content";
     this.#send(replies.START_CONTENT);
   }
 
@@ -464,27 +483,27 @@ export class ServerSession {
   }
 
   #onStartTls(): SessionEvent | undefined {
-    if (this.#secure) return this.#refuse(replies.ALREADY_SECURE);
-    if (!offersStartTls(this.#options, this.#secure)) return this.#refuse(replies.NOT_IMPLEMENTED);
-    // Commands that somebody injected in the clear would be carried out under TLS (CVE-2011-0411).
-    if (this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_BEHIND_STARTTLS);
+    if (this.secure) return this.#refuse(replies.ALREADY_SECURE);
+    if (!offersStartTls(this.#settings, this.#secureTransport)) return this.#refuse(replies.NOT_IMPLEMENTED);
+    // Commands that somebody injected before TLS would be carried out under TLS (CVE-2011-0411).
+    if (this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_AFTER_STARTTLS);
     this.#send(replies.READY_FOR_TLS);
-    this.#phase = "tls";
+    this.#expected = "tls";
     return START_TLS;
   }
 
   #onAuth(mechanism: string, response: string | undefined): SessionEvent | undefined {
-    const { authMechanisms, allowInsecureAuth, hide } = this.#options;
+    const { authMechanisms, allowInsecureAuth, hide } = this.#settings;
     if (authMechanisms.length === 0 || hide.has("AUTH")) return this.#refuse(replies.NOT_IMPLEMENTED);
     if (!this.#esmtp) return this.#refuse(replies.EHLO_FIRST);
     if (this.#user !== undefined) return this.#refuse(replies.ALREADY_AUTHENTICATED);
-    if (!this.#secure && !allowInsecureAuth) return this.#refuse(replies.AUTH_NEEDS_TLS);
+    if (!this.secure && !allowInsecureAuth) return this.#refuse(replies.AUTH_NEEDS_TLS);
     if (!authMechanisms.includes(mechanism)) return this.#refuse(replies.UNKNOWN_MECHANISM);
     return this.#ask({ kind: "auth", mechanism, response });
   }
 
   #onResponse(line: string | Reply): SessionEvent {
-    this.#phase = "command";
+    this.#expected = "command";
     if (typeof line === "string" && line !== "*") return this.#ask({ kind: "auth-response", response: line });
     this.#refuse(line === "*" ? replies.AUTH_CANCELLED : replies.AUTH_LINE_TOO_LONG);
     return AUTH_END;

@@ -1,29 +1,30 @@
 /**
- * Which command may come when.
+ * The order of commands: which one is allowed in which state.
  *
- * The rules: a session stands in exactly one of the states below. Each command has a row; each row has, for each
- * state, either `undefined`, and the command is carried out, or the reply that refuses it. Only what is carried out
- * moves the session to another state, and `ServerSession` does that. Nothing else decides on the order of commands.
+ * The rules: a session is in exactly one of the states below. Each command has a row; a row has, for each state, either
+ * `undefined`, and the command is carried out, or the reply that refuses it. Only a command that is carried out moves the
+ * session to another state, and `SessionMachine` does that. Nothing else decides on the order of commands.
  *
  * @module
  */
-import type { Command } from "./command.ts";
-import type { Reply } from "./reply.ts";
-import * as replies from "./session_replies.ts";
+import type { Command } from "../core/command.ts";
+import type { Reply } from "../core/reply.ts";
+import * as replies from "./replies.ts";
 
 /**
- * Where a session stands.
+ * The state of a session.
  *
- * - `"start"`: greeted by the server, or under TLS just now; no EHLO yet.
- * - `"ready"`: EHLO or HELO done, no transaction open.
- * - `"refused"`: the last MAIL was refused. What a client pipelined behind it is refused too, and is no error of its.
- * - `"mail"`: MAIL accepted, no recipient yet.
- * - `"rcpt"`: at least one recipient accepted.
+ * - `"start"`: the server has sent its greeting, or TLS has just begun; no EHLO yet.
+ * - `"ready"`: EHLO or HELO is done, no transaction is open.
+ * - `"refused"`: the last MAIL was refused. Commands that the client pipelined after it are refused too, and are not its
+ *   fault.
+ * - `"mail"`: MAIL was accepted, no recipient yet.
+ * - `"rcpt"`: at least one recipient was accepted.
  * - `"unserved"`: the greeting was 554 (RFC 5321, section 3.1).
  */
-export type SessionState = "start" | "ready" | "refused" | "mail" | "rcpt" | "unserved";
+export type MachineState = "start" | "ready" | "refused" | "mail" | "rcpt" | "unserved";
 
-type Row = Readonly<Record<SessionState, Reply | undefined>>;
+type Row = Readonly<Record<MachineState, Reply | undefined>>;
 
 function row(
   start: Reply | undefined,
@@ -46,9 +47,9 @@ const {
   UNRECOGNIZED,
 } = replies;
 
-/** The rows. */
+/** A row for each command. */
 export const SEQUENCE: Readonly<Record<Command["verb"], Row>> = {
-  // In this order: start, ready, refused, mail, rcpt. In "unserved" there is only QUIT.
+  // In this order: start, ready, refused, mail, rcpt. In "unserved" only QUIT is allowed.
   EHLO: row(OK, OK, OK, OK, OK),
   HELO: row(OK, OK, OK, OK, OK),
   STARTTLS: row(GREET_FIRST, OK, OK, IN_TRANSACTION, IN_TRANSACTION),

@@ -1,13 +1,23 @@
 /**
- * The content of one message after the other, and what is wrong with it.
+ * The content of one message after the other, and its faults.
  *
  * @module
  */
-import type { Reply } from "./reply.ts";
-import { sizeFault } from "./session_checks.ts";
-import type { SessionEvent } from "./session_events.ts";
-import type { ContentDecoder, ServerSessionOptions } from "./session_options.ts";
-import { BARE_LINE_ENDS } from "./session_replies.ts";
+import type { Reply } from "../core/reply.ts";
+import { DataDecoder } from "../streams/data_decoder.ts";
+import type { SessionSettings } from "./options.ts";
+import { BARE_LINE_ENDS, TOO_LARGE } from "./replies.ts";
+
+/** A piece of content, decoded. */
+export interface ContentEvent {
+  readonly kind: "content";
+  /** The bytes; none with a `fault`. */
+  readonly bytes: Uint8Array;
+  /** Whether the message ends here. */
+  readonly last: boolean;
+  /** Why the message is refused, whatever the handler decides. */
+  readonly fault: Reply | undefined;
+}
 
 const NO_BYTES: Uint8Array = new Uint8Array(0);
 
@@ -20,34 +30,30 @@ const MAX_DISCARDED = 1024 * 1024;
 
 /** Reads content from chunks, up to its end. */
 export class ContentReader {
-  readonly #decoder: ContentDecoder;
+  readonly #decoder: DataDecoder = new DataDecoder();
   readonly #maxMessageSize: number;
   readonly #rejectBareLineEnds: boolean;
   #chunk: Uint8Array = NO_BYTES;
   #size = 0;
   #fault: Reply | undefined;
 
-  /**
-   * @param decoder Finds the end.
-   * @param options The settings.
-   */
-  constructor(decoder: ContentDecoder, options: ServerSessionOptions) {
-    this.#decoder = decoder;
-    this.#maxMessageSize = options.maxMessageSize;
-    this.#rejectBareLineEnds = options.bareLineEnds === "reject";
+  /** @param settings The limit, and whether a CR or LF may stand alone. */
+  constructor({ maxMessageSize, bareLineEnds }: SessionSettings) {
+    this.#maxMessageSize = maxMessageSize;
+    this.#rejectBareLineEnds = bareLineEnds === "reject";
   }
 
-  /** Why the message is refused, whatever anybody says. */
+  /** Why the message is refused, whatever the handler decides. */
   get fault(): Reply | undefined {
     return this.#fault;
   }
 
-  /** Whether so much has come behind a fault that there is no use in reading on. */
+  /** Whether so much has followed a fault that reading on is useless. */
   get hopeless(): boolean {
     return this.#size > 2 * this.#maxMessageSize + MAX_DISCARDED;
   }
 
-  /** What stands behind the end. */
+  /** The bytes that follow the end of the content. */
   get rest(): Uint8Array {
     return this.#decoder.rest;
   }
@@ -59,7 +65,7 @@ export class ContentReader {
     this.#fault = undefined;
   }
 
-  /** Takes bytes; those before must have been read. */
+  /** Takes bytes; the previous ones must have been read. */
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;
   }
@@ -69,14 +75,15 @@ export class ContentReader {
    *
    * @returns The content in the last chunk; `undefined` if it has been read.
    */
-  next(): Extract<SessionEvent, { kind: "content" }> | undefined {
+  next(): ContentEvent | undefined {
     const chunk = this.#chunk;
     if (chunk.length === 0) return undefined;
     this.#chunk = NO_BYTES;
     const decoder = this.#decoder;
     const bytes = decoder.decode(chunk);
+    // Without the stuffed dots, with the line ends (RFC 1870, section 5).
     this.#size += bytes.length;
-    this.#fault ??= sizeFault(this.#size, this.#maxMessageSize);
+    if (this.#size > this.#maxMessageSize) this.#fault ??= TOO_LARGE;
     if (this.#rejectBareLineEnds && decoder.bareLineEnds) this.#fault ??= BARE_LINE_ENDS;
     const fault = this.#fault;
     return { kind: "content", bytes: fault === undefined ? bytes : NO_BYTES, last: decoder.ended, fault };

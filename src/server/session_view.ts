@@ -3,10 +3,9 @@
  *
  * @module
  */
-import type { ServerSession } from "../core/session.ts";
-import type { ServerEnvelope } from "../core/session_events.ts";
 import type { TlsInfo } from "../sockets/socket.ts";
-import type { Session } from "./handlers.ts";
+import type { ServerEnvelope, ServerSession } from "./handlers.ts";
+import type { SessionMachine } from "./session_machine.ts";
 
 const NO_ENVELOPE: ServerEnvelope = Object.freeze({
   from: null,
@@ -16,16 +15,16 @@ const NO_ENVELOPE: ServerEnvelope = Object.freeze({
   recipients: Object.freeze([]),
 });
 
-/** A view of the state machine, which handlers cannot get at. */
-export class ConnectionSession implements Session {
+/** A view of the state machine that handlers can read and not change. */
+export class SessionView implements ServerSession {
   readonly id: string = crypto.randomUUID();
   remoteAddress: string | undefined;
   localAddress: string | undefined;
   tls: TlsInfo | undefined;
-  readonly #machine: ServerSession;
+  readonly #machine: SessionMachine;
 
   /** @param machine The state machine. */
-  constructor(machine: ServerSession) {
+  constructor(machine: SessionMachine) {
     this.#machine = machine;
   }
 

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { saslPrep } from "../../src/sasl/saslprep.ts";
+import { decodeUtf8, escapeSaslName, saslPrep } from "../../src/sasl/text.ts";
 import { test } from "../support/harness.ts";
 
 // RFC 4013, section 3.
@@ -40,4 +40,14 @@ test("saslPrep() takes a character that Unicode 3.2 does not know in a query onl
 
 test("saslPrep() gives one form to what can be typed in two", async () => {
   assertEquals(await saslPrep("password", "cafe\u0301"), await saslPrep("password", "caf\u00e9"));
+});
+
+test("escapeSaslName() escapes the comma and the equals sign, once", () => {
+  assertEquals(escapeSaslName("a,b=c,=2C"), "a=2Cb=3Dc=2C=3D2C");
+  assertEquals(escapeSaslName("user@example.com"), "user@example.com");
+});
+
+test("decodeUtf8() decodes UTF-8, a byte order mark included, and nothing else", () => {
+  assertEquals(decodeUtf8(new TextEncoder().encode("\ufeffjörg")), "\ufeffjörg");
+  assertEquals(decodeUtf8(Uint8Array.of(0xff)), undefined);
 });

@@ -1,35 +1,36 @@
 /**
- * Commands as a server reads them: tolerant where old clients need it, linear, and with the reply to what is none
- * (RFC 5321, sections 4.1.1 and 4.2.4).
+ * Reads a client's lines as commands: tolerant where old clients need it, in linear time, and with a reply to each line that
+ * is not a command (RFC 5321, sections 4.1.1 and 4.2.4).
  *
  * @module
  */
-import { type Mailbox, parsePath, pathEnd } from "./address.ts";
-import { ESMTP_VALUE, every, is, isBase64, isControl, isDigit, LET_DIG, MECHANISM } from "./characters.ts";
-import type { Command } from "./command.ts";
-import type { EsmtpParameters } from "./command_line.ts";
-import { Reply } from "./reply.ts";
+import { type Mailbox, parsePath, pathEnd } from "../core/address.ts";
+import {
+  ESMTP_VALUE,
+  every,
+  is,
+  isBase64,
+  isControl,
+  isDigit,
+  LET_DIG,
+  MAX_MECHANISM_LENGTH,
+  MECHANISM,
+} from "../core/characters.ts";
+import type { Command, EsmtpParameters } from "../core/command.ts";
+import { Reply } from "../core/reply.ts";
 
 const HYPHEN = 0x2d;
 const SPACE = 0x20;
 const TAB = 0x09;
 const LESS = 0x3c;
 
-/** RFC 4422, section 3.1. */
-const MAX_MECHANISM_LENGTH = 20;
-
-/** A client's line that is not a command. It carries the reply to send. */
+/** A client's line is not a command. */
 export class CommandSyntaxError extends Error {
-  /** `"CommandSyntaxError"`. */
   override name = "CommandSyntaxError";
-  /** What the server answers. */
+  /** The reply that says why. */
   readonly reply: Reply;
 
-  /**
-   * Makes the error for a reply.
-   *
-   * @param reply What the server answers.
-   */
+  /** @param reply The reply that says why. */
   constructor(reply: Reply) {
     super(reply.text);
     this.reply = reply;
@@ -37,13 +38,13 @@ export class CommandSyntaxError extends Error {
 }
 
 /**
- * Reads a command as a server gets it. Verbs and keywords may be in lower case; white space may stand around the colon
- * of MAIL and RCPT and at the end of the line, as some clients have it. Whether a parameter is supported, and whether
- * characters beyond ASCII are welcome, is for the session to say.
+ * Reads a client's line as a command. Verbs and keywords may be in lower case; white space is allowed around the colon of
+ * MAIL and RCPT and at the end of the line, because some clients send it. Whether a parameter is supported, and whether
+ * characters beyond ASCII are welcome, is for the session to decide.
  *
  * @param line The line, without its end.
  * @returns The command: keywords and the mechanism of AUTH are in upper case.
- * @throws {CommandSyntaxError} If it is none, with a reply of 500 or 501.
+ * @throws {CommandSyntaxError} If it is not a command, with a reply of 500 or 501.
  */
 export function parseCommand(line: string): Command {
   for (let i = 0; i < line.length; i++) {
@@ -214,4 +215,21 @@ function parseAuth(argument: string): Command {
   // RFC 4954, section 4: 501 for what is not base64, and 5.5.2 for what cannot be read.
   if (!isBase64(initialResponse)) refuse(501, "5.5.2", "The initial response is not base64");
   return { verb: "AUTH", mechanism, initialResponse };
+}
+
+/** The methods that a browser, or somebody who abuses one, begins a request with. */
+const HTTP_METHODS: ReadonlySet<string> = new Set(
+  ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PRI"],
+);
+
+/**
+ * Tells whether a line begins an HTTP request: a web page can make a browser send mail by posting a form whose body is
+ * SMTP commands, unless the server hangs up at the first line.
+ *
+ * @param line A line that is not a command.
+ * @returns Whether its first word is a method of HTTP.
+ */
+export function isHttp(line: string): boolean {
+  const end = line.indexOf(" ");
+  return end > 0 && HTTP_METHODS.has(line.slice(0, end).toUpperCase());
 }

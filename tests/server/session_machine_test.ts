@@ -1,38 +1,24 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { Reply } from "../../src/core/reply.ts";
-import { ServerSession } from "../../src/core/session.ts";
-import type { SessionEvent } from "../../src/core/session_events.ts";
-import type { ServerSessionOptions } from "../../src/core/session_options.ts";
-import { SEQUENCE, type SessionState } from "../../src/core/session_table.ts";
-import { DataDecoder } from "../../src/streams/data_decoder.ts";
+import { type MachineState, SEQUENCE } from "../../src/server/command_order.ts";
+import type { ContentEvent } from "../../src/server/content_reader.ts";
+import { readOptions, type ServeSocketOptions } from "../../src/server/options.ts";
+import { SessionMachine } from "../../src/server/session_machine.ts";
 import { test } from "../support/harness.ts";
 
-function createSession(options: Partial<ServerSessionOptions> = {}): ServerSession {
-  return new ServerSession({
-    serverName: "mx.test",
-    secure: false,
-    startTls: true,
-    requireTls: false,
-    authMechanisms: ["PLAIN"],
-    requireAuth: false,
-    allowInsecureAuth: true,
-    maxMessageSize: 1000,
-    maxRecipients: 100,
-    maxLineLength: 2048,
-    maxErrors: 20,
-    maxUnrecognized: 10,
-    maxUnauthenticatedCommands: 10,
-    hide: new Set(),
-    bareLineEnds: "reject",
-    ...options,
-  }, new DataDecoder());
+function createMachine(options: ServeSocketOptions = {}): SessionMachine {
+  const settings = readOptions(
+    { serverName: "mx.test", allowInsecureAuth: true, ...options },
+    { auth: () => true },
+  );
+  return new SessionMachine(settings, "starttls");
 }
 
 const ASKS = new Set(["connect", "greet", "mail", "rcpt", "auth", "auth-response"]);
 
 /** Says something to a session that accepts everything. Gives the kinds of the events and the replies' lines. */
-function say(session: ServerSession, text: string | Uint8Array): { events: string[]; replies: string[] } {
+function say(session: SessionMachine, text: string | Uint8Array): { events: string[]; replies: string[] } {
   session.receive(typeof text === "string" ? new TextEncoder().encode(text) : text);
   const events: string[] = [];
   for (let event = session.next(); event !== undefined && event.kind !== "close"; event = session.next()) {
@@ -45,12 +31,12 @@ function say(session: ServerSession, text: string | Uint8Array): { events: strin
   return { events, replies: heard(session) };
 }
 
-function heard(session: ServerSession): string[] {
+function heard(session: SessionMachine): string[] {
   return new TextDecoder().decode(session.takeOutput()).split("\r\n").slice(0, -1);
 }
 
 /** How to get a session into each state. */
-const WAYS: Record<Exclude<SessionState, "unserved">, string> = {
+const WAYS: Record<Exclude<MachineState, "unserved">, string> = {
   start: "",
   ready: "EHLO client.test\r\n",
   refused: "EHLO client.test\r\nMAIL FROM:<a@example.com> X=1\r\n",
@@ -78,13 +64,13 @@ const LINES: Record<keyof typeof SEQUENCE, string> = {
   QUIT: "QUIT",
 };
 
-test("ServerSession answers each command in each state as the table says", () => {
+test("SessionMachine answers each command in each state as the table says", () => {
   for (const [state, way] of Object.entries(WAYS)) {
     for (const [verb, line] of Object.entries(LINES)) {
-      const session = createSession();
+      const session = createMachine();
       say(session, way);
       const { replies } = say(session, line + "\r\n");
-      const refusal = SEQUENCE[verb as keyof typeof SEQUENCE][state as SessionState];
+      const refusal = SEQUENCE[verb as keyof typeof SEQUENCE][state as MachineState];
       const where = `${verb} in "${state}": ${replies}`;
       if (refusal === undefined) assert(/^[23]/.test(replies.at(-1)!), where);
       else assertEquals(replies, [refusal.toString()], where);
@@ -92,8 +78,8 @@ test("ServerSession answers each command in each state as the table says", () =>
   }
 });
 
-test("ServerSession gives the events of a transaction in their order", () => {
-  const session = createSession();
+test("SessionMachine gives the events of a transaction in their order", () => {
+  const session = createMachine();
   assertEquals(say(session, "").events, ["connect"]);
   assertEquals(say(session, WAYS.rcpt + "DATA\r\n").events, ["greet", "mail", "rcpt"]);
   assertEquals(say(session, "Hello\r\n").events, ["content"]);
@@ -106,14 +92,14 @@ test("ServerSession gives the events of a transaction in their order", () => {
   assertEquals(session.next(), { kind: "close" });
 });
 
-test("ServerSession says the same whether a conversation comes whole or in any pieces", () => {
+test("SessionMachine says the same whether a conversation comes whole or in any pieces", () => {
   const groups = [
     "EHLO client.test\r\nNOOP\r\nXYZZY\r\nMAIL FROM:<a@example.com>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n",
     "Subject: Hi\r\n\r\n..dots\r\n.\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.org>\r\nDATA\r\n",
     "\r\n.\r\nAUTH PLAIN AGEAYg==\r\nQUIT\r\n",
   ];
   const run = (cut: (bytes: Uint8Array) => Uint8Array[]) => {
-    const session = createSession();
+    const session = createMachine();
     return groups.map((group) =>
       cut(new TextEncoder().encode(group)).flatMap((piece) => say(session, piece).replies)
     );
@@ -137,7 +123,7 @@ test("ServerSession says the same whether a conversation comes whole or in any p
   );
 });
 
-test("ServerSession never throws at what a client sends, and always ends its replies", () => {
+test("SessionMachine never throws at what a client sends, and always ends its replies", () => {
   const word = fc.constantFrom(
     "EHLO x\r\n",
     "HELO x\r\n",
@@ -159,7 +145,7 @@ test("ServerSession never throws at what a client sends, and always ends its rep
   const piece = fc.oneof({ weight: 5, arbitrary: word }, { weight: 1, arbitrary: fc.string() });
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
-      const session = createSession();
+      const session = createMachine();
       for (const piece of pieces) {
         const { events, replies } = say(session, piece);
         for (const reply of replies) assert(/^[2345]\d\d[ -]/.test(reply), reply);
@@ -171,8 +157,8 @@ test("ServerSession never throws at what a client sends, and always ends its rep
   );
 });
 
-test("ServerSession carries out nothing that stood before TLS", () => {
-  const session = createSession();
+test("SessionMachine carries out nothing that stood before TLS", () => {
+  const session = createMachine();
   say(session, "EHLO client.test\r\nAUTH PLAIN AGEAYg==\r\n");
   assertEquals(session.user, "tim");
   assertEquals(say(session, "STARTTLS\r\n").events, ["starttls"]);
@@ -188,8 +174,8 @@ test("ServerSession carries out nothing that stood before TLS", () => {
   assertEquals(say(session, "MAIL FROM:<a@example.com>\r\n").replies, ["503 5.5.1 Send EHLO first"]);
 });
 
-test("ServerSession keeps a transaction open when a new EHLO is refused", () => {
-  const session = createSession();
+test("SessionMachine keeps a transaction open when a new EHLO is refused", () => {
+  const session = createMachine();
   say(session, WAYS.mail);
   session.receive(new TextEncoder().encode("EHLO other.test\r\n"));
   assertEquals(session.next()?.kind, "greet");
@@ -199,9 +185,9 @@ test("ServerSession keeps a transaction open when a new EHLO is refused", () => 
   assertEquals(session.envelope?.from, "a@example.com");
 });
 
-test("ServerSession lets nobody in by a mere answer", () => {
+test("SessionMachine lets nobody in by a mere answer", () => {
   for (const reply of [undefined, new Reply(535, "No", { enhancedCode: "5.7.8" })]) {
-    const session = createSession();
+    const session = createMachine();
     say(session, WAYS.ready);
     session.receive(new TextEncoder().encode("AUTH PLAIN AGEAYg==\r\n"));
     assertEquals(session.next(), { kind: "auth", mechanism: "PLAIN", response: "AGEAYg==" });
@@ -211,29 +197,29 @@ test("ServerSession lets nobody in by a mere answer", () => {
   }
 });
 
-test("ServerSession wants its events answered, once, and no others", () => {
-  const session = createSession();
+test("SessionMachine wants its events answered, once, and no others", () => {
+  const session = createMachine();
   assertEquals(session.next()?.kind, "connect");
   assertThrows(() => session.next(), Error, `"connect" waits for its answer`);
   session.answer();
   assertThrows(() => session.answer(), Error, "no event waits for an answer");
 });
 
-test("ServerSession gives no content away that is at fault", () => {
-  const session = createSession({ maxMessageSize: 5 });
+test("SessionMachine gives no content away that is at fault", () => {
+  const session = createMachine({ maxMessageSize: 5 });
   say(session, WAYS.rcpt + "DATA\r\n");
   session.receive(new TextEncoder().encode("123\r\n"));
-  const first = session.next() as Extract<SessionEvent, { kind: "content" }>;
+  const first = session.next() as ContentEvent;
   assertEquals([first.bytes.length, first.last, first.fault], [5, false, undefined]);
   session.receive(new TextEncoder().encode("4\r\n.\r\n"));
-  const second = session.next() as Extract<SessionEvent, { kind: "content" }>;
+  const second = session.next() as ContentEvent;
   assertEquals([second.bytes.length, second.last, second.fault?.code], [0, true, 552]);
   session.answer();
   assertEquals(heard(session), ["552 5.3.4 Message is too large"]);
 });
 
-test("ServerSession hears nothing more once it is closed", () => {
-  const session = createSession();
+test("SessionMachine hears nothing more once it is closed", () => {
+  const session = createMachine();
   say(session, WAYS.ready);
   session.close(new Reply(421, "Bye", { enhancedCode: "4.3.2" }));
   session.close(new Reply(421, "Bye again"));

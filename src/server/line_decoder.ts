@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { Reply } from "./reply.ts";
+import { Reply } from "../core/reply.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
@@ -14,49 +14,41 @@ const TOO_LONG: Reply = new Reply(500, "Line is too long", { enhancedCode: "5.5.
 const BARE_LINE_FEED: Reply = new Reply(500, "Line does not end with CR LF", { enhancedCode: "5.5.2" });
 const NOT_UTF8: Reply = new Reply(500, "Line is not UTF-8", { enhancedCode: "5.5.2" });
 
-/** How {@linkcode LineDecoder} reads. */
-export interface LineDecoderOptions {
-  /**
-   * The most octets of a line, its line end included. Default: 2048, as Postfix has it; RFC 5321, section 4.5.3.1.4
-   * asks for 512, to which extensions add theirs (RFC 4954: the base64 of a PLAIN response with three times 255 octets).
-   */
-  maxLineLength?: number | undefined;
-  /** Whether a line feed alone ends a line too. Default: `false`. */
-  bareLineFeeds?: boolean | undefined;
-}
-
 /**
- * Cuts a client's bytes into command lines, without looking further than the line that is asked for: what stands
- * behind `DATA` or `STARTTLS` may not be lines at all. It keeps at most one line of its own.
+ * Cuts a client's bytes into command lines, without looking further than the next line: the bytes after `DATA` or
+ * `STARTTLS` may not be lines at all. It keeps at most one line.
  */
 export class LineDecoder {
   readonly #maxLength: number;
   readonly #bareLineFeeds: boolean;
   readonly #text: TextDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  /** The chunk that is being read, and where in it. */
+  /** The chunk that is being read, and the position in it. */
   #chunk: Uint8Array = EMPTY;
   #position = 0;
   /** The line that began in an earlier chunk; it grows up to `#maxLength` and no further. */
   #partial: Uint8Array = EMPTY;
   #partialLength = 0;
-  /** Inside a line that has become too long: its bytes are dropped up to its end. */
+  /** Inside a line that is too long: its bytes are dropped up to its end. */
   #skipping = false;
 
-  /** @param options The limits. */
-  constructor(options: LineDecoderOptions = {}) {
-    this.#maxLength = options.maxLineLength ?? 2048;
-    this.#bareLineFeeds = options.bareLineFeeds ?? false;
+  /**
+   * @param maxLength The most octets of a line, its line end included.
+   * @param bareLineFeeds Whether a line feed alone ends a line too.
+   */
+  constructor(maxLength: number, bareLineFeeds: boolean) {
+    this.#maxLength = maxLength;
+    this.#bareLineFeeds = bareLineFeeds;
   }
 
-  /** How many bytes were received that belong to no line given out yet. */
+  /** How many received bytes are not part of a line that was returned. */
   get bufferedLength(): number {
     return this.#partialLength + this.#chunk.length - this.#position;
   }
 
   /**
-   * Takes bytes. All complete lines of the chunk before must have been taken with `next()`.
+   * Takes bytes. All complete lines of the previous chunk must have been taken with `next()`.
    *
-   * @param chunk What came. It is read until `next()` gives `undefined`, and not kept any longer.
+   * @param chunk The bytes. They are read until `next()` returns `undefined`, and kept no longer.
    */
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;
@@ -64,10 +56,10 @@ export class LineDecoder {
   }
 
   /**
-   * Gives the next line.
+   * Returns the next line.
    *
-   * @returns The line without its line end; `undefined` if more bytes are needed; a `Reply`, which says what is wrong,
-   * for a line that is too long, ends with a line feed alone or is not UTF-8. The line behind it comes next.
+   * @returns The line without its line end; `undefined` if more bytes are needed; a `Reply` that refuses a line which is
+   * too long, ends with a line feed alone or is not UTF-8. The line after it comes next.
    */
   next(): string | Reply | undefined {
     let line = this.#chunk;
@@ -95,17 +87,6 @@ export class LineDecoder {
     }
     if (end - start >= 2 && line[end - 2] === CR) return this.#decode(line, start, end - 2);
     return this.#bareLineFeeds ? this.#decode(line, start, end - 1) : BARE_LINE_FEED;
-  }
-
-  /**
-   * Hands over what stands behind the last line, as it is.
-   *
-   * @returns The bytes; empty if there are none.
-   */
-  takeRest(): Uint8Array {
-    const rest = this.#position === 0 ? this.#chunk : this.#chunk.subarray(this.#position);
-    this.clear();
-    return rest;
   }
 
   /** Forgets everything received. */

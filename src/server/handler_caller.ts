@@ -1,19 +1,19 @@
 /**
- * Makes replies of what handlers decide.
+ * Turns what handlers decide into replies.
  *
  * @module
  */
 import { Reply } from "../core/reply.ts";
-import { LOCAL_ERROR } from "../core/session_replies.ts";
+import { LOCAL_ERROR } from "./replies.ts";
 
-/** A value now or later: what is there now is not waited for. */
+/** A value now or later: the caller does not wait for one that is there now. */
 export type MaybePromise<T> = T | Promise<T>;
 
-/** Calls handlers and judges what comes of it. The client learns no more than a `Reply` says. */
-export class Judge {
+/** Calls handlers and makes replies of their decisions. The client learns no more than a `Reply` says. */
+export class HandlerCaller {
   readonly #onError: (error: unknown) => void;
 
-  /** @param onError Gets what is no `Reply`. */
+  /** @param onError Gets each error that is not a `Reply`. */
   constructor(onError: (error: unknown) => void) {
     this.#onError = onError;
   }
@@ -22,10 +22,10 @@ export class Judge {
    * Calls a handler.
    *
    * @param call The call.
-   * @param isKnown Tells errors that nobody has to be told of.
-   * @returns Its reply; `undefined` if it has nothing against it.
+   * @param isKnown Tells whether an error has been reported already.
+   * @returns The handler's reply; `undefined` if it accepts without one.
    */
-  decide(call: () => unknown, isKnown?: (error: unknown) => boolean): MaybePromise<Reply | undefined> {
+  call(call: () => unknown, isKnown?: (error: unknown) => boolean): MaybePromise<Reply | undefined> {
     try {
       const result = call();
       if (!isThenable(result)) return this.#toReply(result);
@@ -39,15 +39,15 @@ export class Judge {
   }
 
   /**
-   * Tells the server's owner of an error.
+   * Reports an error to the server's owner.
    *
-   * @param error What was thrown.
+   * @param error The error.
    */
   report(error: unknown): void {
     try {
       this.#onError(error);
     } catch (failure) {
-      // Its owner's mistake, and no reason to leave a client without a reply.
+      // The owner's mistake, and no reason to leave a client without a reply.
       queueMicrotask(() => {
         throw failure;
       });

@@ -1,7 +1,8 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { type Command, CommandSyntaxError, parseCommand, renderCommand } from "../../src/core/command.ts";
+import { type Command, renderCommand } from "../../src/core/command.ts";
 import { Reply } from "../../src/core/reply.ts";
+import { CommandSyntaxError, isHttp, parseCommand } from "../../src/server/command_parser.ts";
 import { test } from "../support/harness.ts";
 
 const jane = { localPart: "jane", domain: "example.org" };
@@ -185,11 +186,8 @@ test("parseCommand() gives a command or a CommandSyntaxError, whatever it gets",
         assertInstanceOf(error, CommandSyntaxError);
         return;
       }
-      // What was read can be written, and is read as the same, but for the free text that a server tolerates.
-      if (
-        command.verb === "MAIL" || command.verb === "RCPT" || command.verb === "BDAT" ||
-        command.verb === "AUTH"
-      ) {
+      // What was read can be written, and is read as the same, except for the free text that a server tolerates.
+      if (command.verb === "MAIL" || command.verb === "RCPT" || command.verb === "AUTH") {
         if (!line.isWellFormed()) return;
         const again = renderCommand(command, { smtpUtf8: true });
         assertEquals(parseCommand(again.slice(0, -2)), command);
@@ -222,4 +220,11 @@ test("parseCommand() takes time in proportion to the line", () => {
       assertInstanceOf(error, CommandSyntaxError);
     }
   }
+});
+
+test("isHttp() knows the first line of an HTTP request", () => {
+  for (const line of ["GET / HTTP/1.1", "post /mail HTTP/1.1", "PRI * HTTP/2.0"]) {
+    assertEquals(isHttp(line), true);
+  }
+  for (const line of ["GETS x", "GET", " GET / HTTP/1.1", ""]) assertEquals(isHttp(line), false);
 });
