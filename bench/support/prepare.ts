@@ -5,8 +5,8 @@
  * @module
  */
 import ts from "typescript";
-import { type ProgramCommand, readOutput } from "../../tests/support/run_process.ts";
-import { runtimes as testRuntimes } from "../../tests/support/run_runtimes.ts";
+import { type ProgramCommand, readOutput } from "../../tools/process.ts";
+import { runtimes as testRuntimes } from "../../tools/runtimes.ts";
 
 /** The peers. */
 export const PEERS = {

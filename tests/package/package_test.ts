@@ -1,30 +1,29 @@
 import { assert, assertEquals } from "@std/assert";
-import { runtime, test } from "../support/harness.ts";
-import { buildPackage, type Package, type PackageJson, packageOf } from "../support/pack_build.ts";
-import { pack } from "../support/pack_tar.ts";
 import {
   bun,
   cacheFolder,
-  miniflare,
+  installWorkers,
   nodes,
   npm,
   type Program,
   temporaryFolder,
-} from "../support/pack_tools.ts";
-import { readOutput } from "../support/run_process.ts";
+} from "../../tools/install.ts";
 import {
-  breakdown,
-  bundle,
-  CLIENT_ALONE,
-  CLIENT_LIMIT,
-  elsewhere,
-  Project,
-  weigh,
-} from "../support/size_bundles.ts";
+  buildPackage,
+  externals,
+  installPackage,
+  type Package,
+  type PackageJson,
+  packageOf,
+} from "../../tools/package.ts";
+import { readOutput } from "../../tools/process.ts";
+import { breakdown, bundle, bundleClient, CLIENT_CEILING } from "../../tools/size.ts";
+import { pack } from "../../tools/tarball.ts";
+import { runtime, test } from "../support/harness.ts";
 import { checkTypes, importsOf, RESOLUTIONS } from "./declarations.ts";
 import { type Arrival, LOGIN, type MailServer, startMailServer } from "./mail_server.ts";
 
-/** How long installing may take where nothing is in a cache yet. */
+/** How long making the package, and installing it where nothing is in a cache yet, may take. */
 const TIMEOUT = 180_000;
 
 /** Importing it runs it. */
@@ -39,7 +38,9 @@ if (runtime !== "deno") {
 } else {
   const [npmHere, bunHere, nodesHere] = await Promise.all([npm(), bun(), nodes()]);
 
-  test("the package holds what its exports name, with all that is imported, and nothing else", async () => {
+  test("the package holds what its exports name, with all that is imported, and nothing else", {
+    timeout: TIMEOUT,
+  }, async () => {
     const { manifest, files } = await build();
     const { type, engines, exports } = manifest;
     assertEquals([type, Object.keys(engines)], ["module", ["node", "bun", "deno"]]);
@@ -71,7 +72,7 @@ if (runtime !== "deno") {
     }
   });
 
-  test("the package is the same every time it is made", async () => {
+  test("the package is the same every time it is made", { timeout: TIMEOUT }, async () => {
     const { files } = await build();
     const [one, two] = await Promise.all([pack(files), pack(files)]);
     assertEquals(one, two);
@@ -139,13 +140,15 @@ if (runtime !== "deno") {
     },
   );
 
-  test("a bundler leaves out what is not used, and nothing that does something when it is loaded", async () => {
+  test("a bundler leaves out what is not used, and nothing that does something when it is loaded", {
+    timeout: TIMEOUT,
+  }, async () => {
     await using project = await createProject({ unpack: true });
     const { manifest, path } = project;
-    const options = { later: "inside", external: ["node:*", ...elsewhere(manifest)] } as const;
+    const options = { external: ["node:*", ...externals(manifest)] };
     for (const name of Object.keys(manifest.exports).filter((name) => !name.endsWith(".json"))) {
       const { modules } = await bundle(`import "${manifest.name}${name.slice(1)}";`, path, options);
-      const kept = [...modules].filter(([, bytes]) => bytes > 0).map(([module]) => module);
+      const kept = [...modules.keys()];
       const { sideEffects } = manifest;
       const entry = manifest.exports[name] as { default: string };
       if (sideEffects && sideEffects.includes(entry.default)) {
@@ -154,36 +157,42 @@ if (runtime !== "deno") {
     }
   });
 
-  test("the client alone is at most 20 KiB, minified and gzipped, with nothing in it that is needed later or by servers", async () => {
-    await using project = await Project.create(await build());
-    const whole = await project.bundle(CLIENT_ALONE, { later: "inside" });
-    const isForServers = (path: string) => /^src\/(?:server\/|core\/(?:session|command_parser))/.test(path);
-    assertEquals([...whole.modules.keys()].filter(isForServers), []);
-    const alone = await project.bundle(CLIENT_ALONE, { later: "outside" });
-    const isForLater = (path: string) => /^src\/(?:sasl\/|sockets\/(?:deno|bun|node|workers))/.test(path);
-    const { gzip } = weigh(alone.code);
-    assert(gzip <= CLIENT_LIMIT, `It is ${gzip} bytes, ${CLIENT_LIMIT} are allowed:\n${breakdown(alone)}`);
-    assertEquals([...alone.modules.keys()].filter(isForLater), []);
-  });
-
-  test("bundled into one file for browsers, it loads and sends with no permission", async () => {
-    await using project = await createProject({ unpack: true });
-    const code = await bundled("page.mjs", project.path);
-    await Deno.writeTextFile(`${project.path}/page.mjs`, code);
-    await Deno.writeTextFile(
-      `${project.path}/main.mjs`,
-      `import { send } from "./page.mjs"; console.log(await send());`,
-    );
-    const args = ["run", "--no-prompt", "--no-config", "--no-lock", "--cached-only", "main.mjs"];
-    const output = await readOutput({ program: Deno.execPath(), args }, project.path);
-    assertEquals(output.trim(), "Subject: From a page\n\nHello");
-    for (const { path } of nodesHere) {
-      assertEquals(
-        (await readOutput({ program: path, args: ["main.mjs"] }, project.path)).trim(),
-        output.trim(),
+  test(
+    "what a send over STARTTLS with a login loads is no larger than its ceiling, and holds nothing for servers",
+    { timeout: TIMEOUT },
+    async () => {
+      const client = await bundleClient(await build());
+      assert(
+        client.gzip <= CLIENT_CEILING,
+        `It is ${client.gzip} bytes, ${CLIENT_CEILING} are allowed:\n${breakdown(client)}`,
       );
-    }
-  });
+      const isForServers = (path: string) => /^src\/(?:server\/|core\/(?:session|command_parser))/.test(path);
+      assertEquals([...client.modules.keys()].filter(isForServers), []);
+    },
+  );
+
+  test(
+    "bundled into one file for browsers, it loads and sends with no permission",
+    { timeout: TIMEOUT },
+    async () => {
+      await using project = await createProject({ unpack: true });
+      const code = await bundled("page.mjs", project.path);
+      await Deno.writeTextFile(`${project.path}/page.mjs`, code);
+      await Deno.writeTextFile(
+        `${project.path}/main.mjs`,
+        `import { send } from "./page.mjs"; console.log(await send());`,
+      );
+      const args = ["run", "--no-prompt", "--no-config", "--no-lock", "--cached-only", "main.mjs"];
+      const output = await readOutput({ program: Deno.execPath(), args }, project.path);
+      assertEquals(output.trim(), "Subject: From a page\n\nHello");
+      for (const { path } of nodesHere) {
+        assertEquals(
+          (await readOutput({ program: path, args: ["main.mjs"] }, project.path)).trim(),
+          output.trim(),
+        );
+      }
+    },
+  );
 
   test("bundled into one file for Workers, it sends in workerd", { timeout: TIMEOUT }, async () => {
     await using project = await createProject({ unpack: true });
@@ -193,7 +202,7 @@ if (runtime !== "deno") {
     await Deno.writeTextFile(`${path}/ca.pem`, server.ca);
     const order = { hostname: "localhost", port: server.port, security: "starttls", auth: LOGIN };
     const main = new URL("workerd_main.mjs", import.meta.url).pathname;
-    const args = ["run", "-A", main, await miniflare(), `${path}/worker.mjs`, JSON.stringify(order)];
+    const args = ["run", "-A", main, await installWorkers(), `${path}/worker.mjs`, JSON.stringify(order)];
     const env = { NODE_EXTRA_CA_CERTS: `${path}/ca.pem` };
     const answer = await readOutput({ program: Deno.execPath(), args, env }, path);
     assertEquals(JSON.parse(answer), { accepted: ["you@server.test"] }, answer);
@@ -211,9 +220,9 @@ function build(): Promise<Package> {
 /** Bundles a program and all that it imports into one file, but for what the package needs from elsewhere. */
 async function bundled(name: string, folder: string): Promise<string> {
   const { manifest } = await build();
-  const external = elsewhere(manifest);
+  const external = externals(manifest);
   const program = await Deno.readTextFile(`${consumer}${name}`);
-  const { code } = await bundle(program, folder, { later: "inside", external });
+  const { code } = await bundle(program, folder, { external });
   // It stands alone: a runtime is asked for its own modules when they are needed, and not in a way that bundlers see.
   assertEquals(importsOf(code).filter((specifier) => !external.includes(packageOf(specifier))), []);
   return code;
@@ -231,12 +240,7 @@ async function createProject(
   for (const name of ["send.mjs", "import_all.mjs", "types.ts"]) {
     await Deno.copyFile(`${consumer}${name}`, `${path}/${name}`);
   }
-  if (unpack) {
-    const modules = `${path}/node_modules/@streams`;
-    await Deno.mkdir(modules, { recursive: true });
-    await readOutput({ program: "tar", args: ["-xzf", `${path}/package.tgz`] }, modules);
-    await Deno.rename(`${modules}/package`, `${modules}/smtp`);
-  }
+  if (unpack) await installPackage(await build(), path);
   return { path, manifest, [Symbol.asyncDispose]: () => Promise.resolve(folder[Symbol.asyncDispose]()) };
 }
 

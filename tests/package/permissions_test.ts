@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { runtime, test } from "../support/harness.ts";
-import { readOutput } from "../support/run_process.ts";
+import { readOutput } from "../../tools/process.ts";
 import { LOGIN, type MailServer, startMailServer } from "./mail_server.ts";
 
 if (runtime !== "deno") {

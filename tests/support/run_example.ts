@@ -28,7 +28,7 @@ export function runExample(
   const flags = runtime === "deno"
     ? ["run", "-A"]
     : runtime === "node"
-    ? ["--import", `${ROOT}/tests/support/node_hooks.mjs`]
+    ? ["--import", `${ROOT}/tools/node_hooks.mjs`]
     : ["run"];
   const child = spawn(process.execPath, [...flags, `${ROOT}/examples/${file}`, ...args], {
     cwd: ROOT,

@@ -1,10 +1,9 @@
 /**
- * Checks that the library runs wherever the web platform's own interfaces are, and that it is layered as drawn:
- * `deno task check:portable`.
+ * Checks that the library runs wherever the web platform's own interfaces are: `deno task check:portable`.
  *
- * - Everything but the files that may know a runtime type-checks with `lib: ["DOM", "ESNext"]` and nobody's types.
+ * - Everything but the files that may know a runtime type-checks with `lib: ["DOM", "ESNext"]` and the types of no runtime.
  * - No other file names a runtime, not even in a string.
- * - Nothing but relative modules and `node:` built-ins is imported, and imports point down.
+ * - Nothing but relative modules, `node:` built-ins and the libraries listed below is imported.
  * @module
  */
 import ts from "typescript";
@@ -16,7 +15,7 @@ import ts from "typescript";
 const RUNTIME_FILES =
   /^src\/(?:sockets\/|cli\/|cli\.ts$|server\/(?:listener|tls)\.ts$|compose\/node_streams\.ts$)/;
 
-/** Names of runtimes and of what only some of them have. */
+/** Names of runtimes, and of globals that only some of them have. */
 const RUNTIME_NAMES = new Set(["Deno", "Bun", "process", "Buffer", "WorkerGlobalScope", "WebSocketPair"]);
 const RUNTIME_MODULES = /^(?:node|bun|cloudflare):/;
 
@@ -31,23 +30,7 @@ const LIBRARIES: Record<string, string[]> = {
   "src/compose/": ["nodemailer/lib/", "@zone-eu/mailsplit"],
 };
 
-/** What each part may import, besides itself. */
-const LAYERS: Record<string, readonly string[]> = {
-  core: [],
-  streams: ["core"],
-  sasl: ["core"],
-  sockets: [],
-  errors: ["core", "sockets"],
-  trace: ["core", "errors"],
-  logger: ["trace"],
-  client: ["core", "streams", "sasl", "sockets", "errors", "trace", "logger"],
-  server: ["core", "streams", "sasl", "sockets"],
-  compose: ["core", "streams", "client", "errors"],
-  oauth2: ["core", "sasl", "errors"],
-  cli: ["core", "streams", "sasl", "sockets", "errors", "trace", "client", "server", "compose", "oauth2"],
-};
-
-const root = ts.sys.resolvePath(new URL("../../", import.meta.url).pathname);
+const root = ts.sys.resolvePath(new URL("../", import.meta.url).pathname);
 const relative = (path: string) => path.slice(root.length + 1);
 const files = ts.sys.readDirectory(root, [".ts"], undefined, ["mod.ts", "src/**/*.ts"]);
 const program = ts.createProgram(files, {
@@ -89,36 +72,26 @@ function strictness(): ts.CompilerOptions {
 
 function checkImports(file: ts.SourceFile): void {
   const here = relative(file.fileName);
-  const part = partOf(here);
-  if (part !== undefined && !(part in LAYERS)) report(file, 0, `"${part}" has no place among the layers`);
+  const libraries = Object.entries(LIBRARIES).flatMap(([path, names]) => here.startsWith(path) ? names : []);
   for (const { fileName: specifier, pos } of ts.preProcessFile(file.text, true, true).importedFiles) {
-    if (!specifier.startsWith(".")) {
-      const allowed = Object.entries(LIBRARIES).filter(([path]) => here.startsWith(path));
-      if (allowed.some(([, names]) => names.some((name) => specifier.startsWith(name)))) continue;
-      if (!RUNTIME_MODULES.test(specifier)) {
-        report(file, pos, `"${specifier}" is a dependency: there are none`);
-      } else if (!RUNTIME_FILES.test(here)) report(file, pos, `"${specifier}" is a runtime's`);
-      continue;
-    }
-    const target = partOf(new URL(specifier, `file:///${here}`).pathname.slice(1));
-    if (part === undefined || target === part) continue; // mod.ts is above all
-    if (target === undefined || !LAYERS[part]?.includes(target)) {
-      report(file, pos, `"${part}" must not import "${specifier}"`);
-    }
+    if (specifier.startsWith(".") || libraries.some((name) => specifier.startsWith(name))) continue;
+    if (!RUNTIME_MODULES.test(specifier)) {
+      report(file, pos, `"${specifier}" is a dependency: src/ has none`);
+    } else if (!RUNTIME_FILES.test(here)) report(file, pos, `"${specifier}" belongs to a runtime`);
   }
 }
 
 /** Finds the names of runtimes where they stand for a value, and in strings, as in `"Deno" in globalThis`. */
 function checkNames(file: ts.SourceFile, node: ts.Node): void {
   if (ts.isStringLiteralLike(node) && (RUNTIME_NAMES.has(node.text) || RUNTIME_MODULES.test(node.text))) {
-    report(file, node.getStart(file), `"${node.text}" is a runtime's`);
+    report(file, node.getStart(file), `"${node.text}" belongs to a runtime`);
   } else if (ts.isIdentifier(node) && RUNTIME_NAMES.has(node.text) && !isMemberName(node)) {
-    report(file, node.getStart(file), `${node.text} is a runtime's`);
+    report(file, node.getStart(file), `${node.text} belongs to a runtime`);
   }
   ts.forEachChild(node, (child) => checkNames(file, child));
 }
 
-/** Whether an identifier names a member of an object of ours, such as the `process` in `decoder.process()`. */
+/** Whether an identifier names a member of one of our objects, such as the `process` in `decoder.process()`. */
 function isMemberName(node: ts.Identifier): boolean {
   const { parent } = node;
   if (ts.isPropertyAccessExpression(parent)) {
@@ -128,11 +101,6 @@ function isMemberName(node: ts.Identifier): boolean {
   return (ts.isPropertyAssignment(parent) || ts.isMethodDeclaration(parent) ||
     ts.isPropertyDeclaration(parent) ||
     ts.isPropertySignature(parent) || ts.isMethodSignature(parent)) && parent.name === node;
-}
-
-/** `"core"` for `src/core/reply.ts`, `"errors"` for `src/errors.ts`, nothing for `mod.ts`. */
-function partOf(path: string): string | undefined {
-  return path.match(/^src\/(\w+)/)?.[1];
 }
 
 function report(file: ts.SourceFile | undefined, position: number, message: string): void {

@@ -1,5 +1,5 @@
 /**
- * Node's test reporter for tests/run.ts: what fails, and what the tests print. The counts come from the JUnit report.
+ * Node's test reporter for tools/test.ts: what fails, and what the tests print. The counts come from the JUnit report.
  * @module
  */
 import { inspect } from "node:util";

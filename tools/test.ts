@@ -16,12 +16,10 @@
  * @module
  */
 import { parseArgs } from "node:util";
-import { checkCoverage } from "./support/run_coverage.ts";
-import { listTestFiles } from "./support/run_files.ts";
-import { judge, type Outcome, printOutcomes } from "./support/run_outcome.ts";
-import { runProcess } from "./support/run_process.ts";
-import { parseReport } from "./support/run_report.ts";
-import { type Runtime, runtimes, type Selection } from "./support/run_runtimes.ts";
+import { checkCoverage } from "./coverage.ts";
+import { runProcess } from "./process.ts";
+import { judge, type Outcome, parseReport, printOutcomes } from "./report.ts";
+import { type Runtime, runtimes, type Selection } from "./runtimes.ts";
 
 const ALL = "deno,bun,node,workers,browser";
 
@@ -142,4 +140,21 @@ function stop(message: string): never {
   console.error(message);
   console.log("0 passed, 1 failed");
   Deno.exit(2);
+}
+
+/**
+ * Lists every `*_test.ts` under a folder, sorted, as paths from the current folder.
+ * @param folder Where to look, relative to the current folder.
+ * @param parts Only files whose path contains one of these; all files where it is empty.
+ * @returns The paths, with `/` between their parts.
+ */
+async function listTestFiles(folder: string, parts: readonly string[] = []): Promise<string[]> {
+  const found: string[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) found.push(...await listTestFiles(path));
+    else if (entry.name.endsWith("_test.ts")) found.push(path);
+  }
+  const wanted = parts.map((part) => part.replaceAll("\\", "/").replace(/^\.\//, ""));
+  return found.filter((path) => wanted.length === 0 || wanted.some((part) => path.includes(part))).sort();
 }

@@ -2,8 +2,8 @@
  * How many lines the tests reach.
  * @module
  */
-import type { Outcome } from "./run_outcome.ts";
-import { readOutput } from "./run_process.ts";
+import type { Outcome } from "./report.ts";
+import { readOutput } from "./process.ts";
 
 /** Where Deno leaves what it measured. */
 export const COVERAGE_FOLDER = "coverage";

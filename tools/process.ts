@@ -1,9 +1,7 @@
 /**
- * Runs a program to its end, or to the end of its time.
+ * Runs programs to their end, or until their time is up.
  * @module
  */
-import { TextLineStream } from "./run_lines.ts";
-
 /** A program with its arguments. */
 export interface ProgramCommand {
   program: string;
@@ -114,5 +112,22 @@ function signalGroup(pid: number, signal: Deno.Signal): void {
     Deno.kill(Deno.build.os === "windows" ? pid : -pid, signal);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound || error instanceof TypeError)) throw error; // it has ended
+  }
+}
+
+/** Cuts a stream of text into lines, without their line ends. */
+class TextLineStream extends TransformStream<string, string> {
+  constructor() {
+    let rest = "";
+    super({
+      transform(chunk, controller) {
+        const lines = (rest + chunk).split("\n");
+        rest = lines.pop()!;
+        for (const line of lines) controller.enqueue(line.replace(/\r$/, ""));
+      },
+      flush(controller) {
+        if (rest !== "") controller.enqueue(rest);
+      },
+    });
   }
 }

@@ -2,36 +2,39 @@
  * The gates: what has to hold before anything is committed. `deno task ok` runs them all.
  *
  * ```
- * deno run -A tests/support/run_gates.ts [--no-tests] [GATE...]
+ * deno run -A tools/gates.ts [--no-tests] [GATE...]
  * ```
  * @module
  */
 import { parseArgs } from "node:util";
 
-/** A gate: arguments for Deno that must end well. */
+/** A gate: Deno must succeed with these arguments. */
 interface Gate {
   name: string;
   args: string[];
   /** Whether it shows what it prints while it runs; others show it if they fail. */
   live?: boolean;
+  /** Whether it runs only where it is asked for by name. */
+  byName?: boolean;
 }
 
-Deno.chdir(new URL("../../", import.meta.url));
+Deno.chdir(new URL("../", import.meta.url));
 
 const configuration = JSON.parse(Deno.readTextFileSync("deno.json"));
-const entryPoints = existing(Object.values<string>(configuration.exports));
+const entryPoints = Object.values<string>(configuration.exports);
 const docs = [...Deno.readDirSync("docs")].map(({ name }) => `docs/${name}`);
 const pages = ["README.md", ...docs.filter((path) => path.endsWith(".md"))];
-const sources = existing(["mod.ts", "src", "tests", "bench", "examples"]);
+const sources = ["mod.ts", "src", "tools", "tests", "bench", "examples"];
 
 const gates: Gate[] = [
   { name: "fmt", args: ["fmt", "--check"] },
   { name: "lint", args: ["lint"] },
   { name: "doc", args: ["doc", "--lint", ...entryPoints] },
   { name: "check", args: ["check", "--doc", ...sources, ...pages] },
-  { name: "portable", args: ["run", "-A", "tests/support/check_portable.ts"] },
+  { name: "imports", args: ["run", "-A", "tools/imports.ts"], byName: true },
+  { name: "portable", args: ["run", "-A", "tools/portable.ts"] },
   { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
-  { name: "test", args: ["run", "-A", "tests/run.ts", "--only=deno", "--coverage"], live: true },
+  { name: "test", args: ["run", "-A", "tools/test.ts", "--only=deno", "--coverage"], live: true },
 ];
 
 const { values: flags, positionals: names } = parseArgs({
@@ -46,8 +49,8 @@ if (unknown.length > 0) {
   );
   Deno.exit(2);
 }
-const chosen = gates.filter(({ name }) =>
-  names.length > 0 ? names.includes(name) : !(flags["no-tests"] && name === "test")
+const chosen = gates.filter(({ name, byName }) =>
+  names.length > 0 ? names.includes(name) : !byName && !(flags["no-tests"] && name === "test")
 );
 
 const failed: string[] = [];
@@ -69,15 +72,4 @@ async function passes({ name, args, live = false }: Gate): Promise<boolean> {
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   console.log(`${success ? "ok    " : "FAILED"}  ${name.padEnd(8)}  ${seconds.padStart(5)} s`);
   return success;
-}
-
-function existing(paths: string[]): string[] {
-  return paths.filter((path) => {
-    try {
-      Deno.statSync(path);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

@@ -1,5 +1,5 @@
 /**
- * What Node needs to run the tests as they are: `node --import ./tests/support/node_hooks.mjs --test`.
+ * What Node needs to run the tests as they are: `node --import ./tools/node_hooks.mjs --test`.
  *
  * It resolves what `deno.json` says: the packages in `links` (`@std/assert`, ...) and this package's own name. npm
  * packages come from node_modules, which `deno install` fills.
@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { createRequire, registerHooks } from "node:module";
 import { after } from "node:test";
 
-const root = new URL("../../", import.meta.url);
+const root = new URL("../", import.meta.url);
 
 const library = [new URL("src/", root).href, new URL("mod.ts", root).href];
 const USING = /\busing\s+\w+\s*=/;

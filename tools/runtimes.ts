@@ -2,9 +2,17 @@
  * The runtimes that the tests run under: where each comes from, and how it is told to run tests.
  * @module
  */
-import { COVERAGE_FOLDER } from "./run_coverage.ts";
-import { findChromium } from "../browser/find_chromium.ts";
-import { type ProgramCommand, readOutput } from "./run_process.ts";
+import { findChromium } from "../tests/browser/find_chromium.ts";
+import { COVERAGE_FOLDER } from "./coverage.ts";
+import {
+  BROWSER_FOLDER,
+  installPuppeteer,
+  installRuntime,
+  installWorkers,
+  programPath,
+  WORKERS_FOLDER,
+} from "./install.ts";
+import { type ProgramCommand, readOutput } from "./process.ts";
 
 /** What to run. */
 export interface Selection {
@@ -45,25 +53,6 @@ export interface Runtime {
   /** Removes what `prepare` left for this run only. */
   cleanUp?(): Promise<void>;
 }
-
-const BUN = "1.4.5";
-// Node strips types without a flag from 22.18 on.
-const NODE_22 = "22.23.3";
-const NODE_24 = "24.21.0";
-// It brings the workerd of its own date.
-const MINIFLARE = "4.20260730.0";
-const ESBUILD = "0.28.2";
-// It brings no browser: that is the system's.
-const PUPPETEER = "25.16.0";
-
-/** Where the pinned runtimes go; git, `deno fmt`, `deno lint` and `deno publish` pass over it. */
-const FOLDER = ".cache/runtimes";
-
-/** Where miniflare and esbuild go: the other runtimes need neither. */
-const WORKERS_FOLDER = ".cache/workers";
-
-/** Where puppeteer-core goes. */
-const BROWSER_FOLDER = ".cache/puppeteer";
 
 /** Deno's flags for tests: the sanitizers are off unless asked for since 2.8. */
 const DENO_FLAGS = ["-A", "--sanitize-ops", "--sanitize-resources"];
@@ -115,7 +104,7 @@ const bun: Runtime = {
   label: "Bun",
   namesFiles: true,
   noise: /^$|^\S+_test\.ts:$/,
-  prepare: () => install("bun", "--version"),
+  prepare: () => installRuntime("bun"),
   command({ files, filter, report }) {
     // The harness has a limit for each test; Bun's own, 5 s, stays out of its way.
     const args = [
@@ -126,7 +115,7 @@ const bun: Runtime = {
       `--reporter-outfile=${report}`,
     ];
     if (filter !== undefined) args.push(`--test-name-pattern=${quotePattern(filter)}`);
-    return { program: programs().bun, args: [...args, ...files.map((file) => `./${file}`)] };
+    return { program: programPath("bun"), args: [...args, ...files.map((file) => `./${file}`)] };
   },
 };
 
@@ -136,19 +125,19 @@ const runtimeOfNode = (major: "22" | "24"): Runtime => ({
   label: `Node ${major}`,
   namesFiles: false, // 22 names none, 24 the harness
   noise: /^$/,
-  prepare: async () => (await install(`node${major}`, "--version")).replace(/^v/, ""),
+  prepare: () => installRuntime(`node${major}`),
   command({ files, filter, report }) {
     const args = [
       "--disable-warning=ExperimentalWarning", // type stripping says that it is experimental
-      "--import=./tests/support/node_hooks.mjs",
+      "--import=./tools/node_hooks.mjs",
       "--test",
-      "--test-reporter=./tests/support/node_reporter.mjs",
+      "--test-reporter=./tools/node_reporter.mjs",
       "--test-reporter-destination=stdout",
       "--test-reporter=junit",
       `--test-reporter-destination=${report}`,
     ];
     if (filter !== undefined) args.push(`--test-name-pattern=${quotePattern(filter)}`);
-    return { program: programs()[`node${major}`], args: [...args, ...files] };
+    return { program: programPath(`node${major}`), args: [...args, ...files] };
   },
 });
 
@@ -160,11 +149,13 @@ const workerd: Runtime = {
   folder: "tests/workers",
   noise: /^$|^workerd\/|^stack: /, // what a connection that fails means to it
   async prepare() {
-    await install("node24", "--version");
-    return await installWorkers();
+    await installRuntime("node24");
+    await installWorkers();
+    const manifest = await Deno.readTextFile(`${WORKERS_FOLDER}/node_modules/miniflare/package.json`);
+    return JSON.parse(manifest).dependencies.workerd;
   },
   command(selection) {
-    const env = { SMTP_WORKERS: `${Deno.cwd()}/${WORKERS_FOLDER}` };
+    const env = { SMTP_WORKERS: WORKERS_FOLDER };
     return { ...runtimeOfNode("24").command(selection), env };
   },
 };
@@ -176,16 +167,16 @@ const browser: Runtime = {
   label: "Chromium",
   folder: "tests/browser",
   async prepare() {
-    await install("node24", "--version");
+    await installRuntime("node24");
     const program = findChromium();
     // Without it the tests say so, each by itself; where it has to be here, they fail.
     if (program === undefined) return "not installed";
-    await installPackages(BROWSER_FOLDER, { "puppeteer-core": `npm:puppeteer-core@${PUPPETEER}` });
+    await installPuppeteer();
     const version = await readOutput({ program, args: ["--version"] });
     return version.match(/\d+(\.\d+)+/)?.[0] ?? version.trim();
   },
   command(selection) {
-    const env = { SMTP_BROWSER: `${Deno.cwd()}/${BROWSER_FOLDER}`, SMTP_DENO: Deno.execPath() };
+    const env = { SMTP_BROWSER: BROWSER_FOLDER, SMTP_DENO: Deno.execPath() };
     const { program, args } = runtimeOfNode("24").command(selection);
     // One after the other: they share the bundle, and a browser takes what the machine has.
     return { program, args: ["--test-concurrency=1", ...args], env };
@@ -203,68 +194,6 @@ export const runtimes: readonly Runtime[] = [
   workerd,
   browser,
 ];
-
-type Program = "bun" | "node22" | "node24";
-
-/** The npm packages that hold the programs themselves: no install script has to run. */
-function packages(): Record<Program, { name: string; version: string; path: string }> {
-  const { os, arch } = Deno.build;
-  const windows = os === "windows";
-  const suffix = windows ? ".exe" : "";
-  const bunArch = arch === "aarch64" ? "aarch64" : "x64";
-  const nodeArch = arch === "aarch64" ? "arm64" : "x64";
-  const bunName = `@oven/bun-${os}-${bunArch}`;
-  const nodeName = `node-${windows ? "win" : os}-${nodeArch}`;
-  return {
-    bun: { name: bunName, version: BUN, path: `bin/bun${suffix}` },
-    node22: { name: nodeName, version: NODE_22, path: `bin/node${suffix}` },
-    node24: { name: nodeName, version: NODE_24, path: `bin/node${suffix}` },
-  };
-}
-
-function programs(): Record<Program, string> {
-  const of = (program: Program) =>
-    `${Deno.cwd()}/${FOLDER}/node_modules/${program}/${packages()[program].path}`;
-  return { bun: of("bun"), node22: of("node22"), node24: of("node24") };
-}
-
-/**
- * Installs the pinned runtimes with Deno's own npm client, so that npm need not be there, and the project's npm packages
- * into node_modules, where Bun and Node look for them.
- */
-async function install(program: Program, versionFlag: string): Promise<string> {
-  const dependencies = Object.fromEntries(
-    Object.entries(packages()).map(([alias, { name, version }]) => [alias, `npm:${name}@${version}`]),
-  );
-  await installPackages(FOLDER, dependencies);
-  await readOutput({ program: Deno.execPath(), args: ["install"] });
-  const version = (await readOutput({ program: programs()[program], args: [versionFlag] })).trim();
-  const wanted = packages()[program].version;
-  if (version.replace(/^v/, "") !== wanted) throw new Error(`${program} is ${version}, not ${wanted}`);
-  return version;
-}
-
-/** Installs what runs and bundles workers; returns the version of workerd. */
-async function installWorkers(): Promise<string> {
-  const { os, arch } = Deno.build;
-  const esbuild = `@esbuild/${os === "windows" ? "win32" : os}-${arch === "aarch64" ? "arm64" : "x64"}`;
-  await installPackages(WORKERS_FOLDER, {
-    miniflare: `npm:miniflare@${MINIFLARE}`,
-    esbuild: `npm:${esbuild}@${ESBUILD}`,
-  });
-  const { dependencies } = JSON.parse(
-    await Deno.readTextFile(`${WORKERS_FOLDER}/node_modules/miniflare/package.json`),
-  );
-  return dependencies.workerd;
-}
-
-/** Installs npm packages into a folder of their own. */
-async function installPackages(folder: string, dependencies: Record<string, string>): Promise<void> {
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.writeTextFile(`${folder}/package.json`, JSON.stringify({ private: true, dependencies }));
-  await Deno.writeTextFile(`${folder}/deno.json`, JSON.stringify({ nodeModulesDir: "auto", lock: false }));
-  await readOutput({ program: Deno.execPath(), args: ["install"] }, folder);
-}
 
 /** What holds examples: the entry points with all of src, and the README. */
 function documents(): string[] {
