@@ -1,13 +1,13 @@
 /**
- * How fast content is encoded and decoded, in GB/s of input: medians of several rounds, all ways taken in turn.
+ * The speed of encoding and decoding content, in GB/s of input: medians of several rounds, in which all ways take turns.
  *
  * ```sh
  * deno run bench/data_encoder_bench.ts   # or node, or bun run
  * deno run --allow-write=results.jsonl bench/data_encoder_bench.ts --json results.jsonl
  * ```
  *
- * `--rounds N` sets the number of rounds (default 15), `--case TEXT` picks the cases whose name holds the text,
- * `--peers` adds nodemailer's DataStream. `deno task bench:encoder` does that on every runtime.
+ * `--rounds N` sets the number of rounds (default 15), `--case TEXT` measures only the cases whose name contains the text,
+ * `--peers` adds nodemailer's DataStream. `deno task bench:encoder` runs this on every runtime.
  *
  * @module
  */
@@ -30,12 +30,12 @@ const runtime = "Deno" in globalThis ? "deno" : "Bun" in globalThis ? "bun" : "n
 
 const KIB = 1_024;
 const CHUNK = 64 * KIB;
-/** What one round works through. Long, as the processor learns the line lengths of a short text by heart. */
+/** The size of the input. Long, because the processor's branch predictor learns the line lengths of a short text. */
 const TOTAL = 4 * KIB * KIB;
 const BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 const WORDS = ["the", "mail", "of", "a", "receiver", "to", "transparency", "is", "sent", "line", "and", "by"];
 
-/** The same numbers in every run. */
+/** Makes a random number generator with the same numbers in every run. */
 function random(seed: number): () => number {
   let state = seed;
   return () => {
@@ -74,7 +74,7 @@ function binary(): Uint8Array {
   return Uint8Array.from({ length: TOTAL }, () => next() * 256);
 }
 
-/** Cuts bytes into chunks with memory of their own, `shift` bytes off a word's border. */
+/** Cuts bytes into chunks with memory of their own, `shift` bytes off the word boundary. */
 function cut(bytes: Uint8Array, length = CHUNK, shift = 0): Uint8Array[] {
   const chunks: Uint8Array[] = [];
   for (let i = 0; i < bytes.length; i += length) {
@@ -135,7 +135,7 @@ const ways: Record<string, Way> = {
 if (flags.peers) {
   const path = "nodemailer/lib/smtp-connection/data-stream";
   const { default: DataStream } = await importPeer<{ default: new () => Transform }>(path);
-  // As nodemailer has it between a message and a socket: written to, and read as fast as it gives.
+  // As nodemailer uses it between a message and a socket: written to, and read at full speed.
   ways["nodemailer DataStream"] = async (chunks) => {
     const stream = new DataStream();
     stream.resume();
@@ -165,7 +165,7 @@ async function measure(name: string, input: Uint8Array[]): Promise<void> {
   const encoder = new DataEncoder();
   const wire = input.map((chunk) => encoder.encode(chunk));
   const results = new Map<string, number[]>(Object.keys(ways).map((way) => [way, []]));
-  // Three rounds go by while the engine compiles.
+  // The first three rounds are not counted: the engine is still compiling.
   for (let round = -3; round < rounds; round++) {
     for (const [way, run] of Object.entries(ways)) {
       const chunks = way === "decode" ? wire : input;
@@ -182,7 +182,7 @@ async function measure(name: string, input: Uint8Array[]): Promise<void> {
     const time = input[0]!.length <= KIB ? ` (${(KIB / value).toFixed(0)} ns)` : "";
     row += (value.toFixed(2) + time).padStart(24);
     if (flags.json === undefined) continue;
-    // There is nothing to hold a decoder against.
+    // There is no other decoder to compare with.
     const decodes = way === "decode";
     const ratio = decodes ? 1 : median(ours.map((value, round) => value / samples[round]!));
     const record = {

@@ -1,6 +1,6 @@
 /**
- * GB/s of content made ready for DATA, ours and nodemailer's DataStream, on each runtime. What is measured is in
- * `data_encoder_bench.ts`.
+ * The speed of encoding content for DATA in GB/s, ours and nodemailer's DataStream, on each runtime. The program that
+ * measures is `data_encoder_bench.ts`.
  *
  * ```sh
  * deno task bench:encoder [--pairs 5] [--json FILE] [--case "64 KiB"]
@@ -13,7 +13,7 @@ import { pinned, SENDER_CPU, stepAside } from "./support/machine.ts";
 import { prepare } from "./support/prepare.ts";
 import { run } from "./support/process.ts";
 
-/** A round takes milliseconds: more of them cost nothing. */
+/** A round takes milliseconds, so there are more of them. */
 const ROUNDS_PER_PAIR = 3;
 
 const flags = readFlags();

@@ -1,6 +1,6 @@
 /**
- * Messages of 100 MB: MB a second, and the sender's CPU seconds for each message. In the clear to `smtp-sink`, and under
- * TLS to a sink of our own, with DATA and, for who can, with BDAT; from memory and as a stream.
+ * Messages of 100 MB: MB per second, and the sender's CPU seconds for each message. Without TLS to `smtp-sink`, and with TLS to
+ * our own sink, with DATA and, for senders that support it, with BDAT; from memory and as a stream.
  *
  * ```sh
  * deno task bench:large [--pairs 5] [--json FILE] [--case TLS]
@@ -17,7 +17,7 @@ import { startSink, startSmtpSink } from "./support/receivers.ts";
 import { EXACT, senderSubjects } from "./support/senders.ts";
 
 const SIZE = 100_000_000;
-/** Messages in one run, after one to warm up. */
+/** The number of messages in one run, after one that warms up. */
 const COUNT = 3;
 
 const flags = readFlags();
@@ -28,7 +28,7 @@ await using plain = await startSmtpSink();
 await using tls = await startSink({ tls: true });
 await measure("plain, DATA", plain, ["--transfer", "data"]);
 await measure("TLS, DATA", tls, ["--transfer", "data", "--security", "tls", "--ca", tls.ca]);
-await measure("TLS, BDAT where there is", tls, ["--security", "tls", "--ca", tls.ca]);
+await measure("TLS, BDAT if supported", tls, ["--security", "tls", "--ca", tls.ca]);
 
 async function measure(name: string, { port }: Helper, transport: readonly string[]): Promise<void> {
   for (const [from, flag] of [["from memory", []], ["as a stream", ["--streamed"]]] as const) {

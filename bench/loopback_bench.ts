@@ -1,6 +1,6 @@
 /**
- * Messages a second over one connection to `smtp-sink` on loopback, 1 KiB each; sender and receiver on one CPU, and on a
- * CPU each.
+ * Messages of 1 KiB per second over one connection to `smtp-sink` on loopback, with sender and receiver on the same CPU and on
+ * a CPU each.
  *
  * ```sh
  * deno task bench:loopback [--pairs 5] [--seconds 2] [--json FILE] [--runtimes deno,bun,node] [--subjects nodemailer]

@@ -1,9 +1,9 @@
 /**
- * Memory, and what becomes of it and of the cost with size and number:
- * - the most memory that a process took to send 1 GB as a stream, against 1 KB;
- * - microseconds a message and memory that stays, from 1,000 to 1,000,000 messages on one connection in memory, and
- *   microseconds a recipient from 1 to 10,000. There the ratio is the cost at the first step against this one: 1 is
- *   constant.
+ * Memory, and how memory and cost grow with size and number:
+ * - the peak memory of a process that sends 1 GB as a stream, compared with 1 KB;
+ * - microseconds per message and the heap that remains, from 1,000 to 1,000,000 messages over one connection in memory, and
+ *   microseconds per recipient, from 1 to 10,000. There the ratio is the cost at the first step divided by the cost at this
+ *   step: 1 means constant.
  *
  * ```sh
  * deno task bench:memory [--pairs 5] [--json FILE] [--case growth]
@@ -22,9 +22,9 @@ import { EXACT, runSender, SENDERS } from "./support/senders.ts";
 const MB = 1e6;
 const SMALL = 1_000;
 const LARGE = 1_000_000_000;
-/** The stream made and thrown away: what no library can be below. */
+/** The stream is made and thrown away: the minimum for any library. */
 const SOURCE = "the stream alone";
-/** Growth takes long and hardly varies: so many rounds at most. */
+/** The maximum number of rounds for growth, which takes long and hardly varies. */
 const GROWTH_PAIRS = 3;
 
 const flags = readFlags();
@@ -36,7 +36,7 @@ await stepAside();
 }
 {
   await using tls = await startSink({ tls: true });
-  await peak("TLS, BDAT where there is", ["--port", String(tls.port), "--security", "tls", "--ca", tls.ca]);
+  await peak("TLS, BDAT if supported", ["--port", String(tls.port), "--security", "tls", "--ca", tls.ca]);
 }
 for (const transfer of ["bdat", "data"]) await growth(`growth, ${transfer.toUpperCase()}`, transfer);
 

@@ -1,5 +1,5 @@
 /**
- * Messages a second over ten connections to `smtp-sink` on loopback, 1 KiB each. Ours are ten clients that share the work.
+ * Messages of 1 KiB per second over ten connections to `smtp-sink` on loopback. Ours are ten clients that share the work.
  *
  * ```sh
  * deno task bench:pool [--pairs 5] [--seconds 2] [--json FILE]

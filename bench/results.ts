@@ -15,18 +15,19 @@ import { PEERS, prepare } from "./support/prepare.ts";
 
 const ABOUT: Readonly<Record<string, string>> = {
   encoder:
-    "Content made ready for DATA (CRLF, dots), in chunks of 64 KiB unless said. Ours is `DataEncoder.encode()`.",
+    "Content encoded for DATA (CRLF, dots), in chunks of 64 KiB unless the case says otherwise. Ours is `DataEncoder.encode()`.",
   loopback: "One connection to `smtp-sink`, messages of 1 KiB.",
   wan:
-    "One connection, messages of 1 KiB, a relay in between that delays each direction by half the round trip.",
-  large: "Messages of 100 MB; CPU is user and system time of the sender for one message, less is better.",
+    'One connection, messages of 1 KiB, through a relay that delays each direction by half the round trip. "PIPELINING alone" ' +
+    'is ours with `transfer: "data"`.',
+  large: "Messages of 100 MB. CPU is the sender's user and system time for one message; less is better.",
   pool: "Ten connections to `smtp-sink`, messages of 1 KiB.",
-  start: "A whole process: start, one mail over STARTTLS with a login, end. Less is better.",
+  start: "A whole process: it starts, sends one mail over STARTTLS with a login, and ends. Less is better.",
   server:
-    "Into a server: ours, the npm package smtp-server, and `smtp-sink`, which does nothing with what it gets.",
+    "Messages into a server: ours, the npm package smtp-server, and `smtp-sink`, which ignores what it receives.",
   memory:
-    "The peak of resident memory, and what a message or a recipient costs when there are ever more of them. For growth the " +
-    "ratio is the cost at the first step against this one: 1 is constant.",
+    "The peak of resident memory, and the cost of a message or a recipient as their number grows. For growth, the ratio is " +
+    "the cost at the first step divided by the cost at this step: 1 means constant.",
 };
 
 const { values: { note = "" }, positionals: [path] } = parseArgs({
@@ -34,7 +35,7 @@ const { values: { note = "" }, positionals: [path] } = parseArgs({
   allowPositionals: true,
   options: { note: { type: "string" } },
 });
-if (path === undefined) throw new TypeError("Say where the results are: results.ts RESULTS.jsonl");
+if (path === undefined) throw new TypeError("Usage: results.ts RESULTS.jsonl [--note TEXT]");
 const results = readResults(Deno.realPathSync(path));
 const runtimes = await prepare(["deno", "bun", "node"]);
 const benches = [...new Set(results.map(({ bench }) => bench))];
@@ -42,7 +43,7 @@ const benches = [...new Set(results.map(({ bench }) => bench))];
 const sections = benches.map((bench) => {
   const rows = results.filter((result) => result.bench === bench);
   const cases = [...new Set(rows.map((row) => row.case))];
-  return `## ${bench}\n\n${ABOUT[bench] ?? ""} Made again by \`deno task bench:${bench}\`.\n\n` +
+  return `## ${bench}\n\n${ABOUT[bench] ?? ""} Run it with \`deno task bench:${bench}\`.\n\n` +
     cases.map((name) => table(name, rows.filter((row) => row.case === name))).join("\n");
 });
 
@@ -50,9 +51,9 @@ Deno.writeTextFileSync(
   "bench/RESULTS.md",
   `# Results
 
-Written by \`bench/results.ts\` from what the benchmarks have measured. Each figure is the median of the rounds of one run, in
-which all subjects took turns, each as a process of its own; a ratio is the median of the rounds' ratios, ours against that
-subject, in brackets: above 1, ours is better.
+Written by \`bench/results.ts\` from the results of the benchmarks. Each figure is the median of the rounds of one run, in which
+all subjects took turns, each in a process of its own. The ratio in brackets is the median of the rounds' ratios between ours and
+that subject: above 1, ours is better.
 ${note === "" ? "" : `\n${note}\n`}
 ![Messages a second](results.svg)
 
@@ -69,7 +70,7 @@ ${sections.join("\n")}`,
 const chart = drawChart(results);
 if (chart !== undefined) Deno.writeTextFileSync("bench/results.svg", chart);
 
-/** A row a subject, a column a runtime: the value, and how ours compares. */
+/** Makes a table with a row for each subject and a column for each runtime: the value, and the ratio to ours. */
 function table(name: string, rows: readonly Result[]): string {
   const columns = [...new Set(rows.map(({ runtime }) => runtime))];
   const lines = [...new Set(rows.map(({ subject }) => subject))].map((subject) => {

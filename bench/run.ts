@@ -1,5 +1,5 @@
 /**
- * All benchmarks, one after the other: `deno task bench [--pairs 5] [--json FILE] …`. Every option goes to each of them.
+ * Runs all benchmarks, one after the other: `deno task bench [--pairs 5] [--json FILE] …`. Each gets all of the options.
  *
  * @module
  */

@@ -1,7 +1,7 @@
 /**
- * Messages a second into a server, from `smtp-source`, a command at a time, and from our client with many in flight; and
- * MB/s of large messages. Ours is compared with the npm package smtp-server, and with `smtp-sink` in C, which does
- * nothing with what it gets.
+ * Messages per second into a server, from `smtp-source`, which sends one command at a time, and from our client, which has
+ * many messages in flight; and MB/s of large messages. Ours is compared with the npm package smtp-server, and with
+ * `smtp-sink` in C, which ignores what it receives.
  *
  * ```sh
  * deno task bench:server [--pairs 5] [--seconds 2] [--json FILE]
@@ -62,7 +62,7 @@ function sinkSubject(load: Load): Subject {
   return { name: "smtp-sink (C)", runtime: "native", run: () => measure(startSmtpSink, load) };
 }
 
-/** A server is started for each run: a process of its own, as everything that is measured. */
+/** Starts a server for each run: everything that is measured is a process of its own. */
 async function measure(start: () => Promise<Helper>, load: Load): Promise<number[]> {
   await using server = await start();
   return [await load(server.port)];
@@ -70,8 +70,8 @@ async function measure(start: () => Promise<Helper>, load: Load): Promise<number
 
 async function fromSource(port: number, connections: number): Promise<number> {
   const [source] = smtpSource({ port, seconds, size: 1_024, connections });
-  if (source === undefined) throw new Error("smtp-source is not here: it comes with Postfix");
-  return (await source.run())[0]!; // its tries for the pace are the warm-up
+  if (source === undefined) throw new Error("Cannot find smtp-source: install Postfix");
+  return (await source.run())[0]!; // its first tries are the warm-up
 }
 
 function fromClient(port: number, args: readonly string[] = []) {

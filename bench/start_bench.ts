@@ -1,6 +1,6 @@
 /**
- * A program that starts, sends one mail over STARTTLS with a login, and ends: milliseconds of the whole process, beside what
- * the runtime takes for a program that does nothing.
+ * A program that starts, sends one mail over STARTTLS with a login, and ends: milliseconds for the whole process, compared
+ * with a program that does nothing.
  *
  * ```sh
  * deno task bench:start [--pairs 5] [--json FILE] [--runtimes deno,bun,node]
@@ -20,7 +20,7 @@ const PROGRAMS = {
   "nodemailer": "first_mail_nodemailer",
   "an empty program": "first_mail_nothing",
 };
-/** A process is short: one run is the least of a few. */
+/** A process is short, so one run takes the minimum of a few. */
 const TRIES = 3;
 
 const flags = readFlags();
@@ -37,7 +37,7 @@ await compare(
 
 function subject(runtime: Runtime, name: string, program: string): Subject {
   const command = pinned(SENDER_CPU, runtime.command(`senders/${program}`, [String(sink.port)]));
-  // Trusted from outside, beside the system's authorities: as with a server on the net, nobody is told whom to trust.
+  // The authority is trusted through the environment: as with a server on the Internet, programs need no option for it.
   const env = { NODE_EXTRA_CA_CERTS: sink.ca, DENO_CERT: sink.ca };
   return {
     name,

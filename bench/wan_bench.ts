@@ -26,12 +26,11 @@
 import { compare, median, OURS } from "./support/compare.ts";
 import { readFlags } from "./support/flags.ts";
 import { stepAside } from "./support/machine.ts";
-import { eximMissing, startExim } from "../tests/support/exim.ts";
+import { eximMissing } from "../tests/support/exim.ts";
 import { postfixMissing } from "../tests/support/postfix.ts";
-import { startPostfix } from "./support/postfix.ts";
 import { prepare } from "./support/prepare.ts";
 import type { Helper } from "./support/process.ts";
-import { startRelay, startSmtpSink } from "./support/receivers.ts";
+import { startExim, startPostfix, startRelay, startSmtpSink } from "./support/receivers.ts";
 import { SENDERS, senderSubjects, smtpSource } from "./support/senders.ts";
 
 const SIZE = 1_024;
@@ -47,7 +46,7 @@ const runtimes = await prepare(flags.runtimes);
 await stepAside();
 
 interface Receiver {
-  /** How it is called in the names of cases, with the extension that decides the pace. */
+  /** The name in cases, with the extension that decides the speed. */
   readonly name: string;
   readonly chunking: boolean;
   start(): Promise<Helper>;
@@ -58,29 +57,10 @@ const receivers: Receiver[] = [
 ];
 const withoutPostfix = postfixMissing();
 if (withoutPostfix !== undefined) console.log(`Without Postfix: ${withoutPostfix}`);
-else {
-  receivers.push({
-    name: "Postfix, CHUNKING",
-    chunking: true,
-    async start() {
-      const postfix = await startPostfix();
-      return { port: postfix.submissionPort, [Symbol.asyncDispose]: () => postfix.stop() };
-    },
-  });
-}
+else receivers.push({ name: "Postfix, CHUNKING", chunking: true, start: startPostfix });
 const withoutExim = eximMissing();
 if (withoutExim !== undefined) console.log(`Without Exim: ${withoutExim}`);
-else {
-  // Its limit is delivery: it delivers each message in a process of its own while the next ones arrive.
-  receivers.push({
-    name: "Exim, CHUNKING",
-    chunking: true,
-    async start() {
-      const exim = await startExim();
-      return { port: exim.ports[0]!, [Symbol.asyncDispose]: () => exim.stop() };
-    },
-  });
-}
+else receivers.push({ name: "Exim, CHUNKING", chunking: true, start: startExim });
 
 const wanted = receivers.map((receiver) => ({
   receiver,

@@ -1,12 +1,12 @@
 /**
- * What all receivers share.
+ * Shared by all receivers.
  *
  * @module
  */
 import process from "node:process";
 
 /**
- * Tells the benchmark where to connect to, and ends with it: whoever is left behind takes CPU from the next run.
+ * Tells the benchmark the port, and ends this process with the benchmark: a leftover would take CPU time from the next run.
  *
  * @param port The port.
  */

@@ -1,11 +1,11 @@
 /**
- * A long way to a server: passes on what comes from either side half a round trip later, in order, at any bandwidth.
+ * Makes a server distant: forwards the bytes from either side half a round trip later, in order, with unlimited bandwidth.
  *
  * ```
  * relay --to PORT --rtt MILLISECONDS
  * ```
- * What is due within two milliseconds is waited for without sleep, as timers are a millisecond coarse: it comes a few
- * hundredths of a millisecond late. `bench:wan` measures it each time. Runs on Node: its `setImmediate` waits least.
+ * Timers have a resolution of a millisecond, so the last two milliseconds are spent polling: bytes come a few hundredths of a
+ * millisecond late. `bench:wan` measures the delay each time. Runs on Node, whose `setImmediate` is the fastest.
  *
  * @module
  */
@@ -21,7 +21,7 @@ const { values: flags } = parseArgs({
 const to = Number(flags.to);
 const delay = Number(flags.rtt) / 2;
 
-/** How long before its time something is waited for without sleep, in milliseconds. */
+/** How long before their time bytes are polled for, in milliseconds. */
 const AWAKE = 2;
 
 interface Due {
@@ -29,7 +29,7 @@ interface Due {
   deliver(): void;
 }
 
-/** Every delay is the same, so what came first is due first. */
+/** In the order of arrival, which is also the order of delivery: every delay is the same. */
 let queue: Due[] = [];
 let head = 0;
 let awaited = false;

@@ -1,6 +1,6 @@
 /**
- * Takes every message and throws it away: what `smtp-sink` does, with TLS, AUTH and CHUNKING, which it has not. It does
- * as little as can be done: it is there to be faster than who sends.
+ * Accepts every message and throws it away, as `smtp-sink` does, and offers TLS, AUTH and CHUNKING, which `smtp-sink` lacks. It
+ * does as little as possible, so that it is faster than every sender.
  *
  * ```
  * sink [--hide CHUNKING,PIPELINING] [--cert FILE --key FILE [--tls]]
@@ -35,15 +35,15 @@ const context: SecureContext | undefined = flags.cert === undefined
   ? undefined
   : createSecureContext({ cert: readFileSync(flags.cert), key: readFileSync(flags.key!) });
 
-/** Serves a connection, from behind its greeting or its handshake. */
+/** Serves a connection after its greeting or its handshake. */
 function serve(socket: Socket, offers: readonly string[]): void {
   const session = new SinkSession(offers);
-  socket.on("error", () => {}); // whoever has sent what he had may go as he likes
+  socket.on("error", () => {}); // senders may end their connection in any way
   socket.on("data", (chunk: Buffer) => {
     const replies = session.push(chunk);
     if (replies !== "") socket.write(replies, "latin1");
-    if (session.wish === "quit") socket.end();
-    if (session.wish !== "starttls") return;
+    if (session.request === "quit") socket.end();
+    if (session.request !== "starttls") return;
     socket.removeAllListeners("data");
     serve(protect(socket), offers.filter((offer) => offer !== "STARTTLS"));
   });

@@ -1,5 +1,5 @@
 /**
- * A receiver that takes everything and looks at nothing but where a content ends: bytes in, replies out.
+ * A receiver that accepts everything and only looks for the end of each content: bytes in, replies out.
  *
  * @module
  */
@@ -7,19 +7,19 @@ import { Buffer } from "node:buffer";
 
 const END = Buffer.from("\r\n.\r\n");
 
-/** One session, from behind the greeting. */
+/** A session after its greeting. */
 export class SinkSession {
   readonly #offers: readonly string[];
-  /** A command of which the end has not come. */
+  /** A command whose end has not arrived yet. */
   #line = "";
   #state: "command" | "data" | "bdat" | "auth" = "command";
-  /** How many bytes of a BDAT chunk are to come. */
+  /** How many bytes of a BDAT chunk are still to come. */
   #left = 0;
-  /** The last bytes of the content so far: its end may be cut anywhere. */
+  /** The last bytes of the content so far: the end of the content may be split anywhere. */
   #tail = END.subarray(0, 2);
   #replies = "";
-  /** What the client wants besides replies. */
-  wish: "nothing" | "starttls" | "quit" = "nothing";
+  /** What the client asked the connection to do. */
+  request: "nothing" | "starttls" | "quit" = "nothing";
 
   /** @param offers The keywords in the reply to EHLO. */
   constructor(offers: readonly string[]) {
@@ -27,9 +27,9 @@ export class SinkSession {
   }
 
   /**
-   * Takes what the client has sent.
+   * Takes bytes from the client.
    *
-   * @returns The replies to it, ASCII.
+   * @returns The replies to them, ASCII.
    */
   push(chunk: Buffer): string {
     this.#replies = "";
@@ -109,11 +109,11 @@ export class SinkSession {
         }
         break;
       case "STAR":
-        this.wish = "starttls";
+        this.request = "starttls";
         this.#replies += "220 2.0.0 Go ahead\r\n";
         break;
       case "QUIT":
-        this.wish = "quit";
+        this.request = "quit";
         this.#replies += "221 2.0.0 Bye\r\n";
         break;
       default:

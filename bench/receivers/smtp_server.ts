@@ -1,5 +1,5 @@
 /**
- * Takes messages with the npm package smtp-server, and reads each to its end.
+ * Receives messages with the npm package smtp-server, and reads each to its end.
  *
  * @module
  */

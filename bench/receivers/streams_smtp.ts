@@ -1,5 +1,5 @@
 /**
- * Takes messages with this library's server, and reads each to its end.
+ * Receives messages with this library's server, and reads each to its end.
  *
  * @module
  */

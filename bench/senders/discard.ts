@@ -1,5 +1,5 @@
 /**
- * Sends nothing: makes the message and throws it away, to tell what of the memory is the source's.
+ * Sends nothing: makes the message and throws it away, to show how much memory the source needs.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Sends with emailjs, which puts each message together itself: the text is such that it comes out about as large.
+ * Sends with emailjs, which composes each message itself. The text is chosen so that messages are about as large as the others.
  *
  * @module
  */

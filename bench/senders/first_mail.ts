@@ -1,11 +1,11 @@
 /**
- * What the programs that send one mail share: next to nothing, as all of it counts.
+ * Shared by the programs that send one mail. As small as possible, because it is measured too.
  *
  * @module
  */
 import process from "node:process";
 
-/** Reads the command line: a port. */
+/** Makes the mail, with the port from the command line. */
 export function readFirstMail(): Record<"user" | "pass" | "from" | "to" | "text", string> & {
   port: number;
 } {

@@ -1,5 +1,5 @@
 /**
- * The first mail of a program that has just started, with nodemailer.
+ * Sends the first mail of a program that has just started, with nodemailer.
  *
  * @module
  */

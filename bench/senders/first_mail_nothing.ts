@@ -1,5 +1,5 @@
 /**
- * What the runtime takes by itself.
+ * Does nothing: shows how long the runtime itself takes.
  *
  * @module
  */

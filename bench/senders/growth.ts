@@ -1,5 +1,5 @@
 /**
- * What a message costs, in microseconds and memory, when there are ever more of them: on one connection to a peer in
+ * Measures the cost of a message in microseconds and memory as the number of messages grows, over one connection to a peer in
  * memory. Prints a line of JSON for each step.
  *
  * @module
@@ -15,7 +15,7 @@ import { FROM, inParallel, readJob, TO } from "./sender.ts";
 const MESSAGES = [1_000, 10_000, 100_000, 1_000_000];
 const QUEUED = [1_000, 10_000, 100_000];
 const RECIPIENTS = [1, 10, 100, 1_000, 10_000];
-/** So many recipients at each step, in however many messages. */
+/** The number of recipients at each step, over all of its messages. */
 const RECIPIENTS_IN_ALL = 20_000;
 const WARM = 20_000;
 
@@ -55,7 +55,7 @@ async function step(what: string, count: number, units: number, body: () => Prom
   console.log(JSON.stringify({ what, count, microseconds, heap: process.memoryUsage().heapUsed }));
 }
 
-/** What is left is what is kept. */
+/** Collects garbage, so that only memory in use is counted. */
 function collect(): void {
   const { gc, Bun } = globalThis as { gc?: () => void; Bun?: { gc(force: boolean): void } };
   if (Bun !== undefined) Bun.gc(true);
@@ -71,7 +71,7 @@ async function answer(peer: Socket): Promise<void> {
     const { value, done } = await reader.read();
     if (done) break;
     const replies = session.push(Buffer.from(value.buffer, value.byteOffset, value.length));
-    // Not awaited, as a kernel would take them: a peer that waits to be read while the client does so too stands still.
+    // Not awaited, as a kernel would buffer them: if both sides waited for the other to read, neither would go on.
     if (replies !== "") void writer.write(encoder.encode(replies)).catch(() => {});
   }
 }

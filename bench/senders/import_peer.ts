@@ -1,11 +1,12 @@
 /**
- * How a program of `bench/` gets at a peer.
+ * Imports the peers in the programs of `bench/`.
  *
  * @module
  */
 
 /**
- * Loads a library that lies beside the built programs. Its name is no literal, so that nobody looks for it before.
+ * Imports a library that is installed beside the built programs. Because the name is not a literal, type checkers do not look
+ * for it.
  *
  * @param name The package's name.
  */

@@ -1,5 +1,6 @@
 /**
- * Sends with nodemailer's pooled transport, which its documentation recommends for many messages, and keeps it busy.
+ * Sends with nodemailer's pooled transport, which its documentation recommends for many messages, and always has a next
+ * message ready.
  *
  * @module
  */
@@ -13,12 +14,12 @@ interface Transport {
   close(): void;
 }
 
-/** As much of nodemailer as is needed here. */
+/** The part of nodemailer that is used here. */
 interface Nodemailer {
   default: { createTransport(options: Record<string, unknown>): Transport };
 }
 
-/** nodemailer's options for a job. */
+/** Makes nodemailer's options for a job. */
 function transportOptions(job: Job): Record<string, unknown> {
   return {
     host: job.host,

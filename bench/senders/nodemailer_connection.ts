@@ -1,5 +1,5 @@
 /**
- * Sends with nodemailer's `smtp-connection`, its lowest storey: no pool, no composing, one message after the other.
+ * Sends with nodemailer's `smtp-connection`, its lowest layer: no pool, no composing, one message after the other.
  *
  * @module
  */

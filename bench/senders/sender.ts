@@ -1,12 +1,12 @@
 /**
- * What all senders share: the command line, the message, the clock. A sender is a program that sends with one library,
- * as that library's documentation says is fastest, and prints one line of JSON. All of them run on Deno, Bun and Node.
+ * Shared by all senders: the command line, the message and the clock. A sender is a program that sends with one library, in
+ * the way that the library's documentation calls fastest, and prints one line of JSON. All of them run on Deno, Bun and Node.
  *
  * ```
  * streams_smtp --port 2525 --seconds 2 --warmup 0.5 --size 1024 --window 256
  * streams_smtp --port 2525 --count 3 --warm 1 --size 100000000 --window 1
  * ```
- * `--seconds` and `--warmup` are seconds, `--count` and `--warm` messages; what is reached first counts.
+ * `--seconds` and `--warmup` are in seconds, `--count` and `--warm` in messages; whichever is reached first ends the run.
  *
  * @module
  */
@@ -14,28 +14,28 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
 
-/** What to do. */
+/** The job of a sender, from its command line. */
 export interface Job {
   readonly host: string;
   readonly port: number;
   /** `none`, `starttls` or `tls`. */
   readonly security: string;
-  /** The authority that signed the server's certificate, PEM. */
+  /** The certificate authority of the server, PEM. */
   readonly ca: string | undefined;
   readonly user: string | undefined;
   readonly pass: string | undefined;
-  /** How many messages a library may be given before the first has gone. */
+  /** How many messages a library may have at a time. */
   readonly window: number;
-  /** How many connections. */
+  /** The number of connections. */
   readonly connections: number;
   readonly transfer: "auto" | "data" | "bdat";
   /** The message's size in bytes. */
   readonly size: number;
-  /** Whether the message comes as a stream, made while it is sent. */
+  /** Whether the message is a stream, made while it is sent. */
   readonly streamed: boolean;
-  /** The text, for libraries that put messages together themselves: so long that the message is about as large. */
+  /** The text for libraries that compose messages themselves. With it the message is about as large as the others. */
   readonly text: string;
-  /** The message, where it is in memory. */
+  /** The message in memory; empty with `streamed`. */
   readonly message: Uint8Array;
   /** The message in pieces. */
   pieces(): Generator<Uint8Array, undefined>;
@@ -46,31 +46,31 @@ export interface Job {
 /** A library, connected. */
 export interface Outbox {
   /**
-   * Sends as long as there is more to send.
+   * Sends messages as long as `more` returns `true`.
    *
-   * @param more Whether to send another one: to be asked once for each.
+   * @param more Tells whether to send another message. Called once for each.
    */
   run(more: () => boolean): Promise<void>;
   close(): Promise<void>;
 }
 
 /**
- * How many messages a connection is given ahead, for libraries that send one after the other: there is always a next one,
- * and at the end of the time not many are left to wait for.
+ * How many messages a connection gets at a time, with libraries that send one after the other: there is always a next one, and
+ * few are left when the time is over.
  */
 export const AHEAD = 2;
 
-/** The same in every message. */
+/** The sender of every message. */
 export const FROM = "sender@example.com";
-/** The same in every message. */
+/** The recipient of every message. */
 export const TO = "recipient@example.org";
-/** What every client calls itself. */
+/** The name in every client's EHLO. */
 export const CLIENT_NAME = "client.example.com";
 
 const HEADER =
   `From: <${FROM}>\r\nTo: <${TO}>\r\nSubject: A message to measure\r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\n` +
   "Message-ID: <1@client.example.com>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain\r\n\r\n";
-/** What libraries that write the header themselves write, more or less. */
+/** The approximate length of the header that libraries write themselves. */
 const OWN_HEADER = 300;
 const LINE = "The quick brown fox jumps over the lazy dog, and the dog does not mind.\r\n";
 const PIECE = 64 * 1024;
@@ -100,14 +100,14 @@ export async function measure(open: (job: Job) => Promise<Outbox>): Promise<void
     cpuSeconds: (user + system) / 1e6,
     peakMemory: peakMemory(),
   }));
-  // Nothing that a library leaves behind, a timer or an idle connection, is to be waited for.
+  // Do not wait for timers or idle connections that a library leaves behind.
   process.exit(0);
 }
 
 /**
- * Keeps several sends under way.
+ * Keeps several sends in progress.
  *
- * @param width How many.
+ * @param width The number of sends at a time.
  */
 export async function inParallel(
   width: number,
@@ -119,7 +119,7 @@ export async function inParallel(
   }));
 }
 
-/** Counts, and ends when the time is up. A timer looks at the clock, as to ask it for each message costs some of them. */
+/** Counts messages, and ends when the time is over. A timer, because reading the clock for each message would cost speed. */
 function until(seconds: number, count: number): { more: () => boolean; sent: () => number } {
   let sent = 0;
   let over = false;
@@ -179,14 +179,14 @@ export function readJob(): { job: Job; count: number; seconds: number; warmup: n
     count: Number(values.count),
     seconds: Number(values.seconds),
     warmup: Number(values.warmup),
-    // Without either there is no warm-up.
+    // Without --warmup and --warm there is no warm-up.
     warm: Number(values.warm ?? (values.warmup === "Infinity" ? 0 : Infinity)),
   };
 }
 
 /**
- * The message in pieces. All but the first and the last are the same piece of memory: what a source leaves to be
- * collected would hide what a library does.
+ * Makes the message in pieces. All but the first and the last are the same piece of memory: garbage of the source would hide
+ * the memory that a library needs.
  */
 function* pieces(size: number): Generator<Uint8Array, undefined> {
   const encoder = new TextEncoder();
@@ -196,7 +196,7 @@ function* pieces(size: number): Generator<Uint8Array, undefined> {
   let left = size - header.length;
   for (; left > piece.length; left -= piece.length) yield piece;
   const last = piece.slice(0, left);
-  if (left > 1) last.set([13, 10], left - 2); // it ends with a whole line
+  if (left > 1) last.set([13, 10], left - 2); // end with a complete line
   yield last;
 }
 
@@ -221,8 +221,8 @@ function join(parts: Iterable<Uint8Array>, size: number): Uint8Array {
   return whole;
 }
 
-/** The most memory that was resident, in bytes. */
-export function peakMemory(): number {
+/** Returns the peak of resident memory, in bytes. */
+function peakMemory(): number {
   try {
     const line = readFileSync("/proc/self/status", "latin1").match(/^VmHWM:\s+(\d+) kB/m);
     return Number(line![1]) * 1_024;

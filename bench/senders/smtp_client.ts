@@ -1,5 +1,5 @@
 /**
- * Sends with smtp-client: a command at a time.
+ * Sends with smtp-client, one command at a time.
  *
  * @module
  */
@@ -36,7 +36,7 @@ async function open(job: Job): Promise<Outbox> {
     await client.greet({ hostname: CLIENT_NAME });
   }
   if (job.user !== undefined) await client.authPlain({ username: job.user, password: job.pass! });
-  // It ends the content with a line end of its own.
+  // The library adds a line end to the content.
   const source = new TextDecoder().decode(job.message).slice(0, -2);
   return {
     async run(more) {

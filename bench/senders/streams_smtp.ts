@@ -1,15 +1,15 @@
 /**
- * Sends with this library: many `send()` at the same time.
+ * Sends with this library: many `send()` calls at the same time.
  *
- * With `--connections N` N clients share the work, each with its part of the window: the least that a pool is.
+ * With `--connections N`, N clients share the work, each with its part of the window, like the simplest possible pool.
  *
  * @module
  */
 import { SmtpClient, type SmtpClientOptions } from "../../mod.ts";
 import { CLIENT_NAME, FROM, inParallel, type Job, measure, type Outbox, TO } from "./sender.ts";
 
-/** The library's options for a job. */
-export function clientOptions(job: Job): SmtpClientOptions {
+/** Makes the library's options for a job. */
+function clientOptions(job: Job): SmtpClientOptions {
   return {
     hostname: job.host,
     port: job.port,

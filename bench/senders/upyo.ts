@@ -1,6 +1,6 @@
 /**
- * Sends with @upyo/smtp, which puts each message together itself: the text is such that it comes out about as large.
- * Each connection takes its messages from a `sendMany()`: it spares the RSET that `send()` says behind each.
+ * Sends with @upyo/smtp, which composes each message itself. The text is chosen so that messages are about as large as the
+ * others. Each connection sends with `sendMany()`, which saves the RSET that `send()` sends after each message.
  *
  * @module
  */

@@ -130,7 +130,7 @@ function isChosen(name: string, { subjects }: Flags): boolean {
 }
 
 /** Prints results as a table. */
-export function printTable(title: string, results: readonly Result[]): void {
+function printTable(title: string, results: readonly Result[]): void {
   const rows = results.map(({ subject, runtime, value, unit, ratio }) => [
     subject,
     runtime,

@@ -5,31 +5,31 @@
  */
 import { parseArgs } from "node:util";
 
-/** What was asked for. */
+/** The options of a benchmark. */
 export interface Flags {
-  /** How many rounds: in each, every subject runs once. */
+  /** The number of rounds. Every subject runs once in each. */
   readonly pairs: number;
-  /** How long one run is measured, in seconds, where the benchmark goes by time. */
+  /** How long one run is measured, in seconds, where the benchmark measures by time. */
   readonly seconds: number;
-  /** Where records are appended, one JSON object a line. */
+  /** The file that results are appended to, one JSON object a line. */
   readonly json: string | undefined;
-  /** Names of the runtimes to measure on. */
+  /** The names of the runtimes. */
   readonly runtimes: readonly string[];
-  /** Only the cases whose name contains this. */
+  /** Measures only the cases whose name contains this. */
   readonly case: string;
-  /** Only the subjects whose name contains one of these; `@streams/smtp` always runs. */
+  /** Measures only the subjects whose name contains one of these, and always `@streams/smtp`. */
   readonly subjects: readonly string[] | undefined;
 }
 
 /**
  * Reads the command line: `--pairs N --seconds S --json FILE --runtimes deno,bun,node --case TEXT --subjects A,B`.
  *
- * @param defaults What differs from the usual defaults: 5 pairs of 2 seconds on all three runtimes.
- * @throws {RangeError} If a number is none.
+ * @param defaults The default of `--seconds`, if not 2. The others are 5 pairs, on all three runtimes.
+ * @throws {RangeError} If a number is not above 0.
  */
 export function readFlags(defaults: { seconds?: number } = {}): Flags {
   const { values } = parseArgs({
-    args: Deno.args.filter((argument) => argument !== "--"), // `deno task` passes the dashes on
+    args: Deno.args.filter((argument) => argument !== "--"), // `deno task` passes on the dashes
     options: {
       pairs: { type: "string", default: "5" },
       seconds: { type: "string", default: String(defaults.seconds ?? 2) },
@@ -52,5 +52,7 @@ export function readFlags(defaults: { seconds?: number } = {}): Flags {
 function above0(name: string, text: string): number {
   const value = Number(text);
   if (value > 0) return value;
-  throw new RangeError(`--${name} must be a number above 0: the current value is ${text}`);
+  throw new RangeError(
+    `Cannot run the benchmark: --${name} must be a number above 0, the current value is ${text}`,
+  );
 }

@@ -1,6 +1,6 @@
 /**
- * What is measured, made ready: the runtimes, the peers from npm at pinned versions, and the project as a package would
- * hold it. Everything lies in `.cache/bench`, apart from the project's own dependencies.
+ * Prepares what is measured: the runtimes, the peers from npm at pinned versions, and this project in the form of its
+ * package. Everything is in `.cache/bench`, separate from the project's own dependencies.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import ts from "typescript";
 import { type ProgramCommand, readOutput } from "../../tools/process.ts";
 import { runtimes as testRuntimes } from "../../tools/runtimes.ts";
 
-/** The peers. */
+/** The libraries that ours is compared with. */
 export const PEERS = {
   "nodemailer": "10.6.0",
   "emailjs": "5.0.3",
@@ -18,26 +18,26 @@ export const PEERS = {
   "smtp-server": "3.21.6",
 } as const;
 
-/** A runtime that programs are measured on. */
+/** A runtime to measure on. */
 export interface Runtime {
   /** `deno`, `bun` or `node`. */
   readonly name: string;
   readonly version: string;
-  /** How it runs a program of `bench/`, named without its extension: `senders/nodemailer`. */
+  /** Makes the command for a program of `bench/`, named without its extension: `senders/nodemailer`. */
   command(program: string, args?: readonly string[], flags?: readonly string[]): string[];
 }
 
 const FOLDER = ".cache/bench";
 
-/** The runtimes of the tests, at the versions that are pinned there. */
+/** The names of the runtimes in the tests, which pin their versions. */
 const TEST_NAMES: Readonly<Record<string, string>> = { deno: "deno", bun: "bun", node: "node24" };
 
 /**
- * Makes everything ready. Takes a second or two where it is there already.
+ * Prepares everything. The first time it downloads the peers; later it takes a second or two.
  *
- * @param names The runtimes wanted.
+ * @param names The names of the runtimes.
  * @returns The runtimes.
- * @throws {RangeError} If there is no such runtime.
+ * @throws {RangeError} If a name is unknown.
  */
 export async function prepare(names: readonly string[]): Promise<Runtime[]> {
   Deno.chdir(new URL("../../", import.meta.url));
@@ -52,7 +52,9 @@ let ready: Promise<void> | undefined;
 async function prepareRuntime(name: string): Promise<Runtime> {
   const runtime = testRuntimes.find((runtime) => runtime.name === TEST_NAMES[name]);
   if (runtime === undefined) {
-    throw new RangeError(`There is no runtime ${name}: there are deno, bun and node`);
+    throw new RangeError(
+      `Cannot prepare the runtime: its name must be deno, bun or node, the current value is ${name}`,
+    );
   }
   const version = await runtime.prepare();
   const { program } = runtime.command({
@@ -88,8 +90,8 @@ async function installPeers(): Promise<void> {
 }
 
 /**
- * Strips the types, file by file, as JSR does for its npm packages: else Bun and Node would be measured with their own
- * compilers at work.
+ * Strips the types, file by file, as JSR does for its npm packages. Otherwise the figures of Bun and Node would include their
+ * own compilers.
  */
 async function build(): Promise<void> {
   const files = [
@@ -110,7 +112,7 @@ async function build(): Promise<void> {
     });
     const path = `${FOLDER}/dist/${file.replace(/\.ts$/, ".js")}`;
     await Deno.mkdir(path.slice(0, path.lastIndexOf("/")), { recursive: true });
-    // What has not changed is left alone: a benchmark may be running that still loads from it.
+    // Unchanged files are not written: another benchmark may be loading them.
     if (await Deno.readTextFile(path).catch(() => undefined) !== outputText) {
       await Deno.writeTextFile(path, outputText);
     }

@@ -1,19 +1,19 @@
 /**
- * Processes that are measured, and processes that are needed for it.
+ * Runs the processes that are measured, and those that they need.
  *
  * @module
  */
 
-/** How long one measured run may take, in milliseconds. Something hangs that takes longer. */
+/** The longest time for one measured run, in milliseconds. Whatever takes longer hangs. */
 const LIMIT = 300_000;
 
-/** How long a server may take to be ready, in milliseconds. */
+/** The longest time for a server to start, in milliseconds. */
 const START_LIMIT = 15_000;
 
-/** How often to look, in milliseconds. */
+/** The time between two checks whether a server accepts connections, in milliseconds. */
 const POLL = 10;
 
-/** A process that runs until it is stopped. */
+/** A process that listens on a port until it is disposed. */
 export interface Helper extends AsyncDisposable {
   readonly port: number;
 }
@@ -21,9 +21,9 @@ export interface Helper extends AsyncDisposable {
 /**
  * Runs a command to its end.
  *
- * @param env Variables on top of the environment.
- * @returns What it printed, and how long it took from its start to its end, in seconds.
- * @throws {Error} If it fails or takes too long; with what it printed.
+ * @param env Additional environment variables.
+ * @returns The command's output, and how long it took from start to end, in seconds.
+ * @throws {Error} If it fails or takes too long. The message has the output.
  */
 export async function run(
   command: readonly string[],
@@ -56,9 +56,7 @@ export async function run(
   }
 }
 
-/**
- * Starts a program of `bench/receivers`, which prints `{"port":…}` when it is ready.
- */
+/** Starts a program of `bench/receivers`, which prints `{"port":…}` when it is ready. */
 export async function startProgram(command: readonly string[]): Promise<Helper> {
   const [program, ...args] = command;
   const child = new Deno.Command(program!, { args, stdin: "piped", stdout: "piped", stderr: "inherit" })
@@ -81,7 +79,7 @@ export async function startProgram(command: readonly string[]): Promise<Helper> 
 }
 
 /**
- * Starts a server that has to be told its port.
+ * Starts a server that cannot choose a free port itself.
  *
  * @param command Makes the command for a port.
  */
@@ -99,7 +97,7 @@ export async function startServer(command: (port: number) => readonly string[]):
       }
       await new Promise((resolve) => setTimeout(resolve, POLL));
     }
-    // Between our look and its own, somebody else may have taken the port.
+    // Another process may have taken the port in the meantime.
     if (running) await stop(child);
     if (attempt === 3) throw new Error(`${program} does not start`);
   }
@@ -114,8 +112,8 @@ async function stop(child: Deno.ChildProcess): Promise<void> {
   await child.status;
 }
 
-/** A port that was free a moment ago. */
-export function freePort(): number {
+/** Finds a port that is free right now. */
+function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }

@@ -1,32 +1,59 @@
 /**
- * What is sent to.
+ * Starts the servers that senders send to.
  *
  * @module
  */
+import { startExim as startTestExim } from "../../tests/support/exim.ts";
+import { startPostfix as startTestPostfix } from "../../tests/support/postfix.ts";
 import { createAuthority } from "../../tests/support/certificates.ts";
 import { findProgram } from "../../tests/support/peers.ts";
 import { pinned, RECEIVER_CPU, RELAY_CPU } from "./machine.ts";
 import { prepare, type Runtime } from "./prepare.ts";
 import { type Helper, startProgram, startServer } from "./process.ts";
 
-/** Postfix's receiver for tests, in C: PIPELINING, no CHUNKING, no TLS. */
+/** Starts Postfix's test receiver, written in C: PIPELINING, no CHUNKING, no TLS. */
 export function startSmtpSink(cpu: number | undefined = RECEIVER_CPU): Promise<Helper> {
   const program = findProgram("smtp-sink");
-  if (program === undefined) throw new Error("smtp-sink is not here: it comes with Postfix");
+  if (program === undefined) throw new Error("Cannot find smtp-sink: install Postfix");
   const user = Deno.uid() === 0 ? ["-u", "nobody"] : [];
   return startServer((port) => pinned(cpu, [program, ...user, `127.0.0.1:${port}`, "512"]));
 }
 
-/** Our own sink, with a certificate. */
-export interface TlsSink extends Helper {
-  /** The file with the authority's certificate. */
+/**
+ * The settings of Postfix for a benchmark. It throws all mail away, and never delays a client on purpose: its
+ * `in_flow_delay` stops a client for a second when mail comes in faster than it leaves. What limits it is its work for each
+ * message: it writes a file into its queue and syncs it. No TLS, because some peers use TLS wherever it is offered.
+ */
+const POSTFIX_SETTINGS = `virtual_transport = discard:
+in_flow_delay = 0
+smtpd_tls_security_level = none
+`;
+
+/** Starts Postfix on the caller's CPU: PIPELINING and CHUNKING. */
+export async function startPostfix(): Promise<Helper> {
+  const postfix = await startTestPostfix(POSTFIX_SETTINGS);
+  return { port: postfix.submissionPort, [Symbol.asyncDispose]: () => postfix.stop() };
+}
+
+/**
+ * Starts Exim on the caller's CPU: PIPELINING and CHUNKING. What limits it is delivery: it delivers each message in a process
+ * of its own while the next ones arrive.
+ */
+export async function startExim(): Promise<Helper> {
+  const exim = await startTestExim();
+  return { port: exim.ports[0]!, [Symbol.asyncDispose]: () => exim.stop() };
+}
+
+/** The sink of `receivers/sink.ts`. */
+export interface Sink extends Helper {
+  /** The file with the certificate of its authority. */
   readonly ca: string;
 }
 
-/** The sink of `receivers/sink.ts`, which takes more than anybody sends. It runs on Node whatever is measured. */
+/** Starts the sink of `receivers/sink.ts`, which is faster than every sender. It always runs on Node. */
 export async function startSink(
   { hide = "", tls = false, cpu = RECEIVER_CPU }: { hide?: string; tls?: boolean; cpu?: number } = {},
-): Promise<TlsSink> {
+): Promise<Sink> {
   const [node] = await nodeOnly();
   const folder = await Deno.makeTempDir({ prefix: "smtp-bench-" });
   const authority = await createAuthority();
@@ -47,7 +74,12 @@ export async function startSink(
   };
 }
 
-/** A long way to a port. */
+/**
+ * Starts a relay, which makes a server distant.
+ *
+ * @param to The server's port.
+ * @param rtt The distance, in milliseconds for the way there and back.
+ */
 export async function startRelay(to: number, rtt: number): Promise<Helper> {
   const [node] = await nodeOnly();
   return await startProgram(

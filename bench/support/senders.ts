@@ -1,5 +1,5 @@
 /**
- * The senders as subjects.
+ * Makes subjects of the senders.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { pinned, SENDER_CPU } from "./machine.ts";
 import type { Runtime } from "./prepare.ts";
 import { run } from "./process.ts";
 
-/** What a sender prints. */
+/** The line that a sender prints. */
 export interface SenderResult {
   readonly sent: number;
   readonly seconds: number;
@@ -19,7 +19,7 @@ export interface SenderResult {
   readonly peakMemory: number;
 }
 
-/** The programs in `bench/senders`, by what they are called in tables. */
+/** The programs in `bench/senders`, by their names in tables. */
 export const SENDERS: Readonly<Record<string, string>> = {
   [OURS]: "streams_smtp",
   "nodemailer": "nodemailer",
@@ -29,10 +29,10 @@ export const SENDERS: Readonly<Record<string, string>> = {
   "smtp-client": "smtp_client",
 };
 
-/** Those that can hold several connections. */
+/** The senders that can use several connections. */
 export const POOLS: readonly string[] = [OURS, "nodemailer", "emailjs", "@upyo/smtp"];
 
-/** Those that take a message of any size, byte for byte. */
+/** The senders that send a message of any size, byte for byte. */
 export const EXACT: readonly string[] = [OURS, "nodemailer", "nodemailer smtp-connection"];
 
 /** Runs a sender once. */
@@ -48,10 +48,10 @@ export async function runSender(
 /**
  * Makes subjects of senders.
  *
- * @param runtimes Where.
- * @param names Which.
+ * @param runtimes The runtimes.
+ * @param names The senders' names in tables.
  * @param args The command line, the same for all.
- * @param values What of the result counts.
+ * @param values Takes the values for the metrics from a result. Default: messages per second.
  */
 export function senderSubjects(
   runtimes: readonly Runtime[],
@@ -68,14 +68,14 @@ export function senderSubjects(
   );
 }
 
-/** How many messages a first try takes to learn the pace. */
+/** How many messages a connection gets in the first try, which finds out the speed. */
 const FIRST = 20;
 
 /**
- * Makes a subject of smtp-source, which counts messages and knows no time: as many as it takes, by the pace of a first
- * try, to fill the time.
+ * Makes a subject of smtp-source. It sends a number of messages and knows no time limit, so a first try finds out how many
+ * messages fill the time.
  *
- * @returns No subject where Postfix is not installed.
+ * @returns No subject if Postfix is not installed.
  */
 export function smtpSource(
   { port, seconds, size, connections = 1 }: {
@@ -100,7 +100,7 @@ export function smtpSource(
     runtime: "native",
     async run() {
       let elapsed = await send();
-      // The first one was too short to say much.
+      // A run that is too short is not accurate.
       for (let tries = 0; tries < 4 && elapsed < seconds / 2; tries++) {
         count = Math.ceil(count * Math.min(20, seconds / elapsed));
         elapsed = await send();
