@@ -6,7 +6,7 @@
 import type { Reply } from "../core/reply.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
 import { renderLine } from "../core/command.ts";
-import type { StreamPair } from "../sockets/given.ts";
+import type { StreamPair } from "../sockets/stream_pair.ts";
 import type { Socket, SocketAddress, SocketInfo, SocketOptions, TlsOptions } from "../sockets/socket.ts";
 import { Link } from "./link.ts";
 

@@ -7,7 +7,7 @@ import type { Reply } from "../core/reply.ts";
 import { ReplyDecoder } from "../core/reply_decoder.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
 import { LockedStreams } from "../sockets/locked_streams.ts";
-import { hasSettledWrites } from "../sockets/settled_writes.ts";
+import { isOwnSocket } from "../sockets/connection_socket.ts";
 import type { Socket, SocketInfo, TlsOptions } from "../sockets/socket.ts";
 import { SmtpError } from "../errors.ts";
 import { OutputBuffer } from "./output_buffer.ts";
@@ -38,7 +38,7 @@ export class Link {
    */
   constructor(socket: Socket, options: ReplyDecoderOptions = {}) {
     this.#decoderOptions = options;
-    this.#mayReuse = hasSettledWrites(socket);
+    this.#mayReuse = isOwnSocket(socket);
     this.#streams = new LockedStreams(socket, (error) => {
       if (error === undefined) this.flush();
       else this.onWriteError?.(error);

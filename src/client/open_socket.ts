@@ -4,8 +4,8 @@
  * @module
  */
 import { connect } from "../sockets/connect.ts";
-import { toSocket } from "../sockets/given.ts";
-import type { StreamPair } from "../sockets/given.ts";
+import { toSocket } from "../sockets/to_socket.ts";
+import type { StreamPair } from "../sockets/stream_pair.ts";
 import type { Socket, SocketAddress, SocketOptions } from "../sockets/socket.ts";
 import type { Settings } from "./options.ts";
 

@@ -13,7 +13,7 @@ import type {
   SaslContext,
   SaslMechanism,
 } from "../sasl/mechanism.ts";
-import type { SocketSource } from "../sockets/given.ts";
+import type { SocketSource } from "../sockets/to_socket.ts";
 import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
 import type { Logger } from "../logger.ts";
 import type { Trace } from "../trace.ts";

@@ -4,9 +4,8 @@
  * @module
  */
 import type net from "node:net";
-import { builtin } from "../sockets/builtin.ts";
-import { nodeSocket } from "../sockets/node.ts";
-import { assertPermitted } from "../sockets/permission.ts";
+import { nodeSocket } from "../sockets/node/socket.ts";
+import { assertPermitted, builtin } from "../sockets/runtime.ts";
 import { formatAddress } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
 import type { ServerAddress } from "./options.ts";

@@ -5,7 +5,7 @@
  */
 import type net from "node:net";
 import type tls from "node:tls";
-import { builtin } from "../sockets/builtin.ts";
+import { builtin } from "../sockets/runtime.ts";
 import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
 import type { ServerTlsOptions } from "./options.ts";
 

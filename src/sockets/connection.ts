@@ -1,6 +1,6 @@
 /**
- * What an adapter makes, and all it makes: one open connection. The streams, the states and the errors of a
- * {@linkcode Socket} are made from it in one place for every runtime, `connection_socket.ts`.
+ * The one thing that an adapter makes: an open connection. `connection_socket.ts` turns it into a {@linkcode Socket}, with
+ * its streams, states and errors, in one place for every runtime.
  *
  * @module
  */
@@ -8,34 +8,35 @@ import type { TlsSettings } from "./settings.ts";
 import type { SecureTransport, SocketInfo } from "./socket.ts";
 
 /**
- * One open connection. The caller has never more than one `read()` and one `write()` under way, and does nothing
- * with it after `startTls()` or `close()`. Errors are the runtime's own.
+ * One open connection. The caller never has more than one `read()` and one `write()` under way, and does not use it after
+ * `startTls()` or `close()`. Errors are the runtime's own.
  */
 export interface Connection {
-  /** Where the connection leads. */
+  /** The addresses, and what TLS has agreed on. */
   readonly info: SocketInfo;
-  /** How it is protected, where that shows only when it is open. Default: as the socket was told. */
+  /** How it is protected, if that is known only when it is open. Default: as the socket's options say. */
   readonly secureTransport?: SecureTransport;
   /**
-   * Reads what is there, or waits for something.
+   * Reads the bytes that are there, or waits for some.
    *
-   * @returns Bytes that belong to the caller from now on, never none; `null` when the peer has ended its side.
+   * @returns At least one byte, which belongs to the caller from now on; `null` when the peer has ended its side.
    */
   read(): Promise<Uint8Array<ArrayBuffer> | null> | Uint8Array<ArrayBuffer> | null;
   /** Writes all of the bytes. When it is done, the caller may overwrite them. */
   write(bytes: Uint8Array): Promise<void> | void;
-  /** Ends one's own side; the peer reads an end. */
+  /** Ends this side; the peer reads an end. */
   closeWrite(): Promise<void> | void;
   /**
-   * Closes both directions, at once; what is under way settles. Never throws.
+   * Closes both directions at once; reads and writes under way settle. Never throws.
    *
-   * @param reason Why, where the connection was not closed in good order.
+   * @param reason Why, if the connection is not closed in good order.
    */
   close(reason?: unknown): Promise<void> | void;
   /**
-   * Goes over to TLS, the handshake included. If it fails or is aborted, the connection is closed.
+   * Goes over to TLS, and waits for the handshake. If that fails or is aborted, the connection is closed.
    *
-   * @param signal Gives the handshake up.
+   * @param settings How to do TLS.
+   * @param signal Gives up the handshake.
    * @returns The connection to use from now on.
    */
   startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection>;

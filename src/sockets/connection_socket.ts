@@ -1,11 +1,11 @@
 /**
- * The one place where a connection becomes a {@linkcode Socket}: streams, states, errors, the signal. The adapters
+ * The one place where a connection becomes a {@linkcode Socket}, with its streams, states, errors and signal. The adapters
  * only make connections.
  *
  * @module
  */
 import type { Connection } from "./connection.ts";
-import { normalizeError } from "./normalize_error.ts";
+import { normalizeError } from "./errors.ts";
 import type { TlsSettings } from "./settings.ts";
 import {
   type SecureTransport,
@@ -14,13 +14,12 @@ import {
   type SocketInfo,
   type TlsOptions,
 } from "./socket.ts";
-import { markSettledWrites } from "./settled_writes.ts";
-import { assertCanStartTls, handOver } from "./start_tls.ts";
+import { assertCanStartTls } from "./start_tls.ts";
 
 /** Opens a connection. It must settle soon after the signal is aborted, and leave nothing open when it rejects. */
 export type Open = (signal: AbortSignal) => Promise<Connection>;
 
-/** What a socket has besides its connection. */
+/** The rest of what a socket is made of. */
 export interface ConnectionSocketInit {
   /** See {@linkcode Socket.secureTransport}. */
   secureTransport: SecureTransport;
@@ -28,9 +27,9 @@ export interface ConnectionSocketInit {
   allowHalfOpen?: boolean | undefined;
   /** See {@linkcode SocketOptions.signal}. */
   signal?: AbortSignal | undefined;
-  /** Settles the options of `startTls()`; throws what they are worth. */
+  /** Checks and completes the options of `startTls()`; throws if they are not valid. */
   startTls: (options?: TlsOptions) => TlsSettings;
-  /** What to call the peer in messages. */
+  /** The name of the peer in messages. */
   target?: string | undefined;
   /** See {@linkcode Socket.upgraded}. Default: `false`. */
   upgraded?: boolean;
@@ -39,18 +38,18 @@ export interface ConnectionSocketInit {
 /**
  * - `opening`: there is no connection yet.
  * - `open`: there is one.
- * - `handed-over`: `startTls()` was called; the connection is another socket's.
+ * - `handed-over`: `startTls()` was called; the connection belongs to another socket.
  * - `closed`: closed by the owner, by the signal, by an error, or by both sides having ended.
  */
 type State = "opening" | "open" | "handed-over" | "closed";
 
-/** One direction. `busy`: a read, a write or an end is under way. `ended`: nothing more will pass. */
+/** One direction. `busy`: a read, a write or an end is under way. `ended`: no more bytes will pass. */
 type Direction = "idle" | "busy" | "ended";
 
-/** `cancelled`: the reader wants no more, which says nothing about the peer's side. */
+/** `cancelled`: the reader has left, which says nothing about the peer's side. */
 type Reading = Direction | "cancelled";
 
-/** A {@linkcode Socket} over a {@linkcode Connection} that is there or still has to be opened. */
+/** A {@linkcode Socket} over a {@linkcode Connection} that is open or still to be opened. */
 export class ConnectionSocket implements Socket {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
@@ -61,31 +60,30 @@ export class ConnectionSocket implements Socket {
   readonly #init: ConnectionSocketInit;
   readonly #opened = Promise.withResolvers<SocketInfo>();
   readonly #closed = Promise.withResolvers<void>();
-  /** Gives up the opening. */
+  /** Stops opening the connection. */
   readonly #giveUp = new AbortController();
   readonly #opening: Promise<Connection>;
   #connection: Connection | undefined;
   #state: State = "opening";
   #reading: Reading = "idle";
   #writing: Direction = "idle";
-  /** What broke the connection: the first failure counts. */
+  /** Why the connection broke: the first failure. */
   #broken: SocketError | undefined;
-  /** What a write gets that comes, or was under way, when the socket is closed. */
+  /** The error of a write that was under way when the socket was closed, or comes later. */
   #closeReason: unknown;
   #source!: ReadableStreamDefaultController<Uint8Array>;
   #sink!: WritableStreamDefaultController;
 
   /**
    * @param connection The connection, or how to open it.
-   * @param init What else the socket has.
+   * @param init The rest.
    */
   constructor(connection: Connection | Open, init: ConnectionSocketInit) {
     this.#init = init;
-    markSettledWrites(this);
     this.upgraded = init.upgraded ?? false;
     this.opened = this.#opened.promise;
     this.closed = this.#closed.promise;
-    // As the Sockets API has it: whoever does not look at them is not punished with an unhandled rejection.
+    // As in the Sockets API: ignoring them is not punished with an unhandled rejection.
     this.opened.catch(() => {});
     this.closed.catch(() => {});
     this.readable = new ReadableStream<Uint8Array>({
@@ -136,32 +134,49 @@ export class ConnectionSocket implements Socket {
       ended: this.#readingIsOver() || this.#writing === "ended",
     });
     const settings = this.#init.startTls(options);
-    // Locked for good, so that nothing comes between.
+    // Locked for good, so that nothing comes in between.
     const writer = this.writable.getWriter();
     this.readable.getReader();
     this.#state = "handed-over";
     this.#init.signal?.removeEventListener("abort", this.#onAbort);
-    return new ConnectionSocket((signal) => this.#handOver(writer, settings, signal), {
+    return new ConnectionSocket((signal) => this.#secure(writer, settings, signal), {
       ...this.#init,
       secureTransport: "on",
       upgraded: true,
     });
   }
 
-  async #handOver(
+  /**
+   * Waits for the connection and for the writes that are still queued, and goes over to TLS.
+   *
+   * @param writer What writes to the socket in the clear.
+   * @param settings How to do TLS.
+   * @param signal Gives up: the connection is then closed.
+   */
+  async #secure(
     writer: WritableStreamDefaultWriter,
     settings: TlsSettings,
     signal: AbortSignal,
   ): Promise<Connection> {
-    const end = async () => {
+    let plain: Connection | undefined;
+    const giveUp = () => {
+      this.#giveUp.abort(signal.reason);
+      plain?.close();
+    };
+    signal.addEventListener("abort", giveUp);
+    try {
+      plain = await this.#opening;
+      signal.throwIfAborted();
       await writer.close(); // waits for the writes that are still queued
       this.#source.error(new SocketError("closed", "The connection went over to TLS"));
-    };
-    try {
-      return await handOver({ opening: this.#opening, giveUp: this.#giveUp, end }, settings, signal);
+      signal.throwIfAborted();
+      signal.removeEventListener("abort", giveUp); // from here on the adapter looks at the signal
+      return await plain.startTls(settings, signal);
     } catch (error) {
+      plain?.close();
       throw normalizeError(error, { handshake: true, ...this.#context });
     } finally {
+      signal.removeEventListener("abort", giveUp);
       this.#closed.resolve();
     }
   }
@@ -176,7 +191,7 @@ export class ConnectionSocket implements Socket {
       throw this.#broken ?? failure;
     }
     this.#connection = connection;
-    // It may have been closed in the meantime; #release() then waits for this promise and closes the connection.
+    // The socket may have been closed in the meantime; #release() then waits for this promise and closes the connection.
     if (this.#state === "opening") this.#state = "open";
     this.#opened.resolve(connection.info);
     return connection;
@@ -204,7 +219,7 @@ export class ConnectionSocket implements Socket {
   }
 
   readonly #onRead = (bytes: Uint8Array | null): void => {
-    if (this.#reading !== "busy" || this.#state === "closed") return; // cancelled, closed: nobody wants it
+    if (this.#reading !== "busy" || this.#state === "closed") return; // cancelled or closed: nobody wants the bytes
     if (bytes !== null) {
       this.#reading = "idle";
       this.#source.enqueue(bytes);
@@ -222,13 +237,15 @@ export class ConnectionSocket implements Socket {
   };
 
   #cancel(): void {
-    // The reading side only; a reply may still have to be sent.
+    // This is only the reading side; a reply may still have to be sent.
     this.#reading = "cancelled";
     if (this.#writing === "ended") this.#release();
   }
 
   #write(chunk: Uint8Array): Promise<void> | void {
-    if (!(chunk instanceof Uint8Array)) throw new TypeError("Cannot write: the chunk is no Uint8Array");
+    if (!(chunk instanceof Uint8Array)) {
+      throw new TypeError(`Cannot write: the chunk must be a Uint8Array, it is of type ${typeof chunk}`);
+    }
     if (chunk.length === 0) return;
     this.#writing = "busy";
     if (this.#connection === undefined) return this.#opening.then(() => this.#send(chunk));
@@ -293,7 +310,7 @@ export class ConnectionSocket implements Socket {
     this.#closeReason = error;
     this.#source.error(error);
     if (this.#state === "handed-over") {
-      // Only its opening can fail: the connection is no longer this socket's.
+      // Only opening it can fail: the connection no longer belongs to this socket.
       this.#opened.reject(error);
       this.#closed.reject(error);
       return;
@@ -327,8 +344,18 @@ export class ConnectionSocket implements Socket {
     return this.#reading === "ended" || this.#reading === "cancelled";
   }
 
-  // A method, because TypeScript takes #state to be unchanged by an await.
+  // A method, because TypeScript believes that an await does not change #state.
   #isClosed(): boolean {
     return this.#state === "closed";
   }
+}
+
+/**
+ * Whether a socket is one of ours, and not one that the caller has made. Ours are done with the bytes of a write when it
+ * resolves, so that the memory may be used again; a stream of the caller's may keep them in a queue.
+ *
+ * @param socket The socket, or what the caller uses as one.
+ */
+export function isOwnSocket(socket: unknown): boolean {
+  return socket instanceof ConnectionSocket;
 }

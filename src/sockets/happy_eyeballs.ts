@@ -2,20 +2,30 @@
  * Which address of a host to use: all are tried, IPv6 and IPv4 in turn, each a little later than the one before, and the
  * first that answers is taken ("Happy Eyeballs", RFC 8305).
  *
- * The names are looked up by the system, which asks for both families at once and puts the addresses into the order of
- * RFC 6724, its own settings included. It hands out nothing before both answers are there: sections 3 and 4 of RFC 8305,
- * up to the taking in turn, are its affair.
+ * It is ours, and not the runtime's, because no runtime does it so that a user can rely on it:
+ * - Node (`autoSelectFamily`) gives up each attempt when the next begins, after 250 ms: a server that is farther away than
+ *   that, or under load, may never be reached.
+ * - `Deno.connect` tries one address after the other, each as long as the system does, which is minutes if a firewall drops
+ *   the packets.
+ * - The error names the addresses, and what happened at each, on no runtime but Node.
+ *
+ * With our own race all three behave alike, and {@linkcode SocketError.attempts} always tells what was tried. Only Cloudflare
+ * Workers, which do not show addresses, race in the platform's way.
+ *
+ * The system looks up the names: it asks for both families at once and puts the addresses into the order of RFC 6724, with
+ * its own settings. It returns nothing before both answers are there, so that sections 3 and 4 of RFC 8305 are left to it,
+ * except for taking the families in turn.
  *
  * @module
  */
 
-/** How long an attempt has to itself, in milliseconds: the value that RFC 8305, section 8, recommends. */
+/** The head start of each attempt, in milliseconds: the value that RFC 8305, section 8, recommends. */
 export const ATTEMPT_DELAY = 250;
 
-/** How many addresses of a host are tried at most. Who fills the answer to a query chooses how many there are. */
+/** How many addresses of a host are tried at most. Whoever answers the query chooses how many there are. */
 export const MAX_ATTEMPTS = 20;
 
-/** How one address was tried, and failed. */
+/** An attempt at one address that failed. */
 export interface Failure {
   /** The address. */
   readonly address: string;
@@ -29,32 +39,32 @@ export class AttemptsError extends AggregateError {
   /** Each address, in the order in which they were tried. */
   readonly failures: readonly Failure[];
 
-  /** @param failures Each address. */
+  /** @param failures Each address with its failure. */
   constructor(failures: readonly Failure[]) {
     super(failures.map(({ error }) => error), `None of ${failures.length} addresses could be connected to`);
     this.failures = failures;
   }
 }
 
-/** How to try addresses. */
+/** How to try the addresses. */
 export interface RaceOptions<T> {
   /** Connects to an address. It must settle soon after the signal is aborted. */
   attempt(address: string, signal: AbortSignal): Promise<T>;
-  /** Closes a connection that another was faster than. */
+  /** Closes a connection that came too late. */
   discard(connection: T): void;
-  /** Gives up all of them. */
+  /** Gives up all attempts. */
   signal: AbortSignal;
-  /** The clock: resolves after so many milliseconds, rejects when it is aborted before. */
+  /** The clock: resolves after that many milliseconds, or rejects when the signal is aborted. Default: {@linkcode delay}. */
   wait?: (milliseconds: number, signal: AbortSignal) => Promise<void>;
 }
 
 /**
  * Connects to the first address that answers. The next one is tried when an attempt has failed, or has taken
- * {@linkcode ATTEMPT_DELAY}; those that are under way go on meanwhile.
+ * {@linkcode ATTEMPT_DELAY}; the attempts under way continue.
  *
  * @param addresses The addresses, most wanted first.
- * @param options How.
- * @returns The connection. All others are given up.
+ * @param options How to try them.
+ * @returns The connection. All other attempts are given up.
  * @throws {AttemptsError} If none can be connected to.
  */
 export async function race<T>(
@@ -105,10 +115,11 @@ export async function race<T>(
 }
 
 /**
- * Puts addresses of the two families in turn, beginning with that of the first (RFC 8305, section 4), so that one family
- * that does not work holds nothing up.
+ * Takes the addresses of the two families in turn, beginning with the family of the first (RFC 8305, section 4), so that a
+ * family that does not work delays nothing.
  *
  * @param addresses The addresses in the system's order.
+ * @returns The same addresses, in the order in which to try them.
  */
 export function interleave(addresses: readonly string[]): string[] {
   const first = addresses[0]?.includes(":");
@@ -122,9 +133,9 @@ export function interleave(addresses: readonly string[]): string[] {
 }
 
 /**
- * Waits.
+ * Waits for a time.
  *
- * @param milliseconds How long.
+ * @param milliseconds How long to wait.
  * @param signal Gives up: the promise rejects.
  */
 export function delay(milliseconds: number, signal: AbortSignal): Promise<void> {

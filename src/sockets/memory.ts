@@ -3,37 +3,38 @@
  *
  * @module
  */
+import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
-import { settleTls, type TlsSettings } from "./settings.ts";
+import { mustBe, settleTls, type TlsSettings } from "./settings.ts";
 import { type SecureTransport, type Socket, SocketError, type SocketInfo } from "./socket.ts";
 
 /** How a pair of sockets in memory behaves. */
 export interface MemorySocketOptions {
   /**
-   * How many bytes may wait in each direction before a write has to wait for the peer to read. Default: 65,536, about
-   * what a kernel takes.
+   * How many bytes may wait in each direction before a write has to wait for the peer to read. Default: 65,536, about as
+   * many as a kernel takes.
    */
   highWaterMark?: number;
-  /** `"starttls"` allows {@linkcode Socket.startTls}, on both or not at all. Default: `"off"`. */
+  /** `"starttls"` allows {@linkcode Socket.startTls} on both sockets. Default: `"off"`. */
   secureTransport?: Exclude<SecureTransport, "on">;
   /** See {@linkcode SocketOptions.allowHalfOpen}. Default: `false`. */
   allowHalfOpen?: boolean;
 }
 
 /**
- * Makes two sockets that are each other's peer. Both are open at once. What is written to the one is read from the
- * other, with backpressure; each side can end its own direction. `close()` ends both of one's own directions in good
- * order, so that the peer still reads what was written before; `close(reason)` cuts the connection: the peer's next
- * read or write fails with `"connection-reset"`.
+ * Makes two sockets that are each other's peer, both open at once. Bytes written to one are read from the other, with
+ * backpressure; each side can end its own direction. `close()` ends a socket in good order: the peer can still read
+ * everything that was written before. `close(reason)` cuts the connection: the peer's next read or write fails with
+ * `"connection-reset"`.
  *
- * `startTls()` protects nothing, as there is nobody to protect it from: it waits until the peer starts TLS as well, and
- * fails with `"tls-failed"` if there are bytes in the clear where the handshake would be, as they would make a real
- * one fail. `alpn` is the first protocol of one's own that the peer offers too. The other TLS options have no effect.
+ * `startTls()` does not encrypt, because nobody else can see the bytes: it waits until the peer starts TLS as well, and fails
+ * with `"tls-failed"` if there are bytes in the clear where the handshake would be, which would make a real one fail.
+ * `alpn` is the first of the socket's protocols that the peer offers, too. The other TLS options have no effect.
  *
  * @param options How the pair behaves.
  * @returns The two sockets.
- * @throws {RangeError} If the high-water mark is no whole number above 0.
+ * @throws {RangeError} If the high-water mark is not a whole number above 0.
  *
  * @example
  * ```ts
@@ -47,7 +48,7 @@ export interface MemorySocketOptions {
 export function memorySocketPair(options: MemorySocketOptions = {}): [Socket, Socket] {
   const { highWaterMark = 65_536, secureTransport = "off", allowHalfOpen = false } = options;
   if (!Number.isInteger(highWaterMark) || highWaterMark < 1) {
-    throw new RangeError(`"highWaterMark" is a whole number above 0: it is ${highWaterMark}`);
+    throw new RangeError(mustBe("make sockets", "highWaterMark", "a whole number above 0", highWaterMark));
   }
   const [a, b] = createConnections(highWaterMark);
   const init = {
@@ -73,14 +74,14 @@ function createConnections(
   ];
 }
 
-/** A failure is a value here, so that what was written before it can be read before it. */
+/** The end of a direction. A failure is a value here, so that everything written before it can be read first. */
 type End = { error: SocketError | undefined };
 
-/** One direction: bytes that wait to be read, or a reader that waits for bytes. */
+/** One direction: bytes that wait for a reader, or a reader that waits for bytes. */
 class Pipe {
   readonly #limit: number;
   #chunks: Uint8Array<ArrayBuffer>[] = [];
-  /** Index of the first chunk that was not read; shift() would move all the others each time. */
+  /** Index of the first unread chunk; shift() would move all the others each time. */
   #head = 0;
   #length = 0;
   #end: End | undefined;
@@ -118,8 +119,7 @@ class Pipe {
 
   write(bytes: Uint8Array): Promise<void> | void {
     this.#assertWritable();
-    // A copy, always: when the write is done the writer may use its memory again. `new`, not slice(), which for a
-    // Buffer is a view.
+    // Always a copy: after the write the writer may use its memory again. `new`, because slice() of a Buffer is a view.
     if (this.#reader !== undefined) {
       const { resolve } = this.#reader;
       this.#reader = undefined;
@@ -151,7 +151,7 @@ class Pipe {
     }
   }
 
-  /** Ends it: the reader gets what is there, then the end, or the error. */
+  /** Ends it: the reader gets the bytes that are there, then the end or the error. */
   end(error?: SocketError): void {
     if (this.#end?.error !== undefined) return;
     this.#end = { error };
@@ -162,7 +162,7 @@ class Pipe {
     else reject(error);
   }
 
-  /** There is nobody any more who reads. */
+  /** Nobody reads any more. */
   abandon(): void {
     this.#readerGone = true;
     this.#chunks = [];
@@ -231,7 +231,7 @@ class MemoryConnection implements Connection {
   }
 }
 
-/** The pretended handshake: who comes first waits for the other. */
+/** The pretended handshake: the first side waits for the other. */
 class Upgrade {
   readonly #pipes: readonly [Pipe, Pipe];
   readonly #highWaterMark: number;
@@ -246,16 +246,12 @@ class Upgrade {
     const first = this.#waiting;
     if (first === undefined) {
       const waiting = this.#waiting = { ...Promise.withResolvers<Connection>(), settings };
-      const giveUp = () => waiting.reject(signal.reason);
-      signal.addEventListener("abort", giveUp);
       try {
-        return await waiting.promise;
+        return await abortable(waiting.promise, signal);
       } catch (error) {
         this.#waiting = undefined;
         connection.close(error);
         throw error;
-      } finally {
-        signal.removeEventListener("abort", giveUp);
       }
     }
     this.#waiting = undefined;

@@ -1,42 +1,49 @@
 /**
- * PEM (RFC 7468), as far as it takes to tell a certificate and a key from garbage: Deno takes garbage without a word.
+ * Checks that a text in PEM (RFC 7468) holds a certificate or a key: Deno ignores garbage silently.
  *
  * @module
  */
 
 const CERTIFICATE = "CERTIFICATE";
+const CERTIFICATES = "one or more certificates in PEM";
+const PRIVATE_KEY = "a private key in PEM";
 
 /**
  * Checks that a text holds certificates.
  *
  * @param pem The text.
- * @param what What to call it in the message. The text itself is never shown.
+ * @param option The name of the option in the message. The text itself is never shown.
  * @throws {TypeError} If it does not.
  */
-export function assertCertificates(pem: string, what: string): void {
-  const blocks = readBlocks(pem, what).filter(({ label }) => label === CERTIFICATE);
-  if (blocks.length === 0) throw new TypeError(`"${what}" has no PEM block "${CERTIFICATE}"`);
-  for (const { body } of blocks) {
-    if (!isDerSequence(body)) throw new TypeError(`"${what}" has a PEM block that is no certificate`);
-  }
+export function assertCertificates(pem: string, option: string): void {
+  const refuse = (why: string) => refusal(option, CERTIFICATES, why);
+  if (typeof pem !== "string") throw refuse(`is of type ${typeof pem}`);
+  const blocks = readBlocks(pem).filter(({ label }) => label === CERTIFICATE);
+  if (blocks.length === 0) throw refuse(`has no PEM block "${CERTIFICATE}"`);
+  if (!blocks.every(({ body }) => isDerSequence(body))) throw refuse("has a block that is not a certificate");
 }
 
 /**
  * Checks that a text holds a private key that is not encrypted.
  *
  * @param pem The text.
- * @param what What to call it in the message. The text itself is never shown.
+ * @param option The name of the option in the message. The text itself is never shown.
  * @throws {TypeError} If it does not.
  */
-export function assertPrivateKey(pem: string, what: string): void {
-  const blocks = readBlocks(pem, what).filter(({ label }) => label.endsWith("PRIVATE KEY"));
-  if (blocks.length === 0) throw new TypeError(`"${what}" has no PEM block "PRIVATE KEY"`);
+export function assertPrivateKey(pem: string, option: string): void {
+  const refuse = (why: string) => refusal(option, PRIVATE_KEY, why);
+  if (typeof pem !== "string") throw refuse(`is of type ${typeof pem}`);
+  const blocks = readBlocks(pem).filter(({ label }) => label.endsWith("PRIVATE KEY"));
+  if (blocks.length === 0) throw refuse('has no PEM block "PRIVATE KEY"');
   if (blocks.some(({ label, body }) => label.startsWith("ENCRYPTED") || body.includes("Proc-Type"))) {
-    throw new TypeError(`"${what}" is encrypted: decrypt it first`);
+    throw refuse("is encrypted: decrypt it first");
   }
-  if (!blocks.some(({ body }) => isDerSequence(body))) {
-    throw new TypeError(`"${what}" has a PEM block that is no private key`);
-  }
+  if (!blocks.some(({ body }) => isDerSequence(body))) throw refuse("has a block that is not a private key");
+}
+
+/** Says what is wrong with the value, and shows none of it. */
+function refusal(option: string, what: string, why: string): TypeError {
+  return new TypeError(`Cannot use TLS: ${option} must be ${what}, the current value ${why}`);
 }
 
 interface Block {
@@ -44,10 +51,7 @@ interface Block {
   body: string;
 }
 
-function readBlocks(pem: string, what: string): Block[] {
-  if (typeof pem !== "string") {
-    throw new TypeError(`"${what}" is a string with PEM: it is of type ${typeof pem}`);
-  }
+function readBlocks(pem: string): Block[] {
   const blocks: Block[] = [];
   for (const match of pem.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g)) {
     blocks.push({ label: match[1]!.replace(/^(X509|TRUSTED) CERTIFICATE$/, CERTIFICATE), body: match[2]! });
@@ -55,7 +59,7 @@ function readBlocks(pem: string, what: string): Block[] {
   return blocks;
 }
 
-/** Whether it is base64 of one DER SEQUENCE (X.690, section 8.1) of just that length, as certificates and keys are. */
+/** Whether the body is base64 of one DER SEQUENCE (X.690, section 8.1) of the right length, as certificates and keys are. */
 function isDerSequence(body: string): boolean {
   let der: string;
   try {

@@ -1,5 +1,5 @@
 /**
- * Options are read once, here, before anything is opened, into complete values.
+ * The options of a socket are read once, here, before anything is opened, into complete and frozen values.
  *
  * @module
  */
@@ -8,7 +8,7 @@ import type { SecureTransport, SocketAddress, SocketOptions, TlsOptions } from "
 
 /** {@linkcode TlsOptions}, checked and complete. */
 export interface TlsSettings {
-  /** The name that the certificate must carry. `undefined` only where the peer has none, as on a unix socket, and nothing is checked. */
+  /** The name that the certificate must carry. `undefined` only if the peer has no name (a unix socket) and nothing is checked. */
   readonly serverName: string | undefined;
   /** See {@linkcode TlsOptions.caCerts}. */
   readonly caCerts: readonly string[];
@@ -26,15 +26,15 @@ export interface TlsSettings {
 
 /** {@linkcode SocketOptions} and the address, checked and complete. */
 export interface SocketSettings {
-  /** Where to. A host name is in ASCII, an IPv6 address without brackets. */
+  /** Where to connect. A host name is in ASCII, an IPv6 address has no brackets. */
   readonly address: SocketAddress;
-  /** `mx.test:25` or the path: what to call the peer in messages. */
+  /** The name of the peer in messages: `mx.test:25` or the path. */
   readonly target: string;
   /** See {@linkcode SocketOptions.secureTransport}. */
   readonly secureTransport: SecureTransport;
   /** See {@linkcode SocketOptions.tls}; `undefined` with `"off"`. */
   readonly tls: TlsSettings | undefined;
-  /** Settles the options of `startTls()`, for which those of `connect()` are the defaults. */
+  /** Completes the options of `startTls()`; those of `connect()` are the defaults. */
   readonly startTls: (options?: TlsOptions) => TlsSettings;
   /** See {@linkcode SocketOptions.allowHalfOpen}. */
   readonly allowHalfOpen: boolean;
@@ -47,27 +47,29 @@ export interface SocketSettings {
 }
 
 /**
- * Checks what `connect()` was given.
+ * Checks and completes the options of `connect()`.
  *
- * @param address Where to.
- * @param options How.
+ * @param address Where to connect.
+ * @param options How to connect.
  * @returns The settings, frozen.
- * @throws {TypeError} If something is not what it has to be, or contradicts something else.
- * @throws {RangeError} If the port is none.
+ * @throws {TypeError} If an option is not valid, or contradicts another.
+ * @throws {RangeError} If the port is out of range.
  */
 export function settle(address: SocketAddress, options: SocketOptions = {}): SocketSettings {
   const place = settleAddress(address);
   const { secureTransport = "off", allowHalfOpen = false, signal, localAddress, keepAlive = true } = options;
   if (secureTransport !== "off" && secureTransport !== "on" && secureTransport !== "starttls") {
-    throw new TypeError(`"secureTransport" is "off", "on" or "starttls": it is ${show(secureTransport)}`);
+    throw new TypeError(mustBe("connect", "secureTransport", '"off", "on" or "starttls"', secureTransport));
   }
   if (secureTransport === "off" && options.tls !== undefined) {
-    throw new TypeError(`"tls" has no meaning with secureTransport "off"`);
+    throw new TypeError('Cannot connect: tls has no meaning with secureTransport "off"');
   }
   if (localAddress !== undefined) {
-    if ("path" in place) throw new TypeError(`"localAddress" has no meaning with a unix socket`);
+    if ("path" in place) {
+      throw new TypeError("Cannot connect: localAddress has no meaning with a unix socket");
+    }
     if (!isIpAddress(localAddress)) {
-      throw new TypeError(`"localAddress" is an IP address: it is ${show(localAddress)}`);
+      throw new TypeError(mustBe("connect", "localAddress", "an IP address", localAddress));
     }
   }
   const hostname = "path" in place ? undefined : place.hostname;
@@ -90,10 +92,10 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
 }
 
 /**
- * Checks how TLS is wanted.
+ * Checks and completes the options of TLS.
  *
- * @param options What the user gave.
- * @param hostname The host that is connected to; `undefined` where there is no name, as for a unix socket.
+ * @param options The options.
+ * @param hostname The host to connect to; `undefined` if it has no name (a unix socket).
  * @returns The settings, frozen.
  * @throws {TypeError} If a certificate or key is not PEM, one of the two is missing, or there is no name to check.
  */
@@ -102,27 +104,29 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
     options;
   caCerts.forEach((pem, index) => assertCertificates(pem, `caCerts[${index}]`));
   if ((cert === undefined) !== (key === undefined)) {
-    throw new TypeError(
-      `"${cert === undefined ? "cert" : "key"}" is missing: a client certificate needs both`,
-    );
+    const missing = cert === undefined ? "cert" : "key";
+    throw new TypeError(`Cannot use TLS: ${missing} is missing, a client certificate needs cert and key`);
   }
   if (cert !== undefined) assertCertificates(cert, "cert");
   if (key !== undefined) assertPrivateKey(key, "key");
   for (const protocol of alpnProtocols) {
     // RFC 7301, section 3.1: 1 to 255 bytes.
     if (typeof protocol !== "string" || !/^[\x21-\x7e]{1,255}$/.test(protocol)) {
-      throw new TypeError(`An ALPN protocol is 1 to 255 printable ASCII characters: it is ${show(protocol)}`);
+      const what = "of 1 to 255 printable ASCII characters each";
+      throw new TypeError(mustBe("use TLS", "alpnProtocols", what, protocol));
     }
   }
   const name = serverName ?? hostname;
   if (name === undefined && verify) {
     throw new TypeError(
-      `There is no host name to check the certificate for: "tls.serverName" is missing`,
+      "Cannot use TLS: tls.serverName is missing, and there is no host name to check the certificate for",
     );
   }
   return Object.freeze({
     // A certificate never has the final dot of an absolute name.
-    serverName: name === undefined ? undefined : settleHostname(name, "serverName").replace(/\.$/, ""),
+    serverName: name === undefined
+      ? undefined
+      : settleHostname(name, "serverName", "use TLS").replace(/\.$/, ""),
     caCerts,
     cert,
     key,
@@ -141,7 +145,7 @@ export function formatAddress(hostname: string, port: number): string {
   return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
-/** What to call a peer in messages: `mx.test:25` or the path. */
+/** The name of a peer in messages: `mx.test:25` or the path. */
 export function targetOf(address: SocketAddress): string {
   return "path" in address ? address.path : formatAddress(address.hostname, address.port);
 }
@@ -155,43 +159,53 @@ export function isIpAddress(text: string): boolean {
 /**
  * Checks an address.
  *
- * @returns The address, frozen. A host name is in ASCII, an IPv6 address without brackets.
- * @throws {TypeError} If the host name or the path is none.
- * @throws {RangeError} If the port is none.
+ * @returns The address, frozen. A host name is in ASCII, an IPv6 address has no brackets.
+ * @throws {TypeError} If the host name or the path is not valid.
+ * @throws {RangeError} If the port is out of range.
  */
 export function settleAddress(address: SocketAddress): SocketAddress {
   if ("path" in address && address.path !== undefined) {
     const { path } = address;
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
-      throw new TypeError(`A unix socket's path is a non-empty string: it is ${show(path)}`);
+      throw new TypeError(mustBe("connect", "path", "a non-empty string without NUL", path));
     }
     return Object.freeze({ path });
   }
   const { hostname, port } = address as { hostname: string; port: number };
   if (!Number.isInteger(port) || port < 1 || port > 65535) {
-    throw new RangeError(`A port is a whole number from 1 to 65535: it is ${show(port)}`);
+    throw new RangeError(mustBe("connect", "port", "a whole number from 1 to 65535", port));
   }
-  return Object.freeze({ hostname: settleHostname(hostname, "hostname"), port });
+  return Object.freeze({ hostname: settleHostname(hostname, "hostname", "connect"), port });
 }
 
-function settleHostname(hostname: string, what: string): string {
-  // What could make a host name mean something else to the resolver, in a message or in a URL is not one.
+function settleHostname(hostname: string, option: string, verb: string): string {
+  const refuse = () => new TypeError(mustBe(verb, option, "a host name or an IP address", hostname));
+  // Characters that could make it mean something else to the resolver, in a message or in a URL.
   // deno-lint-ignore no-control-regex
   if (typeof hostname !== "string" || hostname === "" || /[\x00-\x20\x7f/\\?#@"<>]/.test(hostname)) {
-    throw new TypeError(`"${what}" is a host name or an IP address: it is ${show(hostname)}`);
+    throw refuse();
   }
   const bare = hostname.startsWith("[") && hostname.endsWith("]") ? hostname.slice(1, -1) : hostname;
   if (bare.includes(":")) {
-    if (!isIpAddress(bare)) throw new TypeError(`"${what}" is no IPv6 address: it is ${show(hostname)}`);
+    if (!isIpAddress(bare)) throw refuse();
     return bare;
   }
   // deno-lint-ignore no-control-regex
   if (/^[\x00-\x7f]*$/.test(bare)) return bare;
   const url = URL.parse(`http://${bare}/`); // RFC 5891: the A-label, as the resolver wants it
-  if (url === null) throw new TypeError(`"${what}" is no host name: it is ${show(hostname)}`);
+  if (url === null) throw refuse();
   return url.hostname;
 }
 
-function show(value: unknown): string {
-  return typeof value === "string" ? JSON.stringify(value) : String(value);
+/**
+ * The message for an option that is not valid.
+ *
+ * @param verb What cannot be done.
+ * @param option The name of the option.
+ * @param what What the option must be.
+ * @param value What it is. Never the value of a secret.
+ */
+export function mustBe(verb: string, option: string, what: string, value: unknown): string {
+  const current = typeof value === "string" ? JSON.stringify(value) : String(value);
+  return `Cannot ${verb}: ${option} must be ${what}, the current value is ${current}`;
 }

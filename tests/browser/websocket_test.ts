@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import type { ConnectWebSocketOptions } from "../../src/sockets/websocket.ts";
+import type { ConnectWebSocketOptions } from "../../src/sockets/websocket/connect.ts";
 import { Listener } from "../support/peer.ts";
 import { closeCode, OPCODES, WebSocketPeer } from "../support/web_socket_peer.ts";
 import { Chromium, chromiumTests, ExampleBridge, type Page } from "./chromium.ts";

@@ -3,7 +3,8 @@ import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { serve, type ServeOptions } from "../../src/server/mod.ts";
 import { connect } from "../../src/sockets/connect.ts";
-import type { OpenSocket, StreamPair } from "../../src/sockets/given.ts";
+import type { StreamPair } from "../../src/sockets/stream_pair.ts";
+import type { OpenSocket } from "../../src/sockets/to_socket.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import type { SocketAddress } from "../../src/sockets/socket.ts";
 import { formatTrace } from "../../src/trace.ts";
@@ -84,7 +85,7 @@ test("SmtpClient without a host name cannot check one over a pair, and says so b
   for (const security of ["starttls", "tls"] as const) {
     const connecting = SmtpClient.connect({ socket: pair, security });
     const error = await assertRejects(() => connecting, TypeError);
-    assertStringIncludes(error.message, `"tls.serverName" is missing`);
+    assertStringIncludes(error.message, "tls.serverName is missing");
   }
   assertEquals([used(), pair.readable.locked, pair.writable.locked], [false, false, false]);
 });

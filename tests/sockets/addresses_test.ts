@@ -1,41 +1,49 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import dns from "node:dns";
 import net from "node:net";
-import type { Connection } from "../../src/sockets/connection.ts";
-import { ConnectionSocket } from "../../src/sockets/connection_socket.ts";
 import { connect } from "../../src/sockets/connect.ts";
-import type { Lookup } from "../../src/sockets/lookup.ts";
-import { openNode } from "../../src/sockets/node.ts";
-import { settle, type SocketSettings } from "../../src/sockets/settings.ts";
-import type { Socket, SocketAddress, SocketOptions } from "../../src/sockets/socket.ts";
+import type { SocketAddress, SocketOptions } from "../../src/sockets/socket.ts";
 import { runtime, test } from "../support/harness.ts";
 import { Listener } from "../support/peer.ts";
 import { assertFails, certificates } from "./conformance.ts";
 
-type OpenWith = (settings: SocketSettings, signal: AbortSignal, lookup: Lookup) => Promise<Connection>;
+type Lookup = (hostname: string) => Promise<string[]>;
+type Found = (error: Error | null, found: { address: string }[]) => void;
 
-/** The adapters of this runtime that look names up. */
-const adapters: Record<string, OpenWith> = { openNode };
-if (runtime === "bun") adapters["openBun"] = (await import("../../src/sockets/bun.ts")).openBun;
-if (runtime === "deno") adapters["openDeno"] = (await import("../../src/sockets/deno.ts")).openDeno;
+/** The system's resolver, as this runtime asks for it. */
+const resolver = runtime === "bun" && "Bun" in globalThis
+  ? (globalThis as unknown as { Bun: { dns: { lookup: unknown } } }).Bun.dns
+  : undefined;
 
-for (const [name, open] of Object.entries(adapters)) {
-  /** A socket to a host that has just these addresses. */
-  const connectTo = (
-    addresses: string[],
-    port: number,
-    options: SocketOptions = {},
-    hostname = "localhost",
-  ) => {
-    const settings = settle({ hostname, port }, options);
-    const lookup = () => Promise.resolve(addresses);
-    return new ConnectionSocket((signal) => open(settings, signal, lookup), settings);
+/** Puts another resolver in the place of the system's until it is disposed of. Listen first: node:net looks up, too. */
+function resolveWith(lookup: Lookup): Disposable {
+  const find = async (hostname: string) => (await lookup(hostname)).map((address) => ({ address }));
+  const originals = [dns.lookup, resolver?.lookup];
+  const byNode = (hostname: string, _: unknown, found: Found) =>
+    void find(hostname).then((all) => found(null, all), (error) => found(error, []));
+  dns.lookup = byNode as unknown as typeof dns.lookup;
+  if (resolver !== undefined) resolver.lookup = find;
+  return {
+    [Symbol.dispose]() {
+      dns.lookup = originals[0] as typeof dns.lookup;
+      if (resolver !== undefined) resolver.lookup = originals[1];
+    },
   };
-  const where = `${name}() on ${runtime}`;
+}
+
+/** How the adapters of this runtime that look up names are reached: Deno and Bun use node:net with a localAddress. */
+const adapters: Record<string, SocketOptions> = { "connect()": {} };
+if (runtime !== "node") adapters["connect() with a localAddress"] = { localAddress: "127.0.0.1" };
+
+for (const [name, base] of Object.entries(adapters)) {
+  const where = `${name} on ${runtime}`;
+  const isDeno = runtime === "deno" && base.localAddress === undefined;
 
   test(`${where} goes on to the next address of a host when one refuses`, async () => {
     await using listener = await Listener.tcp("127.0.0.5");
     const { port } = listener.address as { port: number };
-    const socket = connectTo(["127.0.0.3", "::1", "127.0.0.5", "127.0.0.6"], port);
+    using _ = resolveWith(() => Promise.resolve(["127.0.0.3", "::1", "127.0.0.5", "127.0.0.6"]));
+    const socket = connect({ hostname: "localhost", port }, base);
     await listener.accept();
     assertEquals((await socket.opened).remoteAddress, `127.0.0.5:${port}`);
     await socket.close();
@@ -45,9 +53,11 @@ for (const [name, open] of Object.entries(adapters)) {
     const { authority, otherName } = await certificates();
     await using listener = await Listener.tcp("127.0.0.5");
     const { port } = listener.address as { port: number };
+    using _ = resolveWith(() => Promise.resolve(["127.0.0.3", "127.0.0.5"]));
     const tls = { caCerts: [authority.cert] };
-    for (const hostname of name === "openDeno" ? ["localhost"] : ["mx.test", "other.test"]) {
-      const socket = connectTo(["127.0.0.3", "127.0.0.5"], port, { secureTransport: "on", tls }, hostname);
+    // Deno asks the system itself first, which knows no other names.
+    for (const hostname of isDeno ? ["localhost"] : ["mx.test", "other.test"]) {
+      const socket = connect({ hostname, port }, { ...base, secureTransport: "on", tls });
       const peer = listener.accept().then((peer) => peer.startTls(otherName));
       if (hostname === "mx.test") {
         assertEquals(((await peer).raw as { servername?: string }).servername, hostname);
@@ -63,7 +73,8 @@ for (const [name, open] of Object.entries(adapters)) {
 
   test(`${where} names each address that it has tried, with its failure`, async () => {
     const port = await unusedPort();
-    const socket = connectTo(["127.0.0.3", "127.0.0.5"], port);
+    using _ = resolveWith(() => Promise.resolve(["127.0.0.3", "127.0.0.5"]));
+    const socket = connect({ hostname: "localhost", port }, base);
     const error = await assertFails(socket.opened, "connection-refused");
     assertEquals(
       error.message,
@@ -79,58 +90,59 @@ for (const [name, open] of Object.entries(adapters)) {
 
   test(`${where} names the only address of a host`, async () => {
     const port = await unusedPort();
-    const error = await assertFails(connectTo(["127.0.0.1"], port).opened, "connection-refused");
+    using _ = resolveWith(() => Promise.resolve(["127.0.0.1"]));
+    const socket = connect({ hostname: "localhost", port }, base);
+    const error = await assertFails(socket.opened, "connection-refused");
     assertStringIncludes(error.message, `Connection refused (localhost:${port} at 127.0.0.1): `);
     assertEquals(error.attempts.map(({ address }) => address), ["127.0.0.1"]);
     assertEquals(error.attempts[0]!.error.cause, error.cause);
   });
 
-  test(`${where} gives a race up with its signal`, async () => {
+  test(`${where} gives up a race with its signal`, async () => {
     const controller = new AbortController();
-    const settings = settle({ hostname: "localhost", port: await unusedPort() }, {
-      signal: controller.signal,
-    });
-    const lookup: Lookup = () => (controller.abort(new Error("enough")), Promise.resolve(["127.0.0.3"]));
-    const socket = new ConnectionSocket((signal) => open(settings, signal, lookup), settings);
+    const port = await unusedPort();
+    using _ = resolveWith(() => (controller.abort(new Error("enough")), Promise.resolve(["127.0.0.3"])));
+    const socket = connect({ hostname: "localhost", port }, { ...base, signal: controller.signal });
     await assertFails(socket.opened, "aborted");
   });
 
-  test(`${where} tries nothing where an address is given`, async () => {
-    const settings = settle({ hostname: "127.0.0.1", port: await unusedPort() });
-    const never: Lookup = () => Promise.reject(new Error("Nobody asks"));
-    const socket = new ConnectionSocket((signal) => open(settings, signal, never), settings);
+  test(`${where} looks nothing up if an address is given`, async () => {
+    const port = await unusedPort();
+    using _ = resolveWith(() => Promise.reject(new Error("Nobody asks")));
+    const socket = connect({ hostname: "127.0.0.1", port }, base);
     const error = await assertFails(socket.opened, "connection-refused");
     assertEquals(error.attempts, []);
   });
 }
 
-test("openNode() tries the addresses of the family of localAddress alone", async () => {
+test("connect() tries only the addresses of the family of localAddress", async () => {
   await using listener = await Listener.tcp();
   const { port } = listener.address as { port: number };
-  const to = (...addresses: string[]): Socket => {
-    const settings = settle({ hostname: "localhost", port }, { localAddress: "127.0.0.2" });
-    const lookup = () => Promise.resolve(addresses);
-    return new ConnectionSocket((signal) => openNode(settings, signal, lookup), settings);
-  };
-  const socket = to("::1", "127.0.0.1");
-  const peer = await listener.accept();
-  assertEquals([(await socket.opened).remoteAddress, peer.raw.remoteAddress], [
-    `127.0.0.1:${port}`,
-    "127.0.0.2",
-  ]);
-  await socket.close();
-  const error = await assertFails(to("::1").opened, "unreachable");
+  const place = { hostname: "localhost", port };
+  const options = { localAddress: "127.0.0.2" };
+  {
+    using _ = resolveWith(() => Promise.resolve(["::1", "127.0.0.1"]));
+    const socket = connect(place, options);
+    const peer = await listener.accept();
+    assertEquals([(await socket.opened).remoteAddress, peer.raw.remoteAddress], [
+      `127.0.0.1:${port}`,
+      "127.0.0.2",
+    ]);
+    await socket.close();
+  }
+  using _ = resolveWith(() => Promise.resolve(["::1"]));
+  const error = await assertFails(connect(place, options).opened, "unreachable");
   assertStringIncludes(error.message, "The host has no IPv4 address");
 });
 
-test(`connect() on ${runtime} has keep-alive on, unless it is told otherwise`, async () => {
+test(`connect() on ${runtime} turns keep-alive on, unless the options say otherwise`, async () => {
   await using listener = await Listener.tcp();
   for (const [options, expected] of [[{}, true], [{ keepAlive: false }, false]] as const) {
     assertEquals(await keepAliveOf(listener.address, options), expected);
   }
 });
 
-/** What the runtime is told about keep-alive: the system's own word cannot be had. */
+/** What the runtime is told about keep-alive: the system does not tell. */
 async function keepAliveOf(address: SocketAddress, options: SocketOptions): Promise<boolean | undefined> {
   let told: boolean | undefined;
   const note = <T extends { setKeepAlive(on: boolean): void }>(socket: T): T => {
@@ -157,31 +169,29 @@ async function keepAliveOf(address: SocketAddress, options: SocketOptions): Prom
 }
 
 if (runtime === "deno") {
-  const { connectDenoTcp } = await import("../../src/sockets/deno_tcp.ts");
-
-  test("connectDenoTcp() goes on to the next address when one does not answer", async () => {
+  test("connect() on Deno goes on to the next address when one does not answer", async () => {
     using silent = Deno.listen({ hostname: "127.0.0.1", port: 0, tcpBacklog: 1 });
     const { port } = silent.addr as Deno.NetAddr;
     // A backlog of 1 takes 2 connections; the SYN of the third gets no answer.
     const waiting = await Promise.all([1, 2].map(() => Deno.connect({ hostname: "127.0.0.1", port })));
     using other = Deno.listen({ hostname: "127.0.0.2", port });
-    const { signal } = new AbortController();
-    const lookup = () => Promise.resolve(["127.0.0.1", "127.0.0.2"]);
-    using conn = await connectDenoTcp({ hostname: "localhost", port }, signal, lookup);
-    assertEquals(conn.remoteAddr.hostname, "127.0.0.2");
+    using _ = resolveWith(() => Promise.resolve(["127.0.0.1", "127.0.0.2"]));
+    const socket = connect({ hostname: "localhost", port });
+    assertEquals((await socket.opened).remoteAddress, `127.0.0.2:${port}`);
     (await other.accept()).close();
+    await socket.close();
     for (const conn of waiting) conn.close();
   });
 
-  test("connectDenoTcp() does not look up what was found, was not, or may not be known", async () => {
+  test("connect() on Deno looks nothing up if the system finds the host, or does not know it", async () => {
     let asked = 0;
-    const lookup = () => (asked++, Promise.resolve(["127.0.0.1"]));
-    const { signal } = new AbortController();
+    using _ = resolveWith(() => (asked++, Promise.resolve(["127.0.0.1"])));
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr as Deno.NetAddr;
-    using _ = await connectDenoTcp({ hostname: "localhost", port }, signal, lookup);
-    const nowhere = connectDenoTcp({ hostname: "does-not-exist.invalid", port }, signal, lookup);
-    assertStringIncludes((await nowhere.catch((error) => error)).message, "lookup");
+    const socket = connect({ hostname: "localhost", port });
+    await socket.opened;
+    await socket.close();
+    await assertFails(connect({ hostname: "does-not-exist.invalid", port }).opened, "host-not-found");
     assertEquals(asked, 0);
     (await listener.accept()).close();
   });
@@ -189,7 +199,7 @@ if (runtime === "deno") {
   for (
     const [net, attempts] of [["localhost:PORT", ""], ["localhost,127.0.0.1:PORT", "127.0.0.1"]] as const
   ) {
-    test(`connect() to a name that refuses needs no more than --allow-net=${net}, and asks nobody`, async () => {
+    test(`connect() to a name that refuses needs only --allow-net=${net}, and does not prompt`, async () => {
       const port = await unusedPort();
       const module = new URL("../../src/sockets/mod.ts", import.meta.url);
       const script = `
@@ -213,7 +223,7 @@ if (runtime === "deno") {
     });
   }
 } else {
-  test("connectDenoTcp()", { skip: "it needs Deno" }, () => {});
+  test("connect() on Deno", { skip: "it needs Deno" }, () => {});
 }
 
 /** A port where nobody listens. */

@@ -1,18 +1,9 @@
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { isNativeBun } from "../../src/sockets/bun_version.ts";
-import { checkPeer, type TlsPeer } from "../../src/sockets/bun_tls.ts";
+import { checkPeer, type TlsPeer } from "../../src/sockets/bun/tls.ts";
 import { connect } from "../../src/sockets/connect.ts";
 import { runtime, test } from "../support/harness.ts";
 import { Listener } from "../support/peer.ts";
-import { assertFails, certificates, testConformance } from "./conformance.ts";
-
-test("isNativeBun() leaves Bun below 1.4, which checks no names, to node:tls", () => {
-  for (const version of ["1.3.14", "1.0.0", "0.9.0", ""]) assertEquals(isNativeBun(version), false, version);
-  for (const version of ["1.4.0", "1.4.5", "1.10.0", "2.0.0"]) {
-    assertEquals(isNativeBun(version), true, version);
-  }
-  assertEquals(isNativeBun(), runtime === "bun");
-});
+import { assertFails, certificates } from "./conformance.ts";
 
 test("checkPeer() trusts nothing but a trusted certificate for the name", () => {
   const peer = (subjectaltname: string, authorized = true) =>
@@ -29,45 +20,36 @@ test("checkPeer() trusts nothing but a trusted certificate for the name", () => 
 });
 
 if (runtime === "bun") {
-  const { connectBun } = await import("../../src/sockets/bun.ts");
   const { Bun } = globalThis as unknown as {
     Bun: { connect: (options: unknown) => Promise<{ readyState: number }> };
   };
 
-  testConformance({ name: "connectBun()", connect: connectBun });
-
-  test("connectBun() refuses a localAddress, which Bun.connect() would ignore", () => {
-    const options = { localAddress: "127.0.0.2" };
-    const open = () => connectBun({ hostname: "127.0.0.1", port: 1 }, options);
-    assertThrows(open, TypeError, `"localAddress" cannot be honoured`);
-  });
-
-  test("connectBun() terminates a socket that opens when it was given up already", async () => {
+  test("connect() on Bun terminates a socket that opens after it was given up", async () => {
     await using listener = await Listener.tcp();
     const controller = new AbortController();
     const original = Bun.connect;
     let opening: Promise<{ readyState: number }> | undefined;
-    Bun.connect = (options) => opening = original(options);
+    const called = Promise.withResolvers<void>();
+    Bun.connect = (options) => (called.resolve(), opening = original(options));
     try {
       const reason = new Error("enough");
-      const socket = connectBun(listener.address, { signal: controller.signal });
-      // Its adapter has asked Bun by now; the connection stands only in a later turn.
-      assert(opening !== undefined);
+      const socket = connect(listener.address, { signal: controller.signal });
+      await called.promise; // the connection opens only in a later turn
       controller.abort(reason);
       assertStrictEquals((await assertFails(socket.opened, "aborted")).cause, reason);
     } finally {
       Bun.connect = original;
     }
     const peer = await listener.accept();
-    const raw = await opening;
+    const raw = await opening!;
     await peer.drain();
     assert(raw.readyState <= 0, `readyState is ${raw.readyState}`);
   });
 
-  test("connectBun() keeps ciphertext out of the memory of the connection in the clear", async () => {
+  test("connect() on Bun keeps ciphertext out of the memory of the connection in the clear", async () => {
     const { authority, good } = await certificates();
     await using listener = await Listener.tcp();
-    const socket = connectBun(listener.address, {
+    const socket = connect(listener.address, {
       secureTransport: "on",
       tls: { caCerts: [authority.cert] },
     });
@@ -90,7 +72,7 @@ if (runtime === "bun") {
     await socket.close();
   });
 
-  test("connect() uses Bun's own means, and Node's for a localAddress", async () => {
+  test("connect() on Bun uses Bun's own sockets, and node:net with a localAddress", async () => {
     await using listener = await Listener.tcp();
     const original = Bun.connect;
     let calls = 0;
@@ -103,9 +85,9 @@ if (runtime === "bun") {
     } finally {
       Bun.connect = original;
     }
-    // node:net on Bun is made of Bun.connect() too, but takes it from elsewhere.
+    // node:net on Bun uses Bun.connect() as well, but takes it from elsewhere.
     assertEquals(calls, 1);
   });
 } else {
-  test("connectBun()", { skip: "it needs Bun" }, () => {});
+  test("connect() on Bun", { skip: "it needs Bun" }, () => {});
 }

@@ -1,5 +1,5 @@
 /**
- * What every adapter has to do: one suite, run over each of them. Here it is run where there are servers, by `node:net`.
+ * What every adapter has to do: one suite, run once for each of them, with servers by `node:net`.
  * @module
  */
 import { type Authority, createAuthority } from "../support/certificates.ts";
@@ -11,7 +11,7 @@ import type { Adapter, Certificates as SuiteCertificates } from "./conformance/s
 export { assertFails } from "./conformance/assertions.ts";
 export type { Adapter } from "./conformance/suite.ts";
 
-/** The certificates of the suite, and who can issue more. */
+/** The certificates of the suite, and the authority that can issue more. */
 export interface Certificates extends SuiteCertificates {
   authority: Authority;
 }

@@ -84,7 +84,7 @@ test("a socket lets go of its signal when it is closed, and when it has gone ove
   assertEquals(signal.count, 0);
 });
 
-test("a connection that comes after all is closed when nobody wants it any more", async () => {
+test("a connection that opens after the socket was closed is closed", async () => {
   const { promise, resolve } = Promise.withResolvers<Connection>();
   let signal: AbortSignal | undefined;
   const socket = createSocket((given) => {
@@ -110,7 +110,7 @@ test("a signal that is aborted already closes a connection that is there", async
   assertEquals(released, true);
 });
 
-test("bytes that came for a reader that left are in the way of startTls()", async () => {
+test("startTls() is refused while bytes wait that came for a reader that has left", async () => {
   const { promise, resolve } = Promise.withResolvers<Uint8Array<ArrayBuffer>>();
   const socket = createSocket({ read: () => promise }, { secureTransport: "starttls" });
   await turn(); // a stream that has just been made does not pull yet
@@ -148,6 +148,57 @@ test("startTls() closes the connection when a queued write fails", async () => {
   await assertFails(secure.opened, "connection-reset");
   await socket.closed;
   assertEquals(released, true);
+});
+
+test("startTls() gives up the opening of the connection with its signal", async () => {
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const plain = createSocket(
+    (signal) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    {
+      secureTransport: "starttls",
+      signal: controller.signal,
+    },
+  );
+  const secure = plain.startTls();
+  await turn();
+  controller.abort(reason);
+  assertStrictEquals((await assertFails(secure.opened, "aborted")).cause, reason);
+  await assertFails(secure.closed, "aborted");
+});
+
+test("startTls() closes the connection when it is given up while writes are waiting", async () => {
+  const steps: string[] = [];
+  const writing = Promise.withResolvers<void>();
+  const controller = new AbortController();
+  const plain = createSocket({
+    write: () => writing.promise,
+    close: () => (steps.push("close"), writing.reject(new Error("The connection is closed"))),
+    startTls: () => (steps.push("startTls"), Promise.reject(new Error("It must not get here"))),
+  }, { secureTransport: "starttls", signal: controller.signal });
+  const writer = plain.writable.getWriter();
+  const written = assertRejects(() => writer.write(BYTE));
+  writer.releaseLock();
+  const secure = plain.startTls();
+  await turn();
+  assertEquals(steps, []);
+  controller.abort();
+  await assertFails(secure.opened, "aborted");
+  await written;
+  await secure.closed.catch(() => {});
+  assertEquals([steps[0], steps.includes("startTls")], ["close", false]);
+});
+
+test("startTls() closes the connection when the handshake fails", async () => {
+  const steps: string[] = [];
+  const failure = new Error("handshake");
+  const plain = createSocket({
+    close: () => void steps.push("close"),
+    startTls: () => (steps.push("startTls"), Promise.reject(failure)),
+  }, { secureTransport: "starttls" });
+  const secure = plain.startTls();
+  assertStrictEquals((await assertFails(secure.opened, "tls-failed")).cause, failure);
+  assertEquals(steps, ["startTls", "close"]);
 });
 
 test("startTls() checks its options before it does anything", async () => {

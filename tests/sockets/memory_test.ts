@@ -5,7 +5,7 @@ import type { Socket } from "../../src/sockets/socket.ts";
 import { test } from "../support/harness.ts";
 import { assertFails } from "./conformance.ts";
 
-test("memorySocketPair() hands on what is written, both ways", async () => {
+test("memorySocketPair() passes bytes both ways", async () => {
   const [a, b] = memorySocketPair();
   assertEquals(await a.opened, { remoteAddress: "memory", localAddress: "memory", alpn: null });
   assertEquals([a.secureTransport, a.upgraded], ["off", false]);
@@ -18,7 +18,7 @@ test("memorySocketPair() hands on what is written, both ways", async () => {
   }
 });
 
-test("memorySocketPair() hands on every byte in order, whatever the pieces", async () => {
+test("memorySocketPair() passes every byte in order, whatever the pieces", async () => {
   const pieces = fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 30 });
   await fc.assert(fc.asyncProperty(pieces, fc.integer({ min: 1, max: 64 }), async (chunks, highWaterMark) => {
     const [a, b] = memorySocketPair({ highWaterMark });
@@ -41,7 +41,7 @@ test("a write in memory copies, so that the buffer may be used again", async () 
   assertEquals(await drain(b), [0, 1, 2]);
 });
 
-test("a write in memory waits when as much is waiting as may wait", async () => {
+test("a write in memory waits when the high-water mark is reached", async () => {
   const [a, b] = memorySocketPair({ highWaterMark: 10 });
   const writer = a.writable.getWriter();
   const reader = b.readable.getReader();
@@ -108,7 +108,7 @@ test("close(reason) in memory wakes a write that waits", async () => {
   await write;
 });
 
-test("memorySocketPair() refuses a highWaterMark of nothing", () => {
+test("memorySocketPair() refuses a highWaterMark that is not a whole number above 0", () => {
   for (const highWaterMark of [0, -1, 1.5, NaN]) {
     assertThrows(() => memorySocketPair({ highWaterMark }), RangeError, "highWaterMark");
   }
@@ -137,7 +137,7 @@ test("startTls() in memory opens when both sides have called it", async () => {
   assertEquals(await drain(secureServer), []);
 });
 
-test("startTls() in memory fails when there are bytes in the clear behind the 220", async () => {
+test("startTls() in memory fails when bytes in the clear follow the 220", async () => {
   const [client, server] = memorySocketPair({ secureTransport: "starttls" });
   await send(server, "220 go\r\n");
   await send(server, "250 injected\r\n");
@@ -174,7 +174,7 @@ test("startTls() in memory can be given up", async () => {
   assertEquals(await drain(server).catch(() => "cut"), "cut");
 });
 
-test("a socket in memory reads nothing that nobody asked for", async () => {
+test("a socket in memory reads nothing before somebody asks", async () => {
   const [a, b] = memorySocketPair({ highWaterMark: 4 });
   const writer = a.writable.getWriter();
   await writer.write(new Uint8Array(4));

@@ -3,26 +3,10 @@ import net from "node:net";
 import { setImmediate } from "node:timers";
 import tls from "node:tls";
 import { connect } from "../../src/sockets/connect.ts";
-import { connectNode, nodeSocket, type NodeSocketInit } from "../../src/sockets/node.ts";
+import { nodeSocket, type NodeSocketInit } from "../../src/sockets/node/socket.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
-import { runtime, test } from "../support/harness.ts";
-import { assertFails, certificates, testConformance } from "./conformance.ts";
-
-testConformance({
-  name: `connectNode() on ${runtime}`,
-  connect: connectNode,
-  // node:tls on Deno (2.9.6) gives one error for all that is wrong with a certificate but its name, and no certificate.
-  expired: runtime === "deno" ? "certificate-untrusted" : "certificate-expired",
-});
-
-test("connectNode() connects from localAddress", async () => {
-  await using server = await Server.listen();
-  const socket = connectNode(server.address, { localAddress: "127.0.0.2" });
-  const raw = await server.accept();
-  assertEquals(raw.remoteAddress, "127.0.0.2");
-  assert((await socket.opened).localAddress!.startsWith("127.0.0.2:"));
-  await socket.close();
-});
+import { test } from "../support/harness.ts";
+import { assertFails, certificates } from "./conformance.ts";
 
 test("nodeSocket() wraps an accepted socket", async () => {
   await using server = await Server.listen();
@@ -70,7 +54,7 @@ for (const transport of ["on", "starttls"] as const) {
       await Promise.all([client.opened, socket.opened]);
       await send(socket, "220 mx.test\r\n");
       assertEquals(await receive(client), "220 mx.test\r\n");
-      // Much, and the end right behind it, to a reader that takes its time.
+      // A lot of bytes, and the end right after them, to a reader that takes its time.
       const writer = client.writable.getWriter();
       const sent = Promise.all([writer.write(new Uint8Array(3_000_000)), writer.close()]);
       let count = 0;
@@ -121,7 +105,7 @@ test("nodeSocket() closes a socket when its signal is aborted already", async ()
   await client.close();
 });
 
-test("nodeSocket() does not go over to TLS when it was not told that it may", async () => {
+test("nodeSocket() does not go over to TLS when its options do not allow it", async () => {
   await using server = await Server.listen();
   const client = connect(server.address);
   const socket = nodeSocket(await server.accept());

@@ -28,11 +28,15 @@ for (
   })
 ) {
   test(`assertCertificates() refuses ${what}`, () => {
-    assertThrows(() => assertCertificates(pem, "caCerts[3]"), TypeError, `"caCerts[3]"`);
+    assertThrows(
+      () => assertCertificates(pem, "caCerts[3]"),
+      TypeError,
+      "caCerts[3] must be one or more certificates",
+    );
   });
 }
 
-test("assertPrivateKey() takes a key, also with its certificate in front", () => {
+test("assertPrivateKey() takes a key, even with its certificate before it", () => {
   assertPrivateKey(key, "key");
   assertPrivateKey(`${cert}\n${key}`, "key");
   assertPrivateKey(key.replaceAll("PRIVATE KEY", "EC PRIVATE KEY"), "key");
@@ -43,12 +47,12 @@ test("assertPrivateKey() refuses a certificate, a broken key and an encrypted on
   const broken = key.split("\n").toSpliced(1, 1).join("\n");
   const traditional = key.replace("\n", "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n");
   for (const pem of [cert, broken, key.replaceAll("PRIVATE", "ENCRYPTED PRIVATE"), traditional, "", body]) {
-    const error = assertThrows(() => assertPrivateKey(pem, "key"), TypeError, `"key"`);
+    const error = assertThrows(() => assertPrivateKey(pem, "key"), TypeError, "key must be a private key");
     assert(!(error as Error).message.includes(body.slice(0, 10)));
   }
 });
 
-test("assertCertificates() is done in no time with a text that only looks like PEM", () => {
+test("assertCertificates() takes no time for a text that only looks like PEM", () => {
   const start = performance.now();
   assertThrows(
     () => assertCertificates("-----BEGIN CERTIFICATE-----".repeat(2_000), "caCerts[0]"),

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { formatAddress, isIpAddress, settle, settleTls } from "../../src/sockets/settings.ts";
-import { settleForWorkers } from "../../src/sockets/workers_settings.ts";
+import { settleForWorkers } from "../../src/sockets/workers/options.ts";
 import type { SocketAddress, SocketOptions, TlsOptions } from "../../src/sockets/socket.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
@@ -61,7 +61,7 @@ for (
   ]
 ) {
   test(`settle() refuses the host name ${JSON.stringify(hostname)}`, () => {
-    assertThrows(() => settle({ hostname, port: 25 }), TypeError, `"hostname"`);
+    assertThrows(() => settle({ hostname, port: 25 }), TypeError, "hostname must be");
   });
 }
 
@@ -72,15 +72,25 @@ for (const port of [0, -1, 65_536, 2.5, NaN, "25" as unknown as number]) {
 }
 
 const refused: [string, SocketAddress, SocketOptions, string][] = [
-  ["an address that is none", {} as SocketAddress, {}, "port"],
+  ["an empty address", {} as SocketAddress, {}, "port"],
   ["an empty path", { path: "" }, {}, "path"],
   ["a path with NUL", { path: "/a\0b" }, {}, "path"],
-  ["another secureTransport", HOST, { secureTransport: "tls" as "on" }, `"secureTransport"`],
+  ["another secureTransport", HOST, { secureTransport: "tls" as "on" }, "secureTransport must be"],
   ["tls that is off", HOST, { tls: {} }, `secureTransport "off"`],
-  ["a localAddress that is a name", HOST, { localAddress: "eth0" }, `"localAddress"`],
-  ["a localAddress that is too large", HOST, { localAddress: "256.0.0.1" }, `"localAddress"`],
-  ["a localAddress on a unix socket", { path: "/a" }, { localAddress: "127.0.0.1" }, `"localAddress"`],
-  ["TLS on a unix socket without a name", { path: "/a" }, { secureTransport: "on" }, `"tls.serverName"`],
+  ["a localAddress that is a name", HOST, { localAddress: "eth0" }, "localAddress must be"],
+  ["a localAddress that is too large", HOST, { localAddress: "256.0.0.1" }, "localAddress must be"],
+  [
+    "a localAddress on a unix socket",
+    { path: "/a" },
+    { localAddress: "127.0.0.1" },
+    "localAddress has no meaning",
+  ],
+  [
+    "TLS on a unix socket without a name",
+    { path: "/a" },
+    { secureTransport: "on" },
+    "tls.serverName is missing",
+  ],
 ];
 for (const [what, address, options, message] of refused) {
   test(`settle() refuses ${what}`, () => {
@@ -89,7 +99,7 @@ for (const [what, address, options, message] of refused) {
   });
 }
 
-test("settle() looks at the TLS options for a later startTls() at once", () => {
+test("settle() checks the TLS options for a later startTls() at once", () => {
   const tls = { caCerts: ["garbage"] };
   assertThrows(() => settle(HOST, { secureTransport: "starttls", tls }), TypeError, "caCerts[0]");
 });
@@ -105,13 +115,13 @@ test("settle() takes the TLS options as defaults for startTls()", () => {
 });
 
 const refusedTls: [string, TlsOptions, string][] = [
-  ["a certificate without a key", { cert }, `"key" is missing`],
-  ["a key without a certificate", { key }, `"cert" is missing`],
-  ["garbage in caCerts", { caCerts: [cert, "garbage"] }, `"caCerts[1]"`],
-  ["a certificate and a key that are exchanged", { cert: key, key: cert }, `"cert"`],
-  ["an empty ALPN protocol", { alpnProtocols: [""] }, "ALPN"],
-  ["an ALPN protocol that is too long", { alpnProtocols: ["a".repeat(256)] }, "ALPN"],
-  ["a serverName that is none", { serverName: "mx test" }, `"serverName"`],
+  ["a certificate without a key", { cert }, "key is missing"],
+  ["a key without a certificate", { key }, "cert is missing"],
+  ["garbage in caCerts", { caCerts: [cert, "garbage"] }, "caCerts[1] must be"],
+  ["a certificate and a key that are swapped", { cert: key, key: cert }, "cert must be"],
+  ["an empty ALPN protocol", { alpnProtocols: [""] }, "alpnProtocols must be"],
+  ["an ALPN protocol that is too long", { alpnProtocols: ["a".repeat(256)] }, "alpnProtocols must be"],
+  ["a serverName that is not a name", { serverName: "mx test" }, "serverName must be"],
 ];
 for (const [what, options, message] of refusedTls) {
   test(`settleTls() refuses ${what}`, () => {
@@ -123,17 +133,17 @@ test("settleTls() takes the final dot from the name, which no certificate has", 
   assertEquals(settleTls({}, "mx.test.").serverName, "mx.test");
 });
 
-test("settleTls() needs no name where nothing is checked", () => {
+test("settleTls() needs no name if nothing is checked", () => {
   assertEquals(settleTls({ verify: false }, undefined).serverName, undefined);
 });
 
-test("settleForWorkers() refuses to show a certificate that the platform does not show", () => {
+test("settleForWorkers() refuses to show a certificate", () => {
   const tls = { peerCertificate: true };
   const refuse = () => settleForWorkers(settle(HOST, { secureTransport: "on", tls }));
-  assertThrows(refuse, TypeError, `"tls.peerCertificate" cannot be honoured`);
+  assertThrows(refuse, TypeError, "cannot honour tls.peerCertificate");
 });
 
-test("isIpAddress() knows addresses from names", () => {
+test("isIpAddress() tells addresses from names", () => {
   for (const text of ["192.0.2.1", "::1", "2001:db8::1", "fe80::1%eth0", "::ffff:192.0.2.1"]) {
     assertEquals(isIpAddress(text), true, text);
   }
@@ -142,7 +152,7 @@ test("isIpAddress() knows addresses from names", () => {
   }
 });
 
-test("formatAddress() puts IPv6 addresses into brackets", () => {
+test("formatAddress() puts IPv6 addresses in brackets", () => {
   assertEquals(formatAddress("192.0.2.1", 25), "192.0.2.1:25");
   assertEquals(formatAddress("2001:db8::1", 25), "[2001:db8::1]:25");
 });

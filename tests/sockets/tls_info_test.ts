@@ -2,9 +2,8 @@ import { assert, assertEquals, assertMatch, assertStrictEquals } from "@std/asse
 import { X509Certificate } from "node:crypto";
 import type tls from "node:tls";
 import { connect } from "../../src/sockets/connect.ts";
-import { connectNode } from "../../src/sockets/node.ts";
 import type { Socket, SocketAddress, SocketOptions } from "../../src/sockets/socket.ts";
-import { toSocket } from "../../src/sockets/given.ts";
+import { toSocket } from "../../src/sockets/to_socket.ts";
 import { runtime, test } from "../support/harness.ts";
 import { Listener, type Peer } from "../support/peer.ts";
 import { certificates } from "./conformance.ts";
@@ -13,7 +12,8 @@ type Connect = (address: SocketAddress, options: SocketOptions) => Socket;
 
 const adapters: Record<string, Connect> = {
   "connect()": connect,
-  "connectNode()": connectNode,
+  "connect() with a localAddress": (address, options) =>
+    connect(address, { ...options, localAddress: "127.0.0.1" }),
   "toSocket() over a pair": (address, options) =>
     toSocket((address, { signal }) => {
       const { readable, writable } = connect(address, { signal });
@@ -30,7 +30,7 @@ for (const [name, connect] of Object.entries(adapters)) {
   for (const transport of ["on", "starttls"] as const) {
     const where = `${name} on ${runtime}, with "${transport}",`;
 
-    test(`${where} tells what TLS has agreed on when the certificate is asked for`, async () => {
+    test(`${where} reports what TLS has agreed on if the certificate is asked for`, async () => {
       const { good } = await certificates();
       await withTls(connect, transport, { peerCertificate: true }, ({ tls: info, alpn }, server) => {
         const { raw } = new X509Certificate(good.cert);
@@ -51,14 +51,14 @@ for (const [name, connect] of Object.entries(adapters)) {
   }
 }
 
-test(`connect() on ${runtime} tells nothing of TLS but where the runtime's own does`, async () => {
+test(`connect() on ${runtime} reports on TLS by default only if the runtime itself does`, async () => {
   await withTls(connect, "on", {}, ({ tls }) => {
     assertEquals(tls?.protocol, runtime === "deno" ? undefined : "TLSv1.3");
     assertEquals(tls?.peerCertificate === undefined, runtime === "deno");
   });
 });
 
-test(`connect() on ${runtime} tells nothing of TLS where there is none`, async () => {
+test(`connect() on ${runtime} reports nothing about TLS in the clear`, async () => {
   await using listener = await Listener.tcp();
   const socket = connect(listener.address);
   assertEquals((await socket.opened).tls, undefined);

@@ -7,7 +7,7 @@ import {
   connectWebSocket,
   type ConnectWebSocketOptions,
   webSocketSocket,
-} from "../../src/sockets/websocket.ts";
+} from "../../src/sockets/websocket/connect.ts";
 import { test } from "../support/harness.ts";
 import { Listener } from "../support/peer.ts";
 import { WebSocketBridge } from "../support/web_socket_bridge.ts";
@@ -28,21 +28,21 @@ testConformance({
 
 // ---- opening
 
-test("connectWebSocket() refuses what makes no sense before anything is opened", () => {
+test("connectWebSocket() checks its options before it opens anything", () => {
   const url = "ws://127.0.0.1:1/";
   const open = (options: unknown) => () => connectWebSocket(url, options as ConnectWebSocketOptions);
-  assertThrows(open({ secureTransport: "starttls" }), TypeError, `it is "starttls"`);
-  assertThrows(open({ allowHalfOpen: true }), TypeError, `"allowHalfOpen" needs "halfClose"`);
+  assertThrows(open({ secureTransport: "starttls" }), TypeError, `the current value is "starttls"`);
+  assertThrows(open({ allowHalfOpen: true }), TypeError, "allowHalfOpen needs halfClose");
   for (const value of [0, -1, 1.5, NaN, "1"]) {
-    assertThrows(open({ highWaterMark: value }), RangeError, `"highWaterMark"`);
-    assertThrows(open({ maxUnread: value }), RangeError, `"maxUnread"`);
+    assertThrows(open({ highWaterMark: value }), RangeError, "highWaterMark must be");
+    assertThrows(open({ maxUnread: value }), RangeError, "maxUnread must be");
   }
   for (const bad of ["ftp://127.0.0.1/", "/smtp", "ws://127.0.0.1/#here", ""]) {
     assertThrows(() => connectWebSocket(bad), SyntaxError, bad);
   }
 });
 
-test("connectWebSocket() tells the bridge's address, and offers subprotocols", async () => {
+test("connectWebSocket() reports the address of the bridge, and offers subprotocols", async () => {
   await using listener = await Listener.tcp();
   const { port } = listener.address as { port: number };
   const socket = connectWebSocket(`http://127.0.0.1:${port}/smtp/mx.test?x=1`, {
@@ -56,7 +56,7 @@ test("connectWebSocket() tells the bridge's address, and offers subprotocols", a
   await Promise.all([socket.close(), peer.finish()]);
 });
 
-test("connectWebSocket() says that nobody listens, or at least that it failed", async () => {
+test("connectWebSocket() fails when nobody listens", async () => {
   const listener = await Listener.tcp();
   const { port } = listener.address as { port: number };
   await listener[Symbol.asyncDispose]();
@@ -141,7 +141,7 @@ const ends: [code: number | undefined, error: SocketErrorCode | undefined][] = [
 for (const [code, expected] of ends) {
   const end = expected ?? "an end";
   testOpen(
-    `the close code ${code ?? "that is missing"} is ${end}, behind what came before`,
+    `the close code ${code ?? "that is missing"} is ${end}, after the bytes before it`,
     async (socket, peer) => {
       const reader = socket.readable.getReader();
       await send(peer, "421 bye\r\n");
@@ -196,7 +196,7 @@ testOpen("an empty message means nothing, without halfClose", async (socket, pee
   await Promise.all([peer.finish(), socket.close()]);
 });
 
-testOpen("something behind the peer's end breaks the connection, with halfClose", async (socket, peer) => {
+testOpen("bytes after the peer's end break the connection, with halfClose", async (socket, peer) => {
   const reader = socket.readable.getReader();
   await send(peer, "");
   assertEquals((await reader.read()).done, true);

@@ -8,7 +8,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import tls from "node:tls";
-import { Gate } from "../../src/sockets/node_gate.ts";
+import { Gate } from "../../src/sockets/node/gate.ts";
 import type { KeyPair } from "./certificates.ts";
 import { runtime } from "./harness.ts";
 

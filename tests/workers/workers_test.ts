@@ -118,11 +118,11 @@ if (folder === undefined) {
     ];
     for (const [option, options] of refused) {
       const { error } = await workerd.run({ scenario: "open", address, options });
-      assertEquals(error?.message.startsWith(`"${option}" cannot be honoured`), true, error?.message);
+      assertEquals(error?.message.includes(`cannot honour ${option}:`), true, error?.message);
       assertEquals([error?.name, error?.isTypeError], ["TypeError", true]);
     }
     const { error } = await workerd.run({ scenario: "open", address: { path: "/tmp/none.sock" } });
-    assertEquals(error?.message.startsWith(`"path" cannot be honoured`), true, error?.message);
+    assertEquals(error?.message.includes("cannot honour path:"), true, error?.message);
     await using listener = await Listener.tcp();
     const late = await workerd.run({
       scenario: "startTls",

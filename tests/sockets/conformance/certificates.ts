@@ -1,5 +1,5 @@
 /**
- * What the peer's certificate has to be, and what else is agreed on in the handshake.
+ * The peer's certificate, and everything else that the handshake agrees on.
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
@@ -15,7 +15,7 @@ export function testCertificates(suite: Suite): void {
 
   const trusts = ({ authority }: Certificates) => refuses.includes("tls.caCerts") ? [] : [authority.cert];
   const bad: [string, SocketErrorCode, (all: Certificates) => KeyPair, (all: Certificates) => string[]][] = [
-    ["nobody vouches for", "certificate-untrusted", ({ stranger }) => stranger, () => []],
+    ["no trusted authority signed", "certificate-untrusted", ({ stranger }) => stranger, () => []],
     ["is for another name", "certificate-name", ({ otherName }) => otherName, trusts],
     ["has expired", adapter.expired ?? "certificate-expired", ({ expired }) => expired, trusts],
   ];
@@ -37,7 +37,7 @@ export function testCertificates(suite: Suite): void {
       });
       const asked = { secureTransport: transport, tls: { verify: false } };
       testUnlessRefused(
-        `a certificate that ${what} is taken with verify: false, with "${transport}"`,
+        `a certificate that ${what} is accepted with verify: false, with "${transport}"`,
         "tls.verify",
         asked,
         async () => {
@@ -72,7 +72,7 @@ export function testCertificates(suite: Suite): void {
     },
   );
 
-  // Well-formed is enough to be refused.
+  // Being well-formed is enough to be refused.
   const client = {
     cert: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
     key: "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",

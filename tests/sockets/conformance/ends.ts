@@ -1,5 +1,5 @@
 /**
- * Ends: by either side, in good order or not.
+ * The end of a connection: by either side, in good order or not.
  * @module
  */
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
@@ -11,7 +11,7 @@ import type { Suite } from "./suite.ts";
 export function testEnds(suite: Suite): void {
   const { adapter, connect, listen, test, testConnected, testAllTransports } = suite;
 
-  testAllTransports("closing the writable ends one's own side only", async (socket, peer) => {
+  testAllTransports("closing the writable ends only this side", async (socket, peer) => {
     const reader = socket.readable.getReader();
     await socket.writable.getWriter().close();
     assertEquals(await peer.read(), null);
@@ -87,7 +87,7 @@ export function testEnds(suite: Suite): void {
     await peer.drain();
   });
 
-  testConnected("close(reason) hands the reason to reads and writes", async (socket, peer) => {
+  testConnected("reads and writes fail with the reason of close(reason)", async (socket, peer) => {
     const reason = new Error("enough");
     const read = assertRejects(() => socket.readable.getReader().read());
     const writer = socket.writable.getWriter();
@@ -112,7 +112,7 @@ export function testEnds(suite: Suite): void {
     await peer.drain();
   });
 
-  testConnected("a chunk that is no Uint8Array is refused", async (socket) => {
+  testConnected("a chunk that is not a Uint8Array is refused", async (socket) => {
     const writer = socket.writable.getWriter() as unknown as WritableStreamDefaultWriter<string>;
     const error = await assertRejects(() => writer.write("text"));
     assertInstanceOf(error, TypeError);
@@ -143,13 +143,15 @@ export function testEnds(suite: Suite): void {
       await socket.closed;
       await assertFails(socket.writable.getWriter().write(bytes("too late")), "connection-reset");
     });
-  } else {testAllTransports("a connection that is cut makes a read fail", async (socket, peer) => {
+  } else {
+    testAllTransports("a connection that is cut makes a read fail", async (socket, peer) => {
       const read = assertFails(socket.readable.getReader().read(), "connection-reset");
       peer.reset();
       await read;
       await assertFails(socket.closed, "connection-reset");
       await assertFails(socket.writable.getWriter().write(bytes("too late")), "connection-reset");
-    });}
+    });
+  }
 
   testAllTransports("a connection that is cut makes a write fail", async (socket, peer) => {
     const reader = socket.readable.getReader();

@@ -1,5 +1,5 @@
 /**
- * Much: more than fits between two sockets.
+ * Large amounts of data: more than fits between two sockets.
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
@@ -22,7 +22,7 @@ export class Sending {
     }
   }
 
-  /** Waits until nothing more is sent, measured not by the clock but by what else passes in the meantime. */
+  /** Waits until nothing more is sent, measured not by the clock but by round trips in the meantime. */
   async stall(roundTrip: () => Promise<void>): Promise<void> {
     for (let idle = 0, before = -1; idle < 100; idle++) {
       if (this.#sent !== before) idle = 0;

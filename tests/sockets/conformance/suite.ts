@@ -1,6 +1,6 @@
 /**
- * What the conformance suite is made of: the adapter under test, the world that it is tested in, and the kinds of tests.
- * It knows no runtime, so that it also runs where there are no servers: in workerd, with its peers elsewhere.
+ * The parts of the conformance suite: the adapter under test, the world that it is tested in, and the kinds of tests. It
+ * knows no runtime, so that it also runs where there are no servers: in workerd, with its peers elsewhere.
  * @module
  */
 import { assert, assertThrows } from "@std/assert";
@@ -15,7 +15,7 @@ import type {
 import type { Authority, KeyPair } from "../../support/certificates.ts";
 import { assertNeverOpens, assertNeverSecure } from "./assertions.ts";
 
-/** What a platform may have no way to do. */
+/** What a platform may not be able to do. */
 export type Refusable =
   | "path"
   | "tls.caCerts"
@@ -24,35 +24,37 @@ export type Refusable =
   | "tls.serverName"
   | "tls.verify";
 
-/** What is under test. */
+/** An adapter under test. */
 export interface Adapter {
-  /** How its tests are called. */
+  /** What the names of its tests begin with. */
   name: string;
-  /** Whether a connection that is given up in the handshake stays until its peer says something. */
+  /** Whether a connection that is given up during the handshake stays open until its peer says something. */
   lingersInHandshake?: boolean;
   /**
-   * Whether it reaches the peer through a bridge: it then knows neither addresses nor why a connection fails, and has no
+   * Whether it reaches the peer through a bridge: it then knows neither the addresses nor why a connection fails, and has no
    * TLS of its own.
    */
   bridged?: boolean;
-  /** Whether it cannot let the peer wait. */
+  /** Whether it has no unix sockets of its own. */
+  tcpOnly?: boolean;
+  /** Whether it cannot make the peer wait. */
   readsAhead?: boolean;
-  /** Whether TLS ends one's own side when the peer has ended his. */
+  /** Whether TLS ends this side when the peer has ended its side. */
   tlsEndsBoth?: boolean;
-  /** What a certificate that has expired is called. Default: `"certificate-expired"`. */
+  /** The code for a certificate that has expired. Default: `"certificate-expired"`. */
   expired?: SocketErrorCode;
   /**
-   * What it refuses, for the platform has no way to do it: it has to say so. With `"tls.caCerts"` the platform has to be
-   * told by other means to trust the suite's authority.
+   * What it must refuse because the platform cannot do it. With `"tls.caCerts"` the platform has to learn in another way to
+   * trust the suite's authority.
    */
   refuses?: readonly Refusable[];
-  /** The one code for whatever fails in the connecting, or in the handshake: where the platform does not tell more. */
+  /** The one code for every failure while connecting, or in the handshake, if the platform does not tell them apart. */
   indistinct?: { connecting?: SocketErrorCode; on?: SocketErrorCode; starttls?: SocketErrorCode };
-  /** Whether it tells no addresses but the peer's, as it was asked for. */
+  /** Whether it reports only the peer's address, as it was asked for. */
   hidesAddresses?: boolean;
   /** Whether `opened` does not wait for the handshake after `startTls()`: then the first read does. */
   opensBeforeHandshake?: boolean;
-  /** Whether the platform's streams drop writes, but for the one under way, when their writer is released: they fail. */
+  /** Whether the platform's streams drop all writes but the one under way when their writer is released: they fail. */
   losesReleasedWrites?: boolean;
   /** Whether a read takes a connection that is cut for one that ends. */
   takesCutForEnd?: boolean;
@@ -62,7 +64,7 @@ export interface Adapter {
 
 /** The part of `support/peer.ts`'s `Peer` that the suite uses. */
 export interface TestPeer {
-  /** What the server's own socket tells. */
+  /** What the server's own socket knows. */
   readonly raw: { readonly remotePort?: number | undefined; readonly servername?: unknown };
   read(): Promise<Uint8Array | null>;
   readText(length: number): Promise<string>;
@@ -81,7 +83,7 @@ export interface TestListener extends AsyncDisposable {
 
 /** The certificates of the suite. */
 export interface Certificates {
-  /** Who vouches for them. */
+  /** The authority that signed them. */
   authority: Pick<Authority, "cert">;
   good: KeyPair;
   expired: KeyPair;
@@ -110,28 +112,28 @@ export interface Suite extends Omit<World, "test"> {
   connect(address: SocketAddress, options?: SocketOptions): Socket;
   /** A test. */
   test(what: string, body: () => Promise<void>): void;
-  /** A test of what a bridge keeps from the adapter. */
+  /** A test of something that a bridge hides from the adapter. */
   testDirect(what: string, body: () => Promise<void>): void;
-  /** A test of what a platform may have no way to do. Where it has none, that connecting with these options says so. */
+  /** A test of what a platform may not be able to do. If it cannot, it must refuse these options. */
   testUnlessRefused(
     what: string,
     option: Refusable,
     asked: SocketOptions | { path: string },
     body: () => Promise<void>,
   ): void;
-  /** A test with a connection: the socket, open, and its peer. */
+  /** A test with a connection: the open socket and its peer. */
   testConnected(what: string, body: ConnectedBody, options?: SocketOptions): void;
   /** The same in the clear, over TLS from the first byte, and over TLS after STARTTLS. */
   testAllTransports(what: string, body: ConnectedBody, options?: SocketOptions): void;
   /** How to trust the suite's authority. */
   trust(certificates: Certificates): TlsOptions;
-  /** The socket never opens; with TLS from its first byte, if that is not what failed, say `"connecting"`. */
+  /** The socket never opens. The stage is what fails: connecting, or the handshake of `"on"` or `"starttls"`. */
   assertFailed(
     socket: Socket,
     code: SocketErrorCode,
     stage: "connecting" | Exclude<SecureTransport, "off">,
   ): Promise<void>;
-  /** The same where the adapter cannot but know: it was its own caller. */
+  /** The same if the caller gave up, which every adapter knows. */
   assertGivenUp(socket: Socket, code: SocketErrorCode, transport: SecureTransport): Promise<void>;
 }
 
@@ -149,7 +151,7 @@ export function createSuite(adapter: Adapter, world: World): Suite {
     test(`"${option}" is refused: ${what}`, () => {
       const nobody = { hostname: "localhost", port: 1 };
       const open = () => "path" in asked ? connect(asked) : connect(nobody, asked as SocketOptions);
-      assertThrows(open, TypeError, `"${option}" cannot be honoured`);
+      assertThrows(open, TypeError, `cannot honour ${option}:`);
       return Promise.resolve();
     });
   };

@@ -1,5 +1,5 @@
 /**
- * Going over to TLS, and its beginning and end.
+ * Going over to TLS, and how TLS begins and ends.
  * @module
  */
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -64,7 +64,7 @@ export function testTls(suite: Suite): void {
     { secureTransport: "starttls" },
   );
 
-  testConnected("startTls() fails when the peer has said something in the clear behind its consent", async (
+  testConnected("startTls() fails when the peer said something in the clear after it agreed", async (
     plain,
     peer,
   ) => {
@@ -104,7 +104,7 @@ export function testTls(suite: Suite): void {
     return Promise.resolve();
   });
 
-  testDirect("startTls() before the connection stands waits for it", async () => {
+  testDirect("startTls() waits for a connection that is not open yet", async () => {
     const all = await certificates();
     await using listener = await listen();
     const plain = connect(listener.address, { secureTransport: "starttls", tls: trust(all) });
@@ -113,7 +113,7 @@ export function testTls(suite: Suite): void {
     await socket.close();
   });
 
-  testDirect("startTls() fails as the connecting does", async () => {
+  testDirect("startTls() fails if connecting fails", async () => {
     const listener = await listen();
     await listener[Symbol.asyncDispose]();
     const plain = connect(listener.address, { secureTransport: "starttls" });

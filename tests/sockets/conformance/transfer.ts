@@ -1,5 +1,5 @@
 /**
- * Bytes that pass, and that have to wait.
+ * Reading and writing, and backpressure.
  * @module
  */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";

@@ -1,5 +1,5 @@
 /**
- * Unix sockets, where there are any.
+ * Unix sockets, if the platform has them.
  * @module
  */
 import { assertEquals } from "@std/assert";
@@ -8,7 +8,8 @@ import { secureNext, type Suite } from "./suite.ts";
 
 /** Declares the tests of unix sockets. */
 export function testUnix(suite: Suite): void {
-  const { connect, listenUnix, certificates, testUnlessRefused } = suite;
+  const { adapter, connect, listenUnix, certificates, testUnlessRefused, assertFailed } = suite;
+  if (adapter.tcpOnly) return;
 
   const place = { path: "/tmp/none.sock" };
   testUnlessRefused("unix sockets work", "path", place, async () => {
@@ -22,6 +23,14 @@ export function testUnix(suite: Suite): void {
     assertEquals(text((await socket.readable.getReader().read()).value), "there");
     await socket.close();
   });
+
+  const missing = { path: "/does/not/exist.sock" };
+  testUnlessRefused(
+    "opened rejects with connection-refused when the unix socket is not there",
+    "path",
+    missing,
+    () => assertFailed(connect(missing), "connection-refused", "connecting"),
+  );
 
   for (const transport of ["on", "starttls"] as const) {
     testUnlessRefused(`TLS works over unix sockets, with "${transport}"`, "path", place, async () => {

@@ -6,11 +6,12 @@
 import type net from "node:net";
 import type { Duplex } from "node:stream";
 import type tls from "node:tls";
-import type { Connection } from "./connection.ts";
-import { Gate } from "./node_gate.ts";
-import { describeTls } from "./node_tls_info.ts";
-import { formatAddress, type TlsSettings } from "./settings.ts";
-import type { SocketInfo } from "./socket.ts";
+import type { Connection } from "../connection.ts";
+import { formatAddress, type TlsSettings } from "../settings.ts";
+import type { SocketInfo } from "../socket.ts";
+import { describeTls } from "../tls.ts";
+import { Gate } from "./gate.ts";
+import { startNodeTls } from "./tls.ts";
 
 /** Does the handshake over a socket that is open, or over a duplex stream that stands for one. */
 export type StartNodeTls = (
@@ -38,8 +39,8 @@ export class NodeConnection implements Connection {
   /**
    * @param raw The socket, connected, with nobody else reading from it.
    * @param startTls What `startTls()` does with it.
-   * @param info What is known of it. Default: what it tells itself.
-   * @param gate What a TLS socket runs over, where that is not a socket.
+   * @param info What is known about it. Default: what it says itself.
+   * @param gate What a TLS socket runs over, if that is not a socket.
    */
   constructor(raw: net.Socket, startTls: StartNodeTls, info: SocketInfo = describe(raw), gate?: Gate) {
     this.info = info;
@@ -60,13 +61,13 @@ export class NodeConnection implements Connection {
     if (this.#error !== undefined) throw this.#error;
     if (this.#ended) return null;
     const reader = this.#reader = Promise.withResolvers();
-    this.#gate?.open(); // may bring something at once
+    this.#gate?.open(); // may deliver something at once
     return reader.promise;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     if (this.#gate === undefined) return await this.#send(bytes);
-    // Over a stream, node:tls on Deno takes all it is given at once, however much, but no second helping.
+    // Over a stream, node:tls on Deno takes a single write of any size, but no second one on top of it.
     for (let start = 0; start < bytes.length; start += PIECE_LENGTH) {
       await this.#send(bytes.subarray(start, start + PIECE_LENGTH));
       await this.#gate.drain();
@@ -87,7 +88,7 @@ export class NodeConnection implements Connection {
   }
 
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
-    // On a socket itself node:tls has no backpressure there.
+    // Directly over a socket, node:tls has no backpressure on Deno.
     if ("Deno" in globalThis) return await startTlsOver(this, this.#startTls, settings, signal);
     this.#letGo();
     return secured(await this.#startTls(this.#raw, settings, signal), this.#startTls, this.info);
@@ -102,7 +103,7 @@ export class NodeConnection implements Connection {
     });
   }
 
-  /** What is in the socket's buffer, all of it. Asks the system for more only when there is nothing. */
+  /** Takes everything that is in the socket's buffer. Asks the system for more only when there is nothing. */
   #take(): Bytes | null {
     const buffer: { buffer: ArrayBuffer; byteOffset: number; length: number } | null = this.#raw.read();
     // Not a Buffer, whose slice() is a view where a Uint8Array's is a copy.
@@ -114,7 +115,7 @@ export class NodeConnection implements Connection {
     this.#raw.off("end", this.#onEnd);
     this.#raw.off("close", this.#onClose);
     this.#raw.off("error", this.#onError);
-    this.#raw.on("error", () => {}); // what TLS has not told already is no news
+    this.#raw.on("error", () => {}); // TLS reports it
   }
 
   readonly #onReadable = (): void => {
@@ -147,15 +148,22 @@ export class NodeConnection implements Connection {
 }
 
 /**
- * Goes over to TLS with `node:tls` on a connection of any kind.
+ * Goes over to TLS as a client, with `node:tls`, on a connection of any kind: Deno's own, or a pair of streams.
  *
  * @param connection The connection in the clear.
- * @param startTls What does the handshake.
- * @param settings How.
+ * @param settings How to do TLS.
  * @param signal Gives up.
  * @returns The connection to use from now on.
  */
-export async function startTlsOver(
+export function startTlsWithNode(
+  connection: Connection,
+  settings: TlsSettings,
+  signal: AbortSignal,
+): Promise<Connection> {
+  return startTlsOver(connection, startNodeTls, settings, signal);
+}
+
+async function startTlsOver(
   connection: Connection,
   startTls: StartNodeTls,
   settings: TlsSettings,

@@ -1,49 +1,48 @@
 /**
- * Sockets of the caller's own: over a proxy, an SSH tunnel, a WebSocket, another library's connection.
+ * Makes a {@linkcode Socket} of the caller's own connection: through a proxy, an SSH tunnel, another library's connection.
  *
  * @module
  */
+import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
-import { normalizeError } from "./normalize_error.ts";
-import { closePair, PairConnection, type StreamPair, transportOf } from "./pair_connection.ts";
+import { normalizeError } from "./errors.ts";
 import { settleAddress, settleTls, targetOf } from "./settings.ts";
 import type { SecureTransport, Socket, SocketAddress, TlsOptions } from "./socket.ts";
-
-export type { StreamPair } from "./pair_connection.ts";
+import { closePair, PairConnection, type StreamPair, transportOf } from "./stream_pair.ts";
 
 /**
- * Opens a connection. It is called anew for each connection, so that one function serves a whole pool.
+ * Opens a connection. It is called once for each connection, so that one function serves a whole pool.
  *
- * A socket that speaks TLS with a proxy is protected no farther than that: hand out its two streams, not the socket,
- * whose `secureTransport` would be taken for the server's.
+ * A socket that speaks TLS with a proxy is protected only as far as the proxy: return its two streams, not the socket, whose
+ * `secureTransport` would count for the whole way to the server.
  *
- * @param address Where the client wants to go: what a proxy is to be told.
- * @param options `signal` is aborted when the connection is given up before it is there. What opens after that is closed.
- * @returns What was opened. What it throws is the `cause` of the {@linkcode SocketError} that `opened` rejects with, or
- * that error itself.
+ * @param address Where the client wants to connect: what a proxy has to be told.
+ * @param options `signal` is aborted when the connection is given up before it is open. If it opens later, it is closed.
+ * @returns The connection. If the function throws, `opened` rejects with a {@linkcode SocketError} whose `cause` is the error,
+ * or with the error itself if it is a `SocketError`.
  */
 export type OpenSocket = (
   address: SocketAddress,
   options: { readonly signal: AbortSignal },
 ) => Socket | StreamPair | Promise<Socket | StreamPair>;
 
-/** What a socket can be made of: one that is there, a pair of streams, or a function that opens one of them. */
+/** What a socket can be made of: another socket, a pair of streams, or a function that opens one of them. */
 export type SocketSource = Socket | StreamPair | OpenSocket;
 
 /** How to make a {@linkcode Socket} of a {@linkcode SocketSource}. */
 export interface ToSocketOptions {
   /**
-   * Who is at the other end: what a function is told, and the name that the server's certificate must carry. Needed for a
+   * The server's address: the function gets it, and its host is the name that the certificate must carry. Needed for a
    * function, and for TLS over a pair without a `tls.serverName`. Default: not known.
    */
   address?: SocketAddress;
   /**
-   * `"on"`: TLS begins as soon as the connection stands, unless it is protected already. `"starttls"`: it may later.
+   * `"on"`: TLS starts as soon as the connection is open, unless it is protected already. `"starttls"`: TLS may start later.
    * Default: `"off"`.
    */
   secureTransport?: SecureTransport;
-  /** How TLS is spoken. */
+  /** How to do TLS. */
   tls?: TlsOptions;
   /** See {@linkcode SocketOptions.allowHalfOpen}. Default: `false`. */
   allowHalfOpen?: boolean;
@@ -52,19 +51,19 @@ export interface ToSocketOptions {
 }
 
 /**
- * Makes a socket of what the caller brings.
+ * Makes a socket of a connection that the caller has made or can open.
  *
- * TLS over a pair of streams is spoken by the pair's own `startTls()` where it has one, else by `node:tls`, which Node,
- * Deno and Bun have, and every certificate is checked as ever. Where there is neither, as in a browser and on Cloudflare
- * Workers, `"on"` makes `opened` reject, and in the place of `"starttls"` the socket's `secureTransport` is `"off"`.
+ * TLS over a pair of streams uses the pair's own `startTls()` if it has one, otherwise `node:tls`, which Node, Deno and Bun
+ * have; certificates are checked as always. If there is neither, as in a browser and on Cloudflare Workers, `"on"` makes
+ * `opened` reject, and instead of `"starttls"` the socket's `secureTransport` is `"off"`.
  *
- * @param source A pair of streams, or a function that opens one. A {@linkcode Socket} comes back as it is; with `"on"`, and
- * where it is not protected yet, after `startTls()`.
- * @param options How.
- * @returns The socket. Its `opened` waits for the function, and for the pair's own `opened`. Its `secureTransport` is
- * certain only then: a function may open what is protected already.
- * @throws {TypeError} If the source is none, one of its streams is locked, or an option is not what it has to be.
- * @throws {RangeError} If the port is none.
+ * @param source A pair of streams, or a function that opens one. A {@linkcode Socket} is returned as it is, but with `"on"`,
+ * if it is not protected yet, after `startTls()`.
+ * @param options How to use it.
+ * @returns The socket. Its `opened` waits for the function, and for the pair's own `opened`. Only then is its
+ * `secureTransport` certain: a function may open a connection that is protected already.
+ * @throws {TypeError} If the source is not valid, one of its streams is locked, or an option is not valid.
+ * @throws {RangeError} If the port is out of range.
  *
  * @example
  * ```ts
@@ -80,7 +79,9 @@ export function toSocket(source: SocketSource, options: ToSocketOptions = {}): S
   const address = options.address && settleAddress(options.address);
   const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
   if (typeof source !== "function") assertPair(source);
-  else if (address === undefined) throw new TypeError(`"address" is missing: the function has to be told it`);
+  else if (address === undefined) {
+    throw new TypeError("Cannot make a socket: address is missing, which the function needs");
+  }
   if (isSocket(source) && signal === undefined) {
     if (secureTransport === "off" || source.secureTransport === "on") return source;
     if (source.secureTransport === "starttls") {
@@ -90,7 +91,7 @@ export function toSocket(source: SocketSource, options: ToSocketOptions = {}): S
   const startTls = (later?: TlsOptions) => settleTls({ ...name, ...tls, ...later }, undefined);
   const transport = typeof source === "function" ? secureTransport : transportOf(source, secureTransport);
   const mayStartTls = transport === "starttls" || transport === "on" && typeof source === "function";
-  // Looked at before anything is done.
+  // Checked before anything is opened.
   const settings = mayStartTls && (secureTransport === "on" || tls !== undefined) ? startTls() : undefined;
   const ready = typeof source === "function" ? undefined : new PairConnection(source, transport);
   const target = address && targetOf(address);
@@ -115,7 +116,7 @@ export function toSocket(source: SocketSource, options: ToSocketOptions = {}): S
   });
 }
 
-/** Calls the function, and waits no longer than until it is given up. */
+/** Calls the function, and waits until it has opened a connection or the signal is aborted. */
 async function call(
   source: OpenSocket,
   address: SocketAddress,
@@ -123,38 +124,38 @@ async function call(
   signal: AbortSignal,
 ): Promise<PairConnection> {
   signal.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  // Not the signal itself, which is also aborted when the socket is closed in good order.
+  // The function does not get the signal itself, which is also aborted when the open socket is closed in good order.
   const giveUp = new AbortController();
-  const abort = () => {
-    giveUp.abort(signal.reason);
-    reject(signal.reason);
-  };
-  signal.addEventListener("abort", abort);
   const opening = (async () => await source(address, { signal: giveUp.signal }))();
+  let pair: Socket | StreamPair;
   try {
-    const pair = await Promise.race([opening, aborted]);
-    assertPair(pair);
-    return new PairConnection(pair, transportOf(pair, wanted));
+    pair = await abortable(opening, signal, {
+      discard: (late) => closePair(late, signal.reason).catch(() => {}),
+    });
   } catch (error) {
-    if (signal.aborted) opening.then((late) => closePair(late, signal.reason)).catch(() => {});
+    giveUp.abort(error);
     throw error;
-  } finally {
-    signal.removeEventListener("abort", abort);
   }
+  assertPair(pair);
+  return new PairConnection(pair, transportOf(pair, wanted));
 }
 
-/** Whether it has all that a {@linkcode Socket} has. */
+/** Whether it has everything that a {@linkcode Socket} has: one of ours, or of the platform's. */
 function isSocket(source: SocketSource): source is Socket {
   return ["opened", "closed", "close", "startTls", "secureTransport"].every((member) => member in source);
 }
 
 function assertPair(pair: unknown): asserts pair is StreamPair {
   const { readable, writable } = (pair ?? {}) as Partial<StreamPair>;
-  // Not instanceof: a polyfill's streams will do.
+  // Not instanceof: the streams of a polyfill are fine.
   if (typeof readable?.getReader !== "function" || typeof writable?.getWriter !== "function") {
-    throw new TypeError("A given socket is a pair of streams, with a readable and a writable, or a function");
+    const what = "a pair of streams, readable and writable, or a function";
+    throw new TypeError(`Cannot make a socket: the given socket must be ${what}`);
   }
-  if (readable.locked) throw new TypeError("The readable of the given socket is locked");
-  if (writable.locked) throw new TypeError("The writable of the given socket is locked");
+  if (readable.locked) {
+    throw new TypeError("Cannot make a socket: the readable of the given socket is locked");
+  }
+  if (writable.locked) {
+    throw new TypeError("Cannot make a socket: the writable of the given socket is locked");
+  }
 }

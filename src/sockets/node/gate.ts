@@ -1,11 +1,11 @@
 /**
- * Backpressure for `node:tls` where the runtime gives it none.
+ * Backpressure for `node:tls` on runtimes that give it none.
  *
  * @module
  */
 import type { Duplex } from "node:stream";
-import { builtin } from "./builtin.ts";
-import type { Connection } from "./connection.ts";
+import type { Connection } from "../connection.ts";
+import { builtin } from "../runtime.ts";
 
 /**
  * How much ciphertext may pass at once. A record is at most 16 KiB (RFC 8446, section 5.1), so that what comes out of
@@ -14,25 +14,25 @@ import type { Connection } from "./connection.ts";
 const PIECE_LENGTH = 32_768;
 
 /**
- * Makes a duplex stream of a connection, for `node:tls` to run over, which lets ciphertext through only while somebody
- * waits for plaintext.
+ * Makes a duplex stream of a connection, for `node:tls` to run over. It lets ciphertext through only while somebody waits
+ * for plaintext.
  *
- * Without it, `node:tls` on Deno (2.9.6) reads and decrypts without bound what nobody reads: 600 MB in 2.5 s, on
- * loopback, from a peer that keeps sending; and where it does stop reading, it loses the end of the stream if that came
+ * Without it, `node:tls` on Deno (2.9.6) reads and decrypts without limit, even if nobody reads: 600 MB in 2.5 s, on
+ * loopback, from a peer that keeps sending. And when it does stop reading, it loses the end of the stream if that came
  * together with data.
  */
 export class Gate {
   /** What TLS runs over. */
   readonly duplex: Duplex;
   readonly #connection: Connection;
-  /** What broke the connection below; `node:tls` does not always tell. */
+  /** What broke the connection below; `node:tls` does not always report it. */
   error: Error | undefined;
   #open = true;
   #wake: () => void = () => {};
   #wanted = false;
   #rest: Uint8Array | undefined;
 
-  /** @param connection What lies below. The gate has it to itself from now on. It is open. */
+  /** @param connection The connection below TLS. It is open, and nobody else uses it from now on. */
   constructor(connection: Connection) {
     this.#connection = connection;
     const { Duplex } = builtin("node:stream");

@@ -1,25 +1,34 @@
 /**
- * A connection over a `WebSocket`, which knows no backpressure by itself.
+ * A connection over a `WebSocket`, which has no backpressure of its own.
  *
  * @module
  */
-import type { Connection } from "./connection.ts";
-import { normalizeError } from "./normalize_error.ts";
-import { SocketError, type SocketInfo } from "./socket.ts";
-import { CLOSE_CODES, closedError, endOf, textError, waitForClose } from "./websocket_close.ts";
-import type { WebSocketSettings } from "./websocket_settings.ts";
+import { abortable } from "../abortable.ts";
+import type { Connection } from "../connection.ts";
+import { SocketError, type SocketInfo } from "../socket.ts";
+import { CLOSE_CODES, closedError, endOf, openingFailed, textError, waitForClose } from "./close.ts";
 
-/** The `readyState` of a WebSocket that stands. The class need not be there: the WebSocket may come from a library. */
+/** The `readyState` of an open WebSocket. The global class need not exist: the WebSocket may come from a library. */
 const OPEN = 1;
 
-/** The longest message that is sent: what a bridge reads before it can hand it on. */
+/** The longest message that is sent. A bridge has to read a whole message before it can forward it. */
 export const MESSAGE_LENGTH = 65_536;
 
-/** How long to wait before `bufferedAmount` is looked at again, in milliseconds: at first, and at most. */
+/** How long to wait before the next look at `bufferedAmount`, in milliseconds: at first, and at most. */
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 64;
 
-/** A connection over a WebSocket that is open or opens. */
+/** How the connection uses its WebSocket, checked: see {@linkcode WebSocketSocketOptions}. */
+export interface WebSocketConnectionSettings {
+  /** Whether an empty message ends a side. */
+  readonly halfClose: boolean;
+  /** How many bytes may wait to be sent. */
+  readonly highWaterMark: number;
+  /** How many bytes may wait to be read. */
+  readonly maxUnread: number;
+}
+
+/** A connection over a WebSocket that is open or about to open. */
 export class WebSocketConnection implements Connection {
   readonly info: SocketInfo;
   readonly #webSocket: WebSocket;
@@ -33,12 +42,12 @@ export class WebSocketConnection implements Connection {
   #head = 0;
   /** At most `maxUnread`, plus the message that was too much. */
   #unread = 0;
-  /** What comes behind the last chunk: the peer's end (`null`), or an error. */
+  /** What comes after the last chunk: the peer's end (`null`), or an error. */
   #end: SocketError | null | undefined;
   #reader: PromiseWithResolvers<Uint8Array<ArrayBuffer> | null> | undefined;
   /** Fails the write that waits. */
   #interrupt: ((error: SocketError) => void) | undefined;
-  /** What the runtime has said besides the close code. */
+  /** The runtime's own error, which may say more than the close code. */
   #error: unknown;
 
   /**
@@ -46,7 +55,7 @@ export class WebSocketConnection implements Connection {
    * @param settings How it is used.
    * @param info What is known about it.
    */
-  constructor(webSocket: WebSocket, settings: WebSocketSettings, info: SocketInfo) {
+  constructor(webSocket: WebSocket, settings: WebSocketConnectionSettings, info: SocketInfo) {
     this.info = Object.freeze(info);
     this.#webSocket = webSocket;
     this.#halfClose = settings.halfClose;
@@ -62,23 +71,18 @@ export class WebSocketConnection implements Connection {
   }
 
   /**
-   * Waits until the WebSocket stands.
+   * Waits until the WebSocket is open.
    *
    * @param signal Gives up.
    * @returns The connection itself.
    */
   async open(signal: AbortSignal): Promise<this> {
-    const giveUp = () => {
-      this.#opened.reject(signal.reason);
-      void this.close(signal.reason);
-    };
-    if (signal.aborted) giveUp();
-    signal.addEventListener("abort", giveUp);
     try {
-      await this.#opened.promise;
+      await abortable(this.#opened.promise, signal);
       return this;
-    } finally {
-      signal.removeEventListener("abort", giveUp);
+    } catch (error) {
+      if (signal.aborted) void this.close(signal.reason);
+      throw error;
     }
   }
 
@@ -112,13 +116,13 @@ export class WebSocketConnection implements Connection {
 
   /** `WebSocket.send()` copies: the bytes may be overwritten as soon as it returns. */
   #send(bytes: Uint8Array): Promise<void> | void {
-    // Else it would only be counted, and dropped.
+    // Otherwise it would only be counted, and dropped.
     if (this.#webSocket.readyState !== OPEN) throw this.#end ?? closedError();
     this.#webSocket.send(bytes as Uint8Array<ArrayBuffer>);
     if (this.#webSocket.bufferedAmount > this.#highWaterMark) return this.#drain();
   }
 
-  /** Down to half of it: else each message would wait for a timer, and timers in browsers take 4 ms. */
+  /** Waits until half of it is left. If each message waited for a timer, each would take 4 ms in browsers. */
   async #drain(): Promise<void> {
     const enough = this.#highWaterMark / 2;
     for (let pause = FIRST_PAUSE; this.#webSocket.bufferedAmount > enough; pause *= 2) {
@@ -155,7 +159,7 @@ export class WebSocketConnection implements Connection {
     if (this.#end instanceof SocketError) return;
     if (!(data instanceof ArrayBuffer)) return this.#refuse(CLOSE_CODES.text, textError());
     if (this.#end === null) {
-      const error = new SocketError("network", "The peer sent something behind its end");
+      const error = new SocketError("network", "The peer sent something after it had ended its side");
       return this.#refuse(CLOSE_CODES.givenUp, error);
     }
     const bytes = new Uint8Array(data);
@@ -174,7 +178,7 @@ export class WebSocketConnection implements Connection {
     }
   }
 
-  /** What was read before it counts no more: the peer breaks the agreement. */
+  /** The peer breaks the rules: what it sent before, and was not read yet, is dropped. */
   #refuse(code: number, error: SocketError): void {
     this.#chunks = [];
     this.#finish(error);
@@ -183,7 +187,7 @@ export class WebSocketConnection implements Connection {
 
   #onError(event: Event): void {
     this.#error = errorOf(event);
-    // Node 22 has no "close" behind it where the WebSocket never stood.
+    // On Node 22 no "close" follows if the WebSocket was never open.
     if (this.#webSocket.readyState !== OPEN) this.#failOpening();
   }
 
@@ -198,7 +202,7 @@ export class WebSocketConnection implements Connection {
     this.#interrupt?.(this.#end ?? closedError());
   }
 
-  /** The first end counts, but for an error behind the peer's end. */
+  /** The first end counts, except that an error replaces the peer's end. */
   #finish(end: SocketError | null): void {
     this.#end ??= end;
     if (end !== null) this.#interrupt?.(end);
@@ -211,20 +215,8 @@ export class WebSocketConnection implements Connection {
 
 const EMPTY = new Uint8Array(0);
 
-/** Node and Deno say why in an `ErrorEvent`; browsers do not, so that a page cannot look around in a network. */
+/** Node and Deno give the reason in an `ErrorEvent`; browsers do not, so that a page cannot explore a network. */
 function errorOf(event: Event): unknown {
   const { error, message } = event as { error?: unknown; message?: string };
   return error ?? (message === undefined || message === "" ? undefined : new Error(message));
-}
-
-/** Why a WebSocket did not open, as far as it is known. */
-export function openingFailed(error: unknown, target: string | undefined): SocketError {
-  const known = normalizeError(error, { target });
-  if (known.code !== "network") return known;
-  const at = target === undefined ? "" : ` (${target})`;
-  return new SocketError(
-    "network",
-    `The WebSocket could not be opened${at}: nobody listens there, TLS failed, or the server refused it`,
-    { cause: error },
-  );
 }

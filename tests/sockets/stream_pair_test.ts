@@ -1,6 +1,6 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { toSocket } from "../../src/sockets/given.ts";
+import { toSocket } from "../../src/sockets/to_socket.ts";
 import { test } from "../support/harness.ts";
 import { assertFails } from "./conformance.ts";
 import { observed } from "./observed_pair.ts";
@@ -15,7 +15,7 @@ test("toSocket() waits for the pair's opened, and fails with it", async () => {
   assertEquals(await end, ["cancel", "abort"]);
 });
 
-test("toSocket() gives up a pair that never stands", async () => {
+test("toSocket() gives up a pair that never opens", async () => {
   const { pair, end } = observed();
   const socket = toSocket({ ...pair, opened: new Promise(() => {}) });
   await socket.close();
@@ -23,7 +23,7 @@ test("toSocket() gives up a pair that never stands", async () => {
   assertEquals(await end, ["cancel", "abort"]);
 });
 
-test("toSocket() takes over what a pair tells of itself, and no more", async () => {
+test("toSocket() takes over what a pair knows about itself, and nothing else", async () => {
   const { pair } = observed();
   const opened = Promise.resolve({ remoteAddress: "192.0.2.1:25", localAddress: 7, other: "x" });
   const socket = toSocket({ ...pair, opened });
@@ -66,7 +66,7 @@ test("toSocket() without the pair's close() ends in good order, unless there is 
   }
 });
 
-test("toSocket() does not mind a pair whose close() throws", async () => {
+test("toSocket() ignores an error of the pair's close()", async () => {
   const { pair } = observed();
   const socket = toSocket({
     ...pair,
@@ -88,7 +88,7 @@ test("toSocket() fails a read that hangs when the pair's closed rejects", async 
   await read;
 });
 
-test("toSocket() makes bytes of every view and buffer, and passes over empty chunks", async () => {
+test("toSocket() makes bytes of every view and buffer, and skips empty chunks", async () => {
   const pool = new TextEncoder().encode("..one..two..three..four");
   const chunks: unknown[] = [
     new Uint8Array(),
@@ -121,7 +121,7 @@ test("toSocket() refuses chunks of text", async () => {
   assertEquals(error.message.includes("it is of type string"), true, error.message);
 });
 
-test("toSocket() gives the writable chunks to keep", async () => {
+test("toSocket() gives the writable chunks that it may keep", async () => {
   const kept: Uint8Array[] = [];
   const socket = toSocket({
     readable: new ReadableStream(),
@@ -135,7 +135,7 @@ test("toSocket() gives the writable chunks to keep", async () => {
 });
 
 for (const [end, streams] of Object.entries({ readable: "read", writable: "write" })) {
-  test(`toSocket() tells of a ${end} that breaks`, async () => {
+  test(`toSocket() reports a ${end} that breaks`, async () => {
     const broken = new Error("broken");
     const fail = () => Promise.reject(broken);
     const socket = toSocket({

@@ -1,10 +1,11 @@
 /**
- * A connection over a pair of streams that somebody else has made.
+ * A connection over a pair of streams that the caller has made.
  *
  * @module
  */
+import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
-import { ConnectionSocket } from "./connection_socket.ts";
+import { isOwnSocket } from "./connection_socket.ts";
 import { hasNode } from "./runtime.ts";
 import type { TlsSettings } from "./settings.ts";
 import { type SecureTransport, SocketError, type SocketInfo, type TlsOptions } from "./socket.ts";
@@ -12,43 +13,43 @@ import { type SecureTransport, SocketError, type SocketInfo, type TlsOptions } f
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /**
- * A duplex connection as a pair of streams, which are locked as soon as it is given away. Each {@linkcode Socket} is one,
- * and so is what many libraries make.
+ * A duplex connection as a pair of streams, which are locked as soon as they are handed over. Each {@linkcode Socket} is one,
+ * and so are the connections of many libraries.
  *
- * A socket of `node:net`, or another `Duplex`, becomes one by `Duplex.toWeb(socket)`. It should be opened with
- * `allowHalfOpen: true`, as it would end one's own side when the peer ends his; nobody else may read from it, and no listener
- * for `"data"` be left on it; and it reads ahead, up to its `highWaterMark`.
+ * `Duplex.toWeb(socket)` makes one of a socket of `node:net` or another `Duplex`. The socket should be opened with
+ * `allowHalfOpen: true`, because otherwise it ends its side when the peer does; nobody else may read from it, and it may have
+ * no listener for `"data"`; and it reads ahead, up to its `highWaterMark`.
  */
 export interface StreamPair {
-  /** What the peer sends: chunks of bytes, in any view or buffer. It ends when the peer has ended its side. */
+  /** Bytes from the peer, in any view or buffer. It ends when the peer has ended its side. */
   readonly readable: ReadableStream<Uint8Array | ArrayBuffer>;
   /**
-   * What is sent to the peer, in chunks that are the stream's to keep. A write is to take as long as the peer does to
-   * read: that is all the backpressure there is.
+   * Bytes to the peer, in chunks that the stream may keep. A write has to take as long as the peer takes to read: there is
+   * no other backpressure.
    */
   readonly writable: WritableStream<Uint8Array>;
-  /** Resolves when the connection stands; what it tells of a {@linkcode SocketInfo} is taken over. Default: it stands. */
+  /** Resolves when the connection is open, with what it knows of a {@linkcode SocketInfo}. Default: it is open. */
   readonly opened?: Promise<unknown>;
-  /** If it rejects, what is under way fails with the reason. Default: the streams alone tell. */
+  /** If it rejects, reads and writes under way fail with the reason. Default: only the streams report failures. */
   readonly closed?: Promise<unknown>;
   /**
-   * `"on"`: the connection is protected already, and nobody has to go over to TLS. `"off"`: it is not, and its `startTls()`,
-   * if it has one, is not for use. Default: `"starttls"`, it is not, and TLS may be spoken over it.
+   * `"on"`: the connection is protected already, so that TLS is not started. `"off"`: it is not, and its `startTls()`, if it
+   * has one, must not be used. Default: `"starttls"`, it is not, and TLS may be started over it.
    */
   readonly secureTransport?: SecureTransport;
   /**
-   * Closes both directions, at once. What it returns is waited for. Default: the readable is cancelled and the writable
-   * closed, or aborted where there is a reason or a write is under way.
+   * Closes both directions at once. The caller waits for the promise that it returns. Default: the readable is cancelled, and
+   * the writable is closed, or aborted if there is a reason or a write is under way.
    */
   close?(reason?: unknown): unknown;
   /**
-   * Goes over to TLS by means of its own. The streams are unlocked when it is called, and those that it returns are used
-   * from then on, once `opened` says that the handshake is done. Default: TLS is spoken over the streams by `node:tls`.
+   * Goes over to TLS in its own way. The streams are unlocked when it is called; those that it returns take their place, once
+   * their `opened` says that the handshake is done. Default: `node:tls` speaks TLS over the streams.
    *
-   * It has to check the name in `options.serverName`. The sockets of `cloudflare:sockets` do not: they check the one that
-   * they were connected to, which through a proxy is the proxy's. `connect()` of this library refuses there instead.
+   * It has to check the name in `options.serverName`. The sockets of `cloudflare:sockets` do not: they check the name that
+   * they were connected to, which through a proxy is the name of the proxy. `connect()` of this library refuses instead.
    *
-   * @param options How, and which name to check.
+   * @param options How to do TLS, and which name to check.
    */
   startTls?(options: TlsOptions): StreamPair;
 }
@@ -60,13 +61,13 @@ export class PairConnection implements Connection {
   readonly #pair: StreamPair;
   readonly #reader: ReadableStreamDefaultReader<unknown>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
-  /** What is under way, to fail it when the connection is closed: the pair may leave it pending. */
-  readonly #pending = new Set<(reason: unknown) => void>();
+  /** Fails what is under way, once: the pair may leave it pending. */
+  #failing = new AbortController();
   #writing = false;
   #closed: Promise<void> | undefined;
 
   /**
-   * @param pair What to read from and write to.
+   * @param pair The streams to read from and write to.
    * @param secureTransport See {@linkcode transportOf}.
    */
   constructor(pair: StreamPair, secureTransport: SecureTransport) {
@@ -80,27 +81,24 @@ export class PairConnection implements Connection {
   }
 
   /**
-   * Waits until the pair says that it stands. If it does not come to that, it is closed.
+   * Waits until the pair says that it is open. If it fails to open, it is closed.
    *
    * @param signal Gives up.
    */
   async open(signal: AbortSignal): Promise<void> {
-    const abort = () => this.#fail(signal.reason);
-    signal.addEventListener("abort", abort);
     try {
       signal.throwIfAborted();
-      if (this.#pair.opened !== undefined) this.info = readInfo(await this.#settle(this.#pair.opened));
+      if (this.#pair.opened === undefined) return;
+      this.info = readInfo(await abortable(this.#whileOpen(this.#pair.opened), signal));
     } catch (error) {
       void this.close(error);
       throw error;
-    } finally {
-      signal.removeEventListener("abort", abort);
     }
   }
 
   async read(): Promise<Bytes | null> {
     for (;;) {
-      const { value, done } = await this.#settle(this.#reader.read());
+      const { value, done } = await this.#whileOpen(this.#reader.read());
       if (done) return null;
       const bytes = toBytes(value);
       if (bytes.length > 0) return bytes;
@@ -108,15 +106,14 @@ export class PairConnection implements Connection {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    // Only our own sockets are done with the memory when a write is; others may still have it in a queue.
-    const own = this.#pair instanceof ConnectionSocket ? bytes : bytes.slice();
+    const chunk = isOwnSocket(this.#pair) ? bytes : bytes.slice();
     this.#writing = true;
-    await this.#settle(this.#writer.write(own));
+    await this.#whileOpen(this.#writer.write(chunk));
     this.#writing = false;
   }
 
   closeWrite(): Promise<void> {
-    return this.#settle(this.#writer.close());
+    return this.#whileOpen(this.#writer.close());
   }
 
   close(reason?: unknown): Promise<void> {
@@ -128,7 +125,7 @@ export class PairConnection implements Connection {
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
     if (this.secureTransport !== "starttls") throw tlsRefused();
     if (!hasOwnTls(this.#pair)) {
-      const { startTlsWithNode } = await import("./node.ts");
+      const { startTlsWithNode } = await import("./node/connection.ts"); // Node's adapter: not all runtimes have it
       return await startTlsWithNode(this, settings, signal);
     }
     this.#reader.releaseLock();
@@ -146,31 +143,30 @@ export class PairConnection implements Connection {
     return secure;
   }
 
-  #settle<T>(work: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#pending.add(reject);
-      work.then(resolve, reject).finally(() => this.#pending.delete(reject));
-    });
+  #whileOpen<T>(work: Promise<T>): Promise<T> {
+    return abortable(work, this.#failing.signal);
   }
 
+  /** Fails what is under way now. Later reads still get what the stream holds: the peer's last words. */
   #fail(reason: unknown): void {
-    for (const reject of this.#pending) reject(reason);
+    this.#failing.abort(reason);
+    this.#failing = new AbortController();
   }
 }
 
 /**
- * How a connection over a pair is protected before we do anything, and whether it can be.
+ * Whether a connection over a pair is protected already, and whether it can be.
  *
  * @param pair The pair.
- * @param wanted How it is to be.
- * @returns `"on"` if it is already, `"off"` if it must not be or cannot be on this runtime.
+ * @param wanted The protection that the caller asks for.
+ * @returns `"on"` if it is protected already, `"starttls"` if it can be, `"off"` if it must not be or this runtime cannot.
  */
 export function transportOf(pair: StreamPair, wanted: SecureTransport): SecureTransport {
   if (pair.secureTransport === "on") return "on";
   return wanted !== "off" && (hasOwnTls(pair) || hasNode()) ? "starttls" : "off";
 }
 
-/** What to say where TLS is wanted and {@linkcode transportOf} is `"off"`. */
+/** The error if TLS is needed and {@linkcode transportOf} is `"off"`. */
 export function tlsRefused(): SocketError {
   const why =
     "this runtime has no node:tls to speak it over streams, and they have no startTls() of their own";
@@ -182,8 +178,8 @@ export function tlsRefused(): SocketError {
  *
  * @param pair The pair.
  * @param reason Why, if not in good order.
- * @param readable Who reads, where somebody does.
- * @param writable Who writes, where somebody does.
+ * @param readable The reader of the readable, if it has one.
+ * @param writable The writer of the writable, if it has one.
  */
 export async function closePair(
   pair: StreamPair,
@@ -193,11 +189,11 @@ export async function closePair(
 ): Promise<void> {
   try {
     if (pair.close !== undefined) return void await pair.close(reason);
-    // They stay pending for as long as what is under way does: nobody waits for them.
+    // They stay pending as long as a read or a write under way does: nobody waits for them.
     readable.cancel(reason).catch(() => {});
     (reason === undefined ? writable.close() : writable.abort(reason)).catch(() => {});
   } catch {
-    // It is the pair's own affair: there is nobody left whom it concerns.
+    // A pair that cannot close itself: nobody uses it any more.
   }
 }
 
@@ -205,14 +201,16 @@ function hasOwnTls(pair: StreamPair): pair is StreamPair & Required<Pick<StreamP
   return pair.startTls !== undefined && pair.secureTransport !== "off";
 }
 
-/** Bytes that are the reader's: other libraries' are views of buffers that they share among many. */
+/** Bytes that belong to the reader: other libraries hand out views of shared buffers. */
 function toBytes(chunk: unknown): Bytes {
   if (chunk instanceof Uint8Array && chunk.constructor === Uint8Array) return chunk as Bytes;
   if (chunk instanceof ArrayBuffer) return new Uint8Array(chunk);
   if (ArrayBuffer.isView(chunk)) {
     return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength).slice() as Bytes;
   }
-  throw new TypeError(`A chunk of the given readable is bytes: it is of type ${typeof chunk}`);
+  throw new TypeError(
+    `Cannot read: a chunk of the given readable must be bytes, it is of type ${typeof chunk}`,
+  );
 }
 
 function readInfo(opened: unknown): SocketInfo {

@@ -2,9 +2,10 @@ import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals, asse
 import net from "node:net";
 import { Duplex } from "node:stream";
 import { connect } from "../../src/sockets/connect.ts";
-import { type OpenSocket, type SocketSource, type StreamPair, toSocket } from "../../src/sockets/given.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import { type Socket, SocketError } from "../../src/sockets/socket.ts";
+import type { StreamPair } from "../../src/sockets/stream_pair.ts";
+import { type OpenSocket, type SocketSource, toSocket } from "../../src/sockets/to_socket.ts";
 import { runtime, test } from "../support/harness.ts";
 import { Listener } from "../support/peer.ts";
 import { assertFails, certificates, testConformance } from "./conformance.ts";
@@ -12,7 +13,7 @@ import { observed } from "./observed_pair.ts";
 
 const ADDRESS = { hostname: "mx.test", port: 25 };
 
-/** No more of a socket than what a pair may have. */
+/** Only the parts of a socket that a pair may have. */
 const openPair: OpenSocket = (address, { signal }) => {
   const socket = connect(address, { allowHalfOpen: true, signal });
   const { readable, writable, opened, closed } = socket;
@@ -21,9 +22,9 @@ const openPair: OpenSocket = (address, { signal }) => {
 
 testConformance({
   name: `toSocket() over a pair of streams on ${runtime}`,
-  // node:tls on Deno (2.9.6) gives one error for all that is wrong with a certificate but its name.
+  // node:tls on Deno (2.9.6) has one error for everything that is wrong with a certificate except its name.
   expired: runtime === "deno" ? "certificate-untrusted" : "certificate-expired",
-  // Nor does it leave one's own side open on Bun (1.4.5) over anything but a socket.
+  // On Bun (1.4.5) it does not leave this side open over anything but a socket.
   tlsEndsBoth: runtime === "bun",
   connect: (address, options) => toSocket(openPair, { ...options, address }),
 });
@@ -38,7 +39,7 @@ testConformance({
   },
 });
 
-test("toSocket() hands out a socket as it is, but for what is asked of it", () => {
+test("toSocket() returns a socket as it is, unless the options ask for more", () => {
   const [off] = memorySocketPair();
   const [starttls] = memorySocketPair({ secureTransport: "starttls" });
   assertStrictEquals(toSocket(off), off);
@@ -49,7 +50,7 @@ test("toSocket() hands out a socket as it is, but for what is asked of it", () =
   assertStrictEquals(toSocket(secured, { secureTransport: "on" }), secured);
 });
 
-test("toSocket() has a signal close a socket that is handed in", async () => {
+test("toSocket() has a signal close a given socket", async () => {
   const [here, there] = memorySocketPair();
   const controller = new AbortController();
   const socket = toSocket(here, { signal: controller.signal });
@@ -90,14 +91,14 @@ for (
   });
 }
 
-test("toSocket() hands on a SocketError of the function's", async () => {
+test("toSocket() rejects opened with the SocketError that the function throws", async () => {
   const failure = new SocketError("connection-refused", "The proxy says no");
   const socket = toSocket(() => Promise.reject(failure), { address: ADDRESS });
   assertStrictEquals(await assertRejects(() => socket.opened), failure);
 });
 
 for (const value of [undefined, null, {}, { readable: new ReadableStream() }, locked()]) {
-  test(`toSocket() takes ${describe(value)} for no pair`, async () => {
+  test(`toSocket() refuses ${describe(value)}`, async () => {
     const source = value as unknown as StreamPair;
     assertThrows(() => toSocket(source), TypeError, "given socket");
     const socket = toSocket(() => source, { address: ADDRESS });
@@ -105,12 +106,12 @@ for (const value of [undefined, null, {}, { readable: new ReadableStream() }, lo
   });
 }
 
-test("toSocket() needs to know what a function is to be told", () => {
-  assertThrows(() => toSocket(() => new Promise(() => {})), TypeError, `"address" is missing`);
+test("toSocket() needs an address for a function", () => {
+  assertThrows(() => toSocket(() => new Promise(() => {})), TypeError, "address is missing");
 });
 
 for (const how of ["signal", "close()"] as const) {
-  test(`toSocket() gives up a function that never ends when ${how} says so`, async () => {
+  test(`toSocket() gives up a function that never ends with ${how}`, async () => {
     const controller = new AbortController();
     const reason = new Error("enough");
     let told: AbortSignal | undefined;
@@ -126,7 +127,7 @@ for (const how of ["signal", "close()"] as const) {
     assertEquals(told!.aborted, true);
   });
 
-  test(`toSocket() closes what opens when ${how} has given it up`, async () => {
+  test(`toSocket() closes what opens after ${how} has given it up`, async () => {
     const controller = new AbortController();
     const opening = Promise.withResolvers<StreamPair>();
     const socket = toSocket(() => opening.promise, { address: ADDRESS, signal: controller.signal });
@@ -141,7 +142,7 @@ for (const how of ["signal", "close()"] as const) {
 
 // ---- TLS
 
-test("toSocket() leaves what is protected already alone", async () => {
+test("toSocket() starts no TLS over a connection that is protected already", async () => {
   for (const source of [observed().pair, () => observed().pair]) {
     const secure = typeof source === "function"
       ? () => ({ ...source(), secureTransport: "on" as const })
@@ -156,14 +157,14 @@ test("toSocket() leaves what is protected already alone", async () => {
   }
 });
 
-test("toSocket() needs a name for TLS before anything is done", () => {
+test("toSocket() needs a name for TLS before it opens anything", () => {
   const { pair } = observed();
-  assertThrows(() => toSocket(pair, { secureTransport: "on" }), TypeError, `"tls.serverName" is missing`);
+  assertThrows(() => toSocket(pair, { secureTransport: "on" }), TypeError, "tls.serverName is missing");
   const late = toSocket(pair, { secureTransport: "starttls" });
-  assertThrows(() => late.startTls(), TypeError, `"tls.serverName" is missing`);
+  assertThrows(() => late.startTls(), TypeError, "tls.serverName is missing");
 });
 
-test("toSocket() needs no name where there will be no TLS", async () => {
+test("toSocket() needs no name if there will be no TLS", async () => {
   const { pair } = observed();
   const tls = {};
   const socket = onWorkers(() => toSocket(pair, { secureTransport: "starttls", tls }));
@@ -173,7 +174,7 @@ test("toSocket() needs no name where there will be no TLS", async () => {
   await socket.close();
 });
 
-test("toSocket() speaks TLS over a socket that was opened without, by means of its own", async () => {
+test("toSocket() starts TLS with node:tls over a socket that was opened without it", async () => {
   const { authority, good } = await certificates();
   await using listener = await Listener.tcp();
   const given = connect(listener.address, { allowHalfOpen: true });
@@ -201,7 +202,7 @@ test("toSocket() says when a runtime cannot speak TLS over streams", async () =>
   assertInstanceOf(error, TypeError);
 });
 
-test("toSocket() works over a socket of node:net, by way of Duplex.toWeb()", async () => {
+test("toSocket() works over a socket of node:net, with Duplex.toWeb()", async () => {
   const { authority, good } = await certificates();
   await using listener = await Listener.tcp();
   const { hostname, port } = listener.address as { hostname: string; port: number };
@@ -244,7 +245,7 @@ function describe(value: unknown): string {
   return `an object with ${Object.keys(value).join(" and ") || "nothing"}`;
 }
 
-/** Runs something where it takes this for Cloudflare Workers. */
+/** Runs something that believes it is on Cloudflare Workers. */
 function onWorkers(body: () => Socket): Socket {
   const original = Object.getOwnPropertyDescriptor(globalThis, "navigator")!;
   Object.defineProperty(globalThis, "navigator", {

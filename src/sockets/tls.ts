@@ -1,10 +1,26 @@
 /**
- * What a TLS socket of `node:tls`, or of Bun's, says about itself.
+ * What TLS by `node:tls` and TLS by Bun's own sockets have in common: which authorities they trust, and what they say about
+ * a connection.
  *
  * @module
  */
-import { builtin } from "./builtin.ts";
+import { builtin } from "./runtime.ts";
 import type { SocketInfo, TlsInfo } from "./socket.ts";
+
+/**
+ * The certificates of the authorities to trust, the `ca` of `node:tls`. There, `ca` replaces the system's authorities, so
+ * that they have to be in the list as well. To read them, Deno needs `--allow-sys=ca`.
+ *
+ * @param caCerts The authorities to trust besides the system's, PEM.
+ * @returns All of them; `undefined` if the system's are enough.
+ */
+export function trustedCertificates(caCerts: readonly string[]): string[] | undefined {
+  if (caCerts.length === 0) return undefined;
+  const tls = builtin("node:tls");
+  // From Node 22.15 on, with those of NODE_EXTRA_CA_CERTS and --use-system-ca.
+  const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
+  return [...getCACertificates?.("default") ?? tls.rootCertificates, ...caCerts];
+}
 
 /** The part of a TLS socket that is used here: of Node's, or of Bun's own. Not all have all of it. */
 export interface TlsSource {
@@ -21,9 +37,9 @@ export interface TlsSource {
 }
 
 /**
- * What is known of a TLS socket.
+ * What is known about a TLS connection.
  *
- * @param socket The socket, the handshake done.
+ * @param socket The TLS socket, after the handshake.
  */
 export function describeTls(socket: TlsSource): Pick<SocketInfo, "alpn" | "tls"> {
   const protocol = socket.getProtocol?.() ?? socket.getTLSVersion?.();
@@ -43,7 +59,7 @@ export function describeTls(socket: TlsSource): Pick<SocketInfo, "alpn" | "tls">
 
 function exporter(socket: TlsSource): NonNullable<TlsInfo["exportKeyingMaterial"]> {
   return (length, label, context) => {
-    // Up to TLS 1.2 an empty context is not the same as none (RFC 5705, section 4); Bun knows one from a Buffer alone.
+    // Up to TLS 1.2 an empty context is not the same as none (RFC 5705, section 4); Bun tells them apart only by a Buffer.
     const { Buffer } = builtin("node:buffer");
     return new Uint8Array(socket.exportKeyingMaterial!(length, label, Buffer.from(context)));
   };

@@ -1,5 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
-import { normalizeError } from "../../src/sockets/normalize_error.ts";
+import { normalizeError } from "../../src/sockets/errors.ts";
 import { SocketError, type SocketErrorCode } from "../../src/sockets/socket.ts";
 import { test } from "../support/harness.ts";
 
@@ -82,7 +82,7 @@ for (const [what, error, code] of cases) {
   });
 }
 
-test("normalizeError() calls tls-failed what it does not understand in the handshake", () => {
+test("normalizeError() calls an unknown error of the handshake tls-failed", () => {
   assertEquals(normalizeError(new Error("?"), { handshake: true }).code, "tls-failed");
   assertEquals(normalizeError(coded("ECONNRESET"), { handshake: true }).code, "connection-reset");
 });
@@ -93,7 +93,7 @@ test("normalizeError() says what, where and why", () => {
   assertEquals(normalizeError(coded("ECONNREFUSED", "")).message, "Connection refused");
 });
 
-test("normalizeError() gives a SocketError back as it is", () => {
+test("normalizeError() returns a SocketError as it is", () => {
   const error = new SocketError("aborted", "Enough");
   assertStrictEquals(normalizeError(error), error);
 });

@@ -1,22 +1,23 @@
 /**
- * The client's side of TLS by `node:tls`.
+ * TLS handshakes by `node:tls`.
  *
  * @module
  */
 import type net from "node:net";
 import type { Duplex } from "node:stream";
 import type tls from "node:tls";
-import { authorities } from "./authorities.ts";
-import { builtin } from "./builtin.ts";
-import { isIpAddress, type TlsSettings } from "./settings.ts";
+import { abortable } from "../abortable.ts";
+import { builtin } from "../runtime.ts";
+import { isIpAddress, type TlsSettings } from "../settings.ts";
+import { trustedCertificates } from "../tls.ts";
 
 /**
  * Does the client's handshake.
  *
- * @param raw What to speak TLS over. It is closed if the handshake fails.
- * @param settings How.
+ * @param raw The socket or stream to speak TLS over. It is closed if the handshake fails.
+ * @param settings How to do TLS.
  * @param signal Gives up.
- * @returns The TLS socket, the handshake done and the certificate checked.
+ * @returns The TLS socket, after the handshake and the check of the certificate.
  */
 export function startNodeTls(
   raw: Duplex,
@@ -24,7 +25,7 @@ export function startNodeTls(
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
   const { serverName, cert, key, alpnProtocols, verify } = settings;
-  const ca = verify ? authorities(settings.caCerts) : undefined;
+  const ca = verify ? trustedCertificates(settings.caCerts) : undefined;
   const secure = builtin("node:tls").connect({
     socket: raw as net.Socket,
     ...{ allowHalfOpen: true }, // Bun does not take it over from the socket
@@ -53,22 +54,19 @@ export async function handshake(
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const abort = () => reject(signal.reason);
   const ended = () =>
     reject(Object.assign(new Error("The peer ended the TLS handshake"), { code: "ECONNRESET" }));
   const finish = () => resolve();
   secure.on(event, finish);
   secure.on("error", reject);
-  secure.on("_tlsError", reject); // Node, on the server's side, tells it only so
+  secure.on("_tlsError", reject); // on the server's side of Node nothing else reports it
   secure.on("end", ended);
   secure.on("close", ended);
-  signal.addEventListener("abort", abort);
   try {
-    signal.throwIfAborted();
-    await promise;
+    await abortable(promise, signal);
     return secure;
   } catch (error) {
-    secure.on("error", () => {}); // what comes after the first error has nobody to go to
+    secure.on("error", () => {}); // nobody waits for what comes after the first error
     secure.destroy();
     throw error;
   } finally {
@@ -77,6 +75,5 @@ export async function handshake(
     secure.off("_tlsError", reject);
     secure.off("end", ended);
     secure.off("close", ended);
-    signal.removeEventListener("abort", abort);
   }
 }

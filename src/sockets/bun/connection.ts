@@ -1,15 +1,15 @@
 /**
- * A connection over a socket of Bun's.
+ * A connection over one of Bun's sockets.
  *
  * @module
  */
-import type { Connection } from "./connection.ts";
-import { authorities } from "./authorities.ts";
-import { checkPeer, type TlsPeer } from "./bun_tls.ts";
-import { describeTls, type TlsSource } from "./node_tls_info.ts";
-import { formatAddress, isIpAddress, type TlsSettings } from "./settings.ts";
-import { normalizeError } from "./normalize_error.ts";
-import type { SocketInfo } from "./socket.ts";
+import { abortable } from "../abortable.ts";
+import type { Connection } from "../connection.ts";
+import { normalizeError } from "../errors.ts";
+import { formatAddress, type TlsSettings } from "../settings.ts";
+import type { SocketInfo } from "../socket.ts";
+import { describeTls, type TlsSource } from "../tls.ts";
+import { checkPeer, type TlsPeer, upgradeOptions } from "./tls.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -21,11 +21,11 @@ export interface BunSocket extends TlsPeer, TlsSource {
   readonly localPort?: number;
   /** Takes what it can at once and returns how much that was; negative: closed. */
   write(bytes: Uint8Array, offset?: number, length?: number): number;
-  /** Ends one's own side; over TLS with a close_notify. */
+  /** Ends our side; over TLS with a close_notify. */
   shutdown(): void;
   /** Closes both sides in good order: over TLS, it waits for the peer. */
   close(): void;
-  /** Closes both sides, at once, with an RST: what was sent just before may be lost. */
+  /** Closes both sides at once, with an RST: what was sent just before may be lost. */
   terminate(): void;
   pause(): void;
   resume(): void;
@@ -37,7 +37,7 @@ export interface BunSocket extends TlsPeer, TlsSource {
   }): [raw: BunSocket, secure: BunSocket];
 }
 
-/** What Bun calls. */
+/** The callbacks of a socket. */
 export interface BunHandlers {
   readonly binaryType: "uint8array";
   open(socket: BunSocket): void;
@@ -52,17 +52,17 @@ export interface BunHandlers {
 
 /** A {@linkcode Connection} over a socket that `Bun.connect` or `upgradeTLS` makes with its {@linkcode handlers}. */
 export class BunConnection implements Connection {
-  /** What to give to Bun. */
+  /** The callbacks that Bun needs to make the socket. */
   readonly handlers: BunHandlers;
   #info: SocketInfo | undefined;
   readonly #verify: boolean;
   #socket: BunSocket | undefined;
-  /** What came when nobody was reading. */
+  /** Bytes that came when nobody was reading. */
   readonly #early: Bytes[] = [];
   #paused = false;
   #ended = false;
   #closed = false;
-  /** `startTls()` was called: Bun goes on calling these handlers, with ciphertext, but it is no longer theirs. */
+  /** `startTls()` was called: Bun still calls these handlers, with ciphertext, which they ignore. */
   #handedOver = false;
   #error: unknown;
   #reader: PromiseWithResolvers<Bytes | null> | undefined;
@@ -71,8 +71,8 @@ export class BunConnection implements Connection {
   readonly #released = Promise.withResolvers<void>();
 
   /**
-   * @param info What is known of it. Default: what the socket tells itself.
-   * @param verify Whether a handshake with a certificate that is worth nothing has failed.
+   * @param info What is known about it. Default: what the socket says itself.
+   * @param verify Whether the handshake fails if the certificate is not valid.
    */
   constructor(info?: SocketInfo, verify = true) {
     this.#info = info;
@@ -117,39 +117,27 @@ export class BunConnection implements Connection {
 
   close(): Promise<void> {
     if (!this.#isClosed()) this.#socket?.close();
-    if (!this.#isClosed()) this.#socket?.terminate(); // a peer that takes nothing any more would keep it
+    if (!this.#isClosed()) this.#socket?.terminate(); // a peer that no longer reads would keep it open
     return this.#released.promise;
   }
 
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
-    const { serverName, cert, key, alpnProtocols, verify, caCerts } = settings;
+    const { serverName, verify } = settings;
     const secure = new BunConnection(undefined, verify);
-    const abort = () => secure.#fail(signal.reason);
     try {
       signal.throwIfAborted();
-      // They came in the clear and must not count as protected; TLS cannot begin behind them.
+      // They came in the clear and must not count as protected; TLS cannot begin after them.
       if (this.#early.length > 0) {
-        throw new Error("The peer sent something in the clear behind its consent to TLS");
+        throw new Error("The peer sent something in the clear after it agreed to TLS");
       }
       if (this.#error !== undefined) throw this.#error;
-      const ca = verify ? authorities(caCerts) : undefined;
+      const tls = upgradeOptions(settings);
       this.#resume();
       this.#handedOver = true;
-      const [, socket] = this.#socket!.upgradeTLS({
-        tls: {
-          rejectUnauthorized: verify,
-          // An IP address is checked like a name, but never sent as one (RFC 6066, section 3).
-          ...(serverName !== undefined && !isIpAddress(serverName) && { serverName }),
-          ...(ca !== undefined && { ca }),
-          ...(cert !== undefined && { cert, key }),
-          ...(alpnProtocols.length > 0 && { ALPNProtocols: encodeAlpn(alpnProtocols) }),
-        },
-        socket: secure.handlers,
-      });
+      const [, socket] = this.#socket!.upgradeTLS({ tls, socket: secure.handlers });
       secure.#attach(socket);
-      signal.addEventListener("abort", abort);
-      await secure.#handshake.promise;
-      // Neither `success` nor the lack of an error is trusted alone: up to 1.3 both said nothing about the name.
+      await abortable(secure.#handshake.promise, signal);
+      // Neither `success` nor the lack of an error is trusted alone: up to 1.3 neither said anything about the name.
       if (verify) checkPeer(serverName!, socket);
       secure.#info = { ...this.info, ...describeTls(socket) };
       return secure;
@@ -157,8 +145,6 @@ export class BunConnection implements Connection {
       secure.close();
       this.close();
       throw error;
-    } finally {
-      signal.removeEventListener("abort", abort);
     }
   }
 
@@ -231,7 +217,7 @@ export class BunConnection implements Connection {
   }
 
   #onHandshake(success: boolean, error: Error | null): void {
-    // For a wrong name `success` is false, for an issuer that is not trusted it is true: the error alone tells.
+    // For a wrong name `success` is false, for an untrusted issuer it is true: only the error tells.
     const isAccepted = error && !this.#verify && normalizeError(error).code.startsWith("certificate-");
     if (error && !isAccepted) this.#handshake.reject(error);
     else if (!success && !isAccepted) this.#handshake.reject(new Error("The TLS handshake failed"));
@@ -259,10 +245,4 @@ function describe({ remoteAddress, remotePort, localAddress, localPort }: BunSoc
     ...(localAddress !== undefined && localPort !== undefined &&
       { localAddress: formatAddress(localAddress, localPort) }),
   };
-}
-
-function encodeAlpn(protocols: readonly string[]): Uint8Array {
-  return new TextEncoder().encode(
-    protocols.map((protocol) => String.fromCharCode(protocol.length) + protocol).join(""),
-  );
 }

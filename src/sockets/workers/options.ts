@@ -1,16 +1,16 @@
 /**
- * What Cloudflare Workers cannot do with a socket: it is refused, not passed over.
+ * The options that Cloudflare Workers cannot honour: they are refused, not ignored.
  *
  * @module
  */
-import type { SocketSettings, TlsSettings } from "./settings.ts";
-import type { TlsOptions } from "./socket.ts";
+import type { SocketSettings, TlsSettings } from "../settings.ts";
+import type { TlsOptions } from "../socket.ts";
 
 /**
- * Refuses what `cloudflare:sockets` has no way to do.
+ * Refuses what `cloudflare:sockets` cannot do.
  *
  * @param settings Where to and how.
- * @returns The settings, whose `startTls` refuses, too.
+ * @returns The settings, whose `startTls` refuses it, too.
  * @throws {TypeError} If there is such an option.
  */
 export function settleForWorkers(settings: SocketSettings): SocketSettings {
@@ -19,7 +19,7 @@ export function settleForWorkers(settings: SocketSettings): SocketSettings {
   if (localAddress !== undefined) refuse("localAddress", "the platform chooses the address");
   if (!keepAlive) refuse("keepAlive", "the platform decides about it");
   const { hostname } = address;
-  const check = (tls: TlsSettings) => assertTls(tls, hostname);
+  const check = (tls: TlsSettings) => checkTls(tls, hostname);
   if (tls !== undefined) check(tls);
   return Object.freeze({
     ...settings,
@@ -27,11 +27,11 @@ export function settleForWorkers(settings: SocketSettings): SocketSettings {
   });
 }
 
-function assertTls(tls: TlsSettings, hostname: string): TlsSettings {
+function checkTls(tls: TlsSettings, hostname: string): TlsSettings {
   if (tls.caCerts.length > 0) refuse("tls.caCerts", "the platform has its own list of authorities");
   if (tls.cert !== undefined) refuse("tls.cert", "there are no client certificates for sockets");
   if (tls.alpnProtocols.length > 0) refuse("tls.alpnProtocols", "the platform has no ALPN for sockets");
-  if (tls.peerCertificate) refuse("tls.peerCertificate", "the platform shows no certificate");
+  if (tls.peerCertificate) refuse("tls.peerCertificate", "the platform does not show the certificate");
   if (!tls.verify) refuse("tls.verify", "the platform checks every certificate");
   if (tls.serverName !== hostname.replace(/\.$/, "")) {
     refuse("tls.serverName", "the platform checks the certificate for the host name that was connected to");
@@ -40,5 +40,5 @@ function assertTls(tls: TlsSettings, hostname: string): TlsSettings {
 }
 
 function refuse(option: string, why: string): never {
-  throw new TypeError(`"${option}" cannot be honoured by Cloudflare Workers: ${why}`);
+  throw new TypeError(`Cannot connect: Cloudflare Workers cannot honour ${option}: ${why}`);
 }

@@ -1,20 +1,20 @@
 /**
- * The runtimes' own errors, in the words of {@linkcode SocketErrorCode}.
+ * Turns the runtimes' own errors into a {@linkcode SocketError}: where a failure gets its {@linkcode SocketErrorCode}.
  *
  * @module
  */
 import { AttemptsError } from "./happy_eyeballs.ts";
 import { SocketError, type SocketErrorCode } from "./socket.ts";
 
-/** What was being done when the error came. */
+/** What was under way when the error came. */
 export interface ErrorContext {
-  /** Whether it was the TLS handshake: what is not understood then is `"tls-failed"`. */
+  /** Whether it was the TLS handshake: an unknown error is then `"tls-failed"`. */
   handshake?: boolean;
-  /** Where to, for the message. */
+  /** The peer, for the message. */
   target?: string | undefined;
 }
 
-/** Codes of libuv, of the resolver and of OpenSSL's verification, as Node, Bun and Deno's `node:` modules give them. */
+/** Codes of libuv, the resolver and OpenSSL's verification, as Node, Bun and Deno's `node:` modules report them. */
 const CODES: Readonly<Record<string, SocketErrorCode>> = {
   ECONNREFUSED: "connection-refused",
   ENOENT: "connection-refused", // a unix socket that is not there
@@ -27,7 +27,7 @@ const CODES: Readonly<Record<string, SocketErrorCode>> = {
   ERR_STREAM_DESTROYED: "connection-reset",
   ERR_STREAM_WRITE_AFTER_END: "connection-reset",
   ERR_SOCKET_CLOSED: "connection-reset",
-  EBADF: "connection-reset", // Bun, after the peer has ended TLS over a stream
+  EBADF: "connection-reset", // Bun, once the peer has ended TLS over a stream
   ETIMEDOUT: "timed-out",
   ENOTFOUND: "host-not-found",
   EAI_AGAIN: "host-not-found", // the resolver gave no answer: no name server, or none that could be reached
@@ -80,8 +80,8 @@ const NAMES: Readonly<Record<string, SocketErrorCode>> = {
 };
 
 /**
- * rustls (Deno) has no codes, only words; Bun and Deno's `node:tls` hand them on. The order counts: a message may
- * name the certificate's names and its issuer.
+ * rustls (Deno) has no codes, only messages; Bun and Deno's `node:tls` pass them on. The order matters: a message may
+ * mention both the certificate's names and its issuer.
  */
 const MESSAGES: readonly (readonly [RegExp, SocketErrorCode])[] = [
   [/lookup address|name or service not known|nodename nor servname|no such host is known/i, "host-not-found"],
@@ -114,10 +114,10 @@ const WORDS: Readonly<Record<SocketErrorCode, string>> = {
 };
 
 /**
- * Says what went wrong in the same words on every runtime.
+ * Describes a failure in the same words on every runtime.
  *
- * @param error The runtime's error, which becomes the `cause`. A `SocketError` comes back as it is.
- * @param context What was being done.
+ * @param error The runtime's error, which becomes the `cause`. A `SocketError` is returned as it is.
+ * @param context What was under way.
  */
 export function normalizeError(error: unknown, context: ErrorContext = {}): SocketError {
   if (error instanceof SocketError) return error;
@@ -128,7 +128,7 @@ export function normalizeError(error: unknown, context: ErrorContext = {}): Sock
   return new SocketError(code, `${WORDS[code]}${at}${detail}`, { cause: error });
 }
 
-/** One failure for all addresses of a host: the first that is more than a family of addresses that is not in use here. */
+/** One failure for all addresses of a host: the first that is not just an address family that this machine cannot reach. */
 function normalizeAttempts(cause: AttemptsError, { target = "" }: ErrorContext): SocketError {
   const attempts = cause.failures.map(({ address, error }) => ({ address, error: normalizeError(error) }));
   const [first] = attempts;
@@ -163,7 +163,7 @@ function classify(error: unknown): SocketErrorCode | undefined {
       return classifyMessage(message) ?? "tls-failed";
     }
   }
-  // Node tries all addresses of a name; the first one's failure tells the most.
+  // Node tries all addresses of a name; the failure of the first one says the most.
   if (Array.isArray(errors) && errors.length > 0) return classify(errors[0]);
   const known = classifyMessage(message);
   if (known !== undefined) return known;

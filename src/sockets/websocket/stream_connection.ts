@@ -3,26 +3,26 @@
  *
  * @module
  */
-import type { Connection } from "./connection.ts";
-import { SocketError, type SocketInfo } from "./socket.ts";
-import { CLOSE_CODES, closedError, endOf, textError, waitForClose } from "./websocket_close.ts";
-import type { WebSocketSettings } from "./websocket_settings.ts";
-import { MESSAGE_LENGTH, openingFailed } from "./websocket_connection.ts";
+import { abortable } from "../abortable.ts";
+import type { Connection } from "../connection.ts";
+import { SocketError, type SocketInfo } from "../socket.ts";
+import { CLOSE_CODES, closedError, endOf, openingFailed, textError, waitForClose } from "./close.ts";
+import { MESSAGE_LENGTH } from "./connection.ts";
 
 /** A message. */
 type Incoming = ArrayBuffer | Uint8Array<ArrayBuffer> | string;
 
-/** The part of a `WebSocketStream` that is used here. Chromium has it; it is no standard yet. */
+/** The part of a `WebSocketStream` that is used here. Chromium has it; it is not a standard yet. */
 interface WebSocketStream {
   readonly opened: Promise<
     { readable: ReadableStream<Incoming>; writable: WritableStream<Uint8Array> }
   >;
-  /** Rejects with a `WebSocketError` where there was no closing handshake. */
+  /** Rejects with a `WebSocketError` if there was no closing handshake. */
   readonly closed: Promise<{ closeCode?: number; reason?: string }>;
   close(info: { closeCode: number }): void;
 }
 
-/** How one is made. */
+/** The class, as the runtime has it. */
 export type WebSocketStreamConstructor = new (
   url: string,
   options: { protocols?: string[]; signal: AbortSignal },
@@ -32,9 +32,9 @@ export type WebSocketStreamConstructor = new (
  * Opens a connection.
  *
  * @param WebSocketStream The runtime's class.
- * @param url Where the bridge is.
+ * @param url The address of the bridge.
  * @param protocols The subprotocols to offer.
- * @param settings How the connection is used.
+ * @param settings Whether an empty message ends a side.
  * @param signal Gives up.
  * @returns The connection.
  */
@@ -42,7 +42,7 @@ export async function openWebSocketStream(
   WebSocketStream: WebSocketStreamConstructor,
   url: URL,
   protocols: readonly string[],
-  settings: WebSocketSettings,
+  settings: { readonly halfClose: boolean },
   signal: AbortSignal,
 ): Promise<Connection> {
   signal.throwIfAborted();
@@ -53,7 +53,7 @@ export async function openWebSocketStream(
   stream.closed.catch(() => {});
   try {
     const { readable, writable } = await stream.opened;
-    return new WebSocketStreamConnection(stream, readable, writable, settings, url.host);
+    return new WebSocketStreamConnection(stream, readable, writable, settings.halfClose, url.host);
   } catch (error) {
     signal.throwIfAborted();
     throw openingFailed(error, url.host);
@@ -66,22 +66,22 @@ class WebSocketStreamConnection implements Connection {
   readonly #reader: ReadableStreamDefaultReader<Incoming>;
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #halfClose: boolean;
-  /** What is under way, to fail it when the connection is closed: a write that waits would stay pending. */
-  readonly #pending = new Set<(reason: SocketError) => void>();
+  /** Fails what is under way when the connection is closed: a write that waits would stay pending. */
+  readonly #closing = new AbortController();
   #ended = false;
 
   constructor(
     stream: WebSocketStream,
     readable: ReadableStream<Incoming>,
     writable: WritableStream<Uint8Array>,
-    settings: WebSocketSettings,
+    halfClose: boolean,
     host: string,
   ) {
     this.info = Object.freeze({ remoteAddress: host });
     this.#stream = stream;
     this.#reader = readable.getReader();
     this.#writer = writable.getWriter();
-    this.#halfClose = settings.halfClose;
+    this.#halfClose = halfClose;
     this.#reader.closed.catch(() => {});
     this.#writer.closed.catch(() => {});
     this.#writer.ready.catch(() => {});
@@ -89,9 +89,9 @@ class WebSocketStreamConnection implements Connection {
 
   async read(): Promise<Uint8Array<ArrayBuffer> | null> {
     while (!this.#ended) {
-      const part = await this.#settle(this.#reader.read().catch(() => END));
+      const part = await abortable(this.#reader.read().catch(() => END), this.#closing.signal);
       if (part.value === undefined) {
-        const end = await this.#settle(this.#end());
+        const end = await abortable(this.#end(), this.#closing.signal);
         if (end !== null) throw end;
         break;
       }
@@ -110,7 +110,8 @@ class WebSocketStreamConnection implements Connection {
   async write(bytes: Uint8Array): Promise<void> {
     try {
       for (let start = 0; start < bytes.length; start += MESSAGE_LENGTH) {
-        await this.#settle(this.#writer.write(bytes.subarray(start, start + MESSAGE_LENGTH)));
+        const part = bytes.subarray(start, start + MESSAGE_LENGTH);
+        await abortable(this.#writer.write(part), this.#closing.signal);
       }
     } catch (error) {
       throw await this.#normalize(error);
@@ -119,7 +120,7 @@ class WebSocketStreamConnection implements Connection {
 
   async closeWrite(): Promise<void> {
     try {
-      if (this.#halfClose) await this.#settle(this.#writer.write(new Uint8Array(0)));
+      if (this.#halfClose) await abortable(this.#writer.write(new Uint8Array(0)), this.#closing.signal);
       else this.#stream.close({ closeCode: CLOSE_CODES.normal });
     } catch (error) {
       throw await this.#normalize(error);
@@ -127,7 +128,7 @@ class WebSocketStreamConnection implements Connection {
   }
 
   close(reason?: unknown): Promise<void> {
-    for (const reject of this.#pending) reject(new SocketError("closed", "The socket was closed"));
+    this.#closing.abort(new SocketError("closed", "The socket was closed"));
     this.#stream.close({ closeCode: reason === undefined ? CLOSE_CODES.normal : CLOSE_CODES.givenUp });
     return waitForClose(this.#stream.closed);
   }
@@ -136,17 +137,7 @@ class WebSocketStreamConnection implements Connection {
     return Promise.reject(new TypeError("A WebSocket has no TLS of its own"));
   }
 
-  async #settle<T>(work: Promise<T>): Promise<T> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    this.#pending.add(reject);
-    try {
-      return await Promise.race([work, promise]);
-    } finally {
-      this.#pending.delete(reject);
-    }
-  }
-
-  /** How the peer has closed it. */
+  /** How the peer has closed it: `null` in good order. */
   async #end(): Promise<SocketError | null> {
     try {
       const { closeCode = 1005, reason = "" } = await this.#stream.closed;
@@ -159,7 +150,7 @@ class WebSocketStreamConnection implements Connection {
 
   async #normalize(error: unknown): Promise<unknown> {
     if (error instanceof SocketError) return error;
-    return await this.#settle(this.#end()) ?? closedError();
+    return await abortable(this.#end(), this.#closing.signal) ?? closedError();
   }
 }
 
