@@ -1,5 +1,5 @@
 /**
- * A real Chromium without a window, driven through puppeteer-core. The runner installs that into a folder of its own; the
+ * A real Chromium without a window, controlled with puppeteer-core, which the runner installs into a folder of its own. The
  * browser is the system's.
  * @module
  */
@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "../support/harness.ts";
 import { findChromium, NAMES } from "./find_chromium.ts";
 
-/** The part of puppeteer's page that is used here. */
+/** The part of puppeteer's `Page` that is used here. */
 export interface Page {
   goto(url: string): Promise<unknown>;
   evaluate<Args extends unknown[], T>(body: (...args: Args) => T, ...args: Args): Promise<Awaited<T>>;
@@ -36,10 +36,10 @@ interface Browser {
 export const folder: string | undefined = process.env.SMTP_BROWSER;
 
 /**
- * How tests that need Chromium are declared. Where it is missing there is one test in the place of all of a file's, which
- * says that.
- * @param subject What the file tests.
- * @returns What declares one.
+ * Makes a function that declares tests which need Chromium. If Chromium is missing, a single skipped test takes the place of
+ * all tests of the file, and says so.
+ * @param subject The subject of the file's tests.
+ * @returns The function.
  */
 export function chromiumTests(subject: string): (what: string, body: () => Promise<void>) => void {
   const missing = chromiumMissing();
@@ -49,19 +49,19 @@ export function chromiumTests(subject: string): (what: string, body: () => Promi
   };
 }
 
-/** Why there can be no test, if so. */
+/** Says why the tests cannot run; `undefined` if they can. */
 function chromiumMissing(): string | undefined {
   if (folder === undefined) return "deno task test:browser runs it in Chromium";
   if (findChromium() !== undefined) return undefined;
   const reason = `Chromium is not installed: no ${process.env.CHROMIUM ?? NAMES.join(", no ")}`;
-  // As with the servers that mail is delivered to.
+  // The same rule as for the mail servers.
   if (process.env.SMTP_PEERS === "required") throw new Error(`${reason}, and SMTP_PEERS is "required"`);
   return reason;
 }
 
 /** A running browser. */
 export class Chromium implements AsyncDisposable {
-  /** What was thrown in its pages and caught by nobody. */
+  /** The uncaught errors of its pages. */
   readonly errors: Error[] = [];
   readonly #browser: Browser;
 
@@ -69,7 +69,7 @@ export class Chromium implements AsyncDisposable {
     this.#browser = browser;
   }
 
-  /** Starts it, with nothing left from before. */
+  /** Starts it with an empty profile. */
   static async start(): Promise<Chromium> {
     const { launch } = createRequire(`${folder}/`)("puppeteer-core") as {
       launch: (options: unknown) => Promise<Browser>;
@@ -109,7 +109,7 @@ export class Chromium implements AsyncDisposable {
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The example's bridge, run as its users run it. */
+/** The example's bridge, run the way users run it. */
 export class ExampleBridge implements AsyncDisposable {
   /** The page. */
   readonly url: string;
@@ -121,8 +121,8 @@ export class ExampleBridge implements AsyncDisposable {
   }
 
   /**
-   * Does what `deno task example:browser` does, but for the shell.
-   * @param args What it is given.
+   * Runs the commands of `deno task example:browser`, without a shell.
+   * @param args The arguments of the bridge.
    */
   static async start(args: string[]): Promise<ExampleBridge> {
     const { tasks } = JSON.parse(readFileSync(`${ROOT}/deno.json`, "utf8"));
@@ -149,7 +149,7 @@ export class ExampleBridge implements AsyncDisposable {
     return new ExampleBridge(await promise, child);
   }
 
-  /** How much memory it takes, in bytes. */
+  /** The memory of the bridge, in bytes. */
   get memory(): number {
     const status = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
     return Number(status.match(/^VmRSS:\s*(\d+) kB/m)![1]) * 1024;

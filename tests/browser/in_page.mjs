@@ -1,10 +1,10 @@
 /**
- * What the test has the page do. Each function is handed over as text: it sees the page, and nothing of this file. (Not
- * TypeScript, because the rest of the tests is checked without the DOM's types.)
+ * The functions that the tests run in the page. Each is passed as text: it sees the page, and nothing of this file. (Not
+ * TypeScript, because the other tests are checked without the DOM's types.)
  * @module
  */
 
-/** Whether the form can be sent: the servers are there, and nothing is under way. */
+/** Whether the form can be sent: the servers are listed, and nothing is being sent. */
 export function isReady() {
   return document.querySelector("select").options.length > 0 &&
     !document.querySelector("[name=send]").disabled;
@@ -15,28 +15,28 @@ export function isDone() {
   return document.querySelector("#outcome").value !== "" && !document.querySelector("[name=send]").disabled;
 }
 
-/** Whether a part of the message has left. */
+/** Whether a part of the message was sent. */
 export function isUnderWay() {
   return document.querySelector("progress").value > 100_000;
 }
 
-/** Fills the form in. */
+/** Fills in the form. */
 export function fill(fields) {
   const { elements } = document.querySelector("form");
   for (const [name, value] of Object.entries(fields)) elements[name].value = value;
 }
 
-/** Offers a server that the bridge did not name. */
+/** Offers a server that the bridge did not list. */
 export function offer(name) {
   document.querySelector("select").replaceChildren(new Option(name, name));
 }
 
-/** What an element shows. */
+/** Returns the text of an element. */
 export function text(selector) {
   return document.querySelector(selector)?.textContent ?? "";
 }
 
-/** Notes what the progress bar shows, each time that it changes. */
+/** Records the progress bar each time that it changes. */
 export function watchProgress() {
   const shown = globalThis.shown = [];
   const bar = document.querySelector("progress");
@@ -44,19 +44,19 @@ export function watchProgress() {
   observer.observe(bar, { attributes: true });
 }
 
-/** What was noted. */
+/** Returns the records of the progress bar. */
 export function shown() {
   return globalThis.shown;
 }
 
-/** Lets the page work for a moment; tells how far it is. */
+/** Lets the page work for a moment, and returns the progress. */
 export async function look() {
   await new Promise((resolve) => setTimeout(resolve, 10));
   const { value, max } = document.querySelector("progress");
   return { value, max };
 }
 
-/** Takes `WebSocketStream` away if need be, and watches what is used in its place. */
+/** Removes `WebSocketStream` if `WebSocket` is to be used, and watches the class that is used. */
 export function spy(kind) {
   const spied = globalThis.spied = { kinds: [], most: 0 };
   if (kind === "WebSocket") delete globalThis.WebSocketStream;
@@ -73,18 +73,18 @@ export function spy(kind) {
   };
 }
 
-/** What was seen: the classes that were used, and the most bytes that were waiting to leave. */
+/** Returns the classes that were used, and the maximum number of bytes that waited to be sent. */
 export function spied() {
   return globalThis.spied;
 }
 
-/** Opens a WebSocket to a bridge; tells what became of it. */
+/** Opens a WebSocket to a bridge, and returns `"opened"` or the error's code. */
 export async function open(url) {
   const { connectWebSocket } = await import(`${location.href}smtp.js`);
   return await connectWebSocket(url).opened.then(() => "opened", (error) => error.code);
 }
 
-/** Opens a socket over a WebSocket of one kind, and keeps it for what follows. */
+/** Opens a socket over one kind of WebSocket, and keeps it for the functions below. */
 export async function openSocket(kind, url, options) {
   if (kind === "WebSocket") delete globalThis.WebSocketStream;
   const { connectWebSocket } = await import(`${location.href}smtp.js`);
@@ -95,7 +95,7 @@ export async function openSocket(kind, url, options) {
   await socket.opened;
 }
 
-/** Reads once: how many bytes there are, or that it has ended, or why it failed. */
+/** Reads once, and returns the number of bytes, the end, or the error. */
 export async function read() {
   try {
     const { done, value } = await globalThis.reader.read();
@@ -105,7 +105,7 @@ export async function read() {
   }
 }
 
-/** Reads up to the end: how many bytes there were. */
+/** Reads to the end, and returns the number of bytes. */
 export async function readAll() {
   let length = 0;
   for (let part = await read(); !part.done; part = await read()) length += part.value.length;
@@ -116,7 +116,7 @@ export async function readAll() {
   }
 }
 
-/** Sends back what comes, up to the end, each chunk in a buffer that is used again; then ends, too. */
+/** Echoes bytes to the end, each chunk in a buffer that is used again, and then ends too. */
 export async function echo() {
   const buffer = new Uint8Array(1024 * 1024);
   let length = 0;

@@ -14,7 +14,7 @@ import * as inPage from "./in_page.mjs";
 const testInChromium = chromiumTests("a page that sends mail");
 
 testInChromium(
-  "a page sends a message with a file of 10 MB, shows how far it is, and what came of it",
+  "a page sends a message with a file of 10 MB, and shows progress and outcome",
   async () => {
     using folder = new Folder();
     const file = folder.write("photo.bin", randomBytes(10_000_000));
@@ -80,7 +80,7 @@ testInChromium(
   },
 );
 
-testInChromium("the bridge forwards to no server that it was not told", async () => {
+testInChromium("the bridge forwards only to the servers that it was given", async () => {
   await using told = new MailServer();
   await using other = new MailServer();
   await using bridge = await ExampleBridge.start(["--to", await told.name]);
@@ -93,7 +93,7 @@ testInChromium("the bridge forwards to no server that it was not told", async ()
   assertEquals(other.connections, 0);
 });
 
-testInChromium("a page is told that the server cannot be reached", async () => {
+testInChromium("a page learns that the server cannot be reached", async () => {
   const listener = await Listener.tcp();
   const { port } = listener.address as { port: number };
   await listener[Symbol.asyncDispose]();
@@ -114,7 +114,7 @@ testInChromium("a page of another site cannot use the bridge", async () => {
   assertEquals([code, server.connections], ["network", 0]);
 });
 
-testInChromium("a message is given up in the middle, and the server takes none", async () => {
+testInChromium("a message is cancelled in the middle, and the server accepts none", async () => {
   using folder = new Folder();
   const file = folder.write("large.bin", randomBytes(48_000_000));
   await using server = new MailServer();
@@ -134,7 +134,7 @@ testInChromium("a message is given up in the middle, and the server takes none",
 
 for (const kind of ["WebSocketStream", "WebSocket"] as const) {
   testInChromium(
-    `a slow server makes the page wait, and nothing piles up, with ${kind}`,
+    `a slow server makes the page wait, and memory does not grow, with ${kind}`,
     async () => {
       using folder = new Folder();
       const file = folder.write("large.bin", randomBytes(48_000_000));
@@ -164,7 +164,7 @@ for (const kind of ["WebSocketStream", "WebSocket"] as const) {
   );
 }
 
-/** Waits until nothing more is sent, measured not by the clock but by what else passes in the meantime. */
+/** Waits until nothing more is sent, measured not by a clock but by how many other calls pass in the meantime. */
 async function stall(page: Page): Promise<{ value: number; max: number }> {
   const look = () => page.evaluate(inPage.look);
   let last = await look();
@@ -182,7 +182,7 @@ async function fill(page: Page, { file, ...fields }: Record<string, string>): Pr
   await page.evaluate(inPage.fill, fields);
 }
 
-/** Sends, and waits for what the page says in the end. */
+/** Sends, and waits for the outcome on the page. */
 async function send(page: Page): Promise<string> {
   await page.waitForFunction(inPage.isReady);
   await page.click("[name=send]");
@@ -194,15 +194,15 @@ function text(page: Page, selector: string): Promise<string> {
   return page.evaluate(inPage.text, selector);
 }
 
-/** A server of ours that keeps what it gets. */
+/** Our server, which keeps what it receives. */
 class MailServer implements AsyncDisposable {
   /** The last message. */
   content = new Uint8Array(0);
-  /** Who tried to log in. */
+  /** The users who tried to log in. */
   readonly users: string[] = [];
-  /** How many connections there were. */
+  /** The number of connections so far. */
   connections = 0;
-  /** Resolves with what a message failed with. */
+  /** Resolves with the error of a message that failed. */
   readonly failed: Promise<string>;
   readonly #server: SmtpServer;
   readonly #failed = Promise.withResolvers<string>();
@@ -233,7 +233,7 @@ class MailServer implements AsyncDisposable {
     this.#server = serve({ maxMessageSize: 100_000_000, ...options }, handlers);
   }
 
-  /** What the bridge is told: `localhost:PORT`, for which the certificate is. */
+  /** The server's name for the bridge: `localhost:PORT`, as in the certificate. */
   get name(): Promise<string> {
     return this.#server.listening.then((address) => `localhost:${(address as { port: number }).port}`);
   }
@@ -254,7 +254,7 @@ class MailServer implements AsyncDisposable {
   }
 }
 
-/** A folder for a while. */
+/** A temporary folder. */
 class Folder implements Disposable {
   readonly #path = mkdtempSync(join(tmpdir(), "smtp-browser-"));
 

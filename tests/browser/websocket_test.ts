@@ -7,17 +7,17 @@ import * as inPage from "./in_page.mjs";
 
 const testInChromium = chromiumTests("connectWebSocket()");
 
-/** More than the kernel and the browser buffer: it cannot be sent before the page reads. */
+/** More bytes than the kernel and the browser buffer: they cannot all be sent before the page reads. */
 const LARGE = 64 * 1024 * 1024;
 
 for (const kind of ["WebSocketStream", "WebSocket"] as const) {
   testInChromium(`bytes go both ways, and each side ends, over a ${kind}`, async () => {
     await using stage = await Stage.start(kind);
-    // Nothing keeps the peer from sending all of it before the page has read anything.
+    // The peer may send everything before the page has read anything.
     const { page, peer } = await stage.open({ halfClose: true, allowHalfOpen: true, maxUnread: LARGE });
     const echoed = page.evaluate(inPage.echo);
     echoed.catch(() => {}); // what the peer saw tells more
-    // An odd length, so that no boundary of the sender's is one of the receiver's.
+    // An odd length, so that sender and receiver cut at different places.
     const pattern = Uint8Array.from({ length: 65_521 }, (_, i) => (i * 7919) >>> 3);
     const count = 200;
     const send = async () => {
@@ -40,7 +40,7 @@ for (const kind of ["WebSocketStream", "WebSocket"] as const) {
     assertEquals(await echoed, received);
   });
 
-  testInChromium(`what the peer does wrong, and how it ends, is told, over a ${kind}`, async () => {
+  testInChromium(`the page learns what the peer does wrong, and how it ends, over a ${kind}`, async () => {
     await using stage = await Stage.start(kind);
     const codes: [number, string | undefined][] = [
       [1000, undefined],
@@ -77,7 +77,7 @@ for (const kind of ["WebSocketStream", "WebSocket"] as const) {
   });
 }
 
-testInChromium("a peer waits while a page does not read, over a WebSocketStream", async () => {
+testInChromium("a peer waits while the page does not read, over a WebSocketStream", async () => {
   await using stage = await Stage.start("WebSocketStream");
   const { page, peer } = await stage.open({ halfClose: true, allowHalfOpen: true });
   let sent = 0;
@@ -87,7 +87,7 @@ testInChromium("a peer waits while a page does not read, over a WebSocketStream"
     }
     await peer.writeFrame(OPCODES.binary, new Uint8Array(0));
   })();
-  // Not measured by the clock but by what passes the other way in the meantime.
+  // Measured not by a clock but by how many bytes pass the other way in the meantime.
   for (let idle = 0, before = -1; idle < 100; idle++) {
     if (sent !== before) idle = 0;
     before = sent;
@@ -99,7 +99,7 @@ testInChromium("a peer waits while a page does not read, over a WebSocketStream"
   assertEquals(read, LARGE);
 });
 
-testInChromium("a peer is cut off when too much was not read, over a WebSocket", async () => {
+testInChromium("a peer is disconnected when too many bytes are unread, over a WebSocket", async () => {
   await using stage = await Stage.start("WebSocket");
   const { page, peer } = await stage.open({ maxUnread: 100_000 });
   await peer.writeFrame(OPCODES.binary, new Uint8Array(60_000));
@@ -111,7 +111,7 @@ testInChromium("a peer is cut off when too much was not read, over a WebSocket",
   assertStringIncludes(message, "more than 100000 bytes that were not read");
 });
 
-/** A browser, where its pages come from, and the other end of their WebSockets. */
+/** A browser, the server of its pages, and the peer of their WebSockets. */
 class Stage implements AsyncDisposable {
   readonly #kind: string;
   readonly #listener: Listener;
@@ -132,7 +132,7 @@ class Stage implements AsyncDisposable {
     return new Stage(kind, listener, bridge, await Chromium.start());
   }
 
-  /** Opens a page that opens a socket, not through the bridge. */
+  /** Opens a page that opens a socket to the peer, not through the bridge. */
   async open(options: ConnectWebSocketOptions = {}): Promise<{ page: Page; peer: WebSocketPeer }> {
     const page = await this.#chromium.open(this.#bridge.url, (page) => page.setBypassCSP(true));
     const { port } = this.#listener.address as { port: number };

@@ -5,7 +5,7 @@ import { compose } from "../../src/compose/mod.ts";
 import { test } from "../support/harness.ts";
 import { readText } from "./read.ts";
 
-test("parseAddresses() takes names off, and knows groups, comments and quotes", () => {
+test("parseAddresses() separates names from addresses, in groups, comments and quotes too", () => {
   const cases: [string, string[]][] = [
     ["me@example.com", ["me@example.com"]],
     ["Jane Doe <jane@example.com>", ["jane@example.com"]],
@@ -25,7 +25,7 @@ test("parseAddresses() takes names off, and knows groups, comments and quotes", 
   }
 });
 
-test("parseAddresses() sends no mail where the text does not say (GHSA-mm7p-fcc7-pg87)", () => {
+test("parseAddresses() finds no address that the text does not have (GHSA-mm7p-fcc7-pg87)", () => {
   assertEquals(
     bareAddresses(parseAddresses("to", '"evil@attacker.example x"@example.com')),
     ['"evil@attacker.example x"@example.com'],
@@ -50,7 +50,7 @@ test("parseAddresses() sends no mail where the text does not say (GHSA-mm7p-fcc7
   }
 });
 
-test("parseAddresses() takes an address of an object for an address and nothing else", () => {
+test("parseAddresses() accepts only a bare address in an object", () => {
   for (
     const address of [
       '"<a"@example.com',

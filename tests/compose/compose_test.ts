@@ -21,7 +21,7 @@ function headerOf(message: string): string {
   return message.slice(0, message.indexOf("\r\n\r\n"));
 }
 
-test("compose() writes a text with its header, and nothing of bcc", async () => {
+test("compose() writes a text with its header, and leaves bcc out", async () => {
   const { envelope, message, messageId } = compose({
     ...MAIL,
     cc: "Copy <copy@example.org>",
@@ -102,10 +102,10 @@ test("compose() writes text, HTML and attachments of every kind, all in ASCII", 
   assert(types.includes("message/rfc822") && types.includes("text/calendar"), String(types));
 });
 
-test("compose() writes what was put in, whatever it is", async () => {
+test("compose() writes any subject, name, text and attachment unchanged", async () => {
   const text = fc.string({ unit: "binary", maxLength: 300 }).filter((text) => text.isWellFormed());
   const line = text.map((text) =>
-    // deno-lint-ignore no-control-regex -- those are refused
+    // deno-lint-ignore no-control-regex -- compose() refuses them
     text.replaceAll(/[\x00-\x1f\x7f-\x9f\u2028\u2029]/g, " ").replaceAll(/\s+/g, " ").trim()
   );
   await fc.assert(
@@ -157,7 +157,7 @@ test("compose() gives the same message each time it is opened, and reads a strea
   assertEquals(opened, 2);
 });
 
-test("compose() reads a source no faster than it is read", async () => {
+test("compose() reads a source no faster than its message is read", async () => {
   const piece = new Uint8Array(64 * 1024);
   let pulled = 0;
   const content = new ReadableStream<Uint8Array>({
@@ -174,7 +174,7 @@ test("compose() reads a source no faster than it is read", async () => {
   await reader.cancel();
 });
 
-test("compose() lets go of all streams when the message is cancelled, read or not", async () => {
+test("compose() cancels all streams when the message is cancelled, read or not", async () => {
   for (const reads of [0, 1]) {
     const cancelled: string[] = [];
     const stream = (name: string) =>
@@ -196,7 +196,7 @@ test("compose() lets go of all streams when the message is cancelled, read or no
     const reader = message.getReader();
     for (let i = 0; i < reads * 40; i++) await reader.read();
     await reader.cancel(new Error("Enough"));
-    // A generator that was never asked for anything has nothing to let go.
+    // A generator that was never started runs no finally block.
     assertEquals(cancelled.sort(), ["first", "second"], `after ${reads} reads`);
   }
 });
@@ -241,7 +241,7 @@ test("compose() opens no file and no URL, wherever a mail names one", () => {
   }
 });
 
-test("compose() lets nothing begin a field of the header, or end one", () => {
+test("compose() lets no option begin or end a header field", () => {
   for (const evil of ["a\r\nBcc: b@example.com", "a\nb", "a\rb", "a\0b", "a\x7fb", "a\x85b"]) {
     const mails: Partial<Record<keyof Mail, unknown>>[] = [
       { subject: evil },
@@ -267,7 +267,7 @@ test("compose() lets nothing begin a field of the header, or end one", () => {
   }
 });
 
-test("compose() refuses fields that have an option of their own, and names that are none", () => {
+test("compose() refuses fields that have an option of their own, and invalid names", () => {
   for (
     const name of [
       "Bcc",
@@ -288,7 +288,7 @@ test("compose() refuses fields that have an option of their own, and names that 
   assertThrows(() => compose({ ...MAIL, headers: { "X-Number": 1 as never } }), TypeError);
 });
 
-test("compose() refuses what makes no sense", () => {
+test("compose() refuses invalid options", () => {
   const wrongs: Record<string, unknown>[] = [
     { from: [] },
     { from: undefined },
@@ -332,7 +332,7 @@ test("compose() refuses what makes no sense", () => {
   }
 });
 
-test("compose() tells the server of another envelope where it is given one", () => {
+test("compose() returns the given envelope instead of one made from the addresses", () => {
   assertEquals(compose({ ...MAIL, envelope: { from: null } }).envelope, {
     from: null,
     to: ["you@example.org"],
@@ -344,7 +344,7 @@ test("compose() tells the server of another envelope where it is given one", () 
   );
 });
 
-test("compose() writes priority, threads, lists and fields of one's own", async () => {
+test("compose() writes priority, threads, lists and custom fields", async () => {
   const { message } = compose({
     ...MAIL,
     sender: "secretary@example.com",

@@ -7,12 +7,12 @@ export type Tree =
   | { kind: "multipart"; label: string; preamble: string; epilogue: string; parts: Tree[]; id: number }
   | { kind: "message"; label: string; disposition: string; subject: string; inner: Tree };
 
-/** What is found in a message: each content by its name, a message's own under that of the message. */
+/** The contents of a message by their names; the content of a nested message by the name of that message. */
 export type Contents = Map<string, Uint8Array>;
 
 const encoder = new TextEncoder();
 
-/** Joins what is to stand one behind the other. */
+/** Joins texts and bytes. */
 export function concat(...pieces: (string | Uint8Array)[]): Uint8Array<ArrayBuffer> {
   const bytes = pieces.map((piece) => typeof piece === "string" ? encoder.encode(piece) : piece);
   const all = new Uint8Array(bytes.reduce((sum, { length }) => sum + length, 0));
@@ -38,7 +38,7 @@ export function cut(bytes: Uint8Array, sizes: readonly number[]): ReadableStream
   }, { highWaterMark: 0 });
 }
 
-/** Sizes to cut at. */
+/** Random sizes of the pieces. */
 export const sizes: fc.Arbitrary<number[]> = fc.array(fc.integer({ min: 1, max: 50 }), { maxLength: 5 });
 
 const asciiLines = fc.array(
@@ -59,7 +59,7 @@ const foreignWord = fc.string({ unit: fc.constantFrom(..."aüß東 ".split("")),
   `x${text}x`
 );
 
-/** Trees with 8bit and binary contents, or only with what is 7bit. */
+/** Random trees with 8bit and binary contents, or with 7bit contents only. */
 export function trees(ascii: boolean): fc.Arbitrary<Tree> {
   const subject = ascii ? word : fc.oneof(word, foreignWord);
   const lines = (labels: string[], content: fc.Arbitrary<Uint8Array>) =>
@@ -104,7 +104,7 @@ export function trees(ascii: boolean): fc.Arbitrary<Tree> {
   })).tree;
 }
 
-/** Writes a tree as a message. `contents` is filled with what is in it. */
+/** Writes a tree as a message, and collects its contents in `contents`. */
 export function write(tree: Tree, contents: Contents, name = "m"): Uint8Array<ArrayBuffer> {
   const header = `From: sender@example.com\r\nSubject: ${
     "subject" in tree ? tree.subject : "s"
@@ -152,7 +152,7 @@ function encode(label: string, content: Uint8Array): Uint8Array | string {
     .replaceAll(/.{72}/g, "$&=\r\n");
 }
 
-/** Finds the contents of a message that `write` has written, in the plainest way there is. */
+/** Finds the contents of a message that `write` wrote, in the simplest way. */
 export function read(message: Uint8Array, found: Contents = new Map()): Contents {
   const text = Array.from(message, (byte) => String.fromCharCode(byte)).join("");
   readPart(text, found);

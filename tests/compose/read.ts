@@ -1,4 +1,4 @@
-/** Reads what was composed. @module */
+/** Reads composed messages. @module */
 
 /** Reads all of a stream. */
 export async function readBytes(stream: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {

@@ -13,7 +13,7 @@ interface Taken {
   message: Uint8Array<ArrayBuffer>;
 }
 
-/** A server of our own and a client that has said EHLO. */
+/** Our server, and a client that has sent EHLO. */
 async function start(hide: string[] = []) {
   const taken: Taken[] = [];
   const server = serve({ port: 0, serverName: "mx.test", hide }, {
@@ -83,7 +83,7 @@ test("A composed mail with a source that fails is not sent, and the session goes
   assertEquals(setting.taken.length, 0);
 });
 
-test('With encode "auto" an 8bit message gets to a server without 8BITMIME in ASCII, and to others as it is', async () => {
+test('With encode "auto", an 8bit message reaches a server without 8BITMIME in ASCII, and others unchanged', async () => {
   const message = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n" +
     "Content-Transfer-Encoding: 8bit\r\n\r\nHello Jürgen, hello all\r\n";
   const envelope = { from: "a@example.com", to: "b@example.org" };

@@ -9,7 +9,7 @@ import { readBytes, readText } from "./read.ts";
 
 const lines = (...all: string[]) => all.join("\r\n");
 
-/** What another parser finds in a message. */
+/** Finds the contents of a message with another parser. */
 async function contentsOf(message: Uint8Array<ArrayBuffer>, found: Contents = new Map()): Promise<Contents> {
   const mail = await PostalMime.parse(message, { forceRfc822Attachments: true });
   for (const { mimeType, filename, content } of mail.attachments) {
@@ -20,7 +20,7 @@ async function contentsOf(message: Uint8Array<ArrayBuffer>, found: Contents = ne
   return found;
 }
 
-/** That parser reads by lines, and ends each with LF. */
+/** The other parser reads line by line, and ends each line with LF. */
 function loosely(contents: Contents): Map<string, string> {
   const text = (bytes: Uint8Array) => Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
   return new Map(
@@ -44,7 +44,7 @@ test("toSevenBit() leaves a message of 7bit data alone, byte for byte, wherever 
   );
 });
 
-test("toSevenBit() leaves alone what is no well-formed message", async () => {
+test("toSevenBit() leaves malformed messages alone", async () => {
   const unit = fc.constantFrom(
     ..."ab:- \r\n".split(""),
     "\r\n",
@@ -62,7 +62,7 @@ test("toSevenBit() leaves alone what is no well-formed message", async () => {
   );
 });
 
-test("toSevenBit() makes ASCII of everything, and another parser finds the same contents", async () => {
+test("toSevenBit() converts everything to ASCII, and another parser finds the same contents", async () => {
   await fc.assert(
     fc.asyncProperty(trees(false), sizes, async (tree, sizes) => {
       const contents: Contents = new Map();
@@ -97,7 +97,7 @@ test("toSevenBit() writes text as quoted-printable where that is shorter, else a
   );
 });
 
-test("toSevenBit() says what was left unsaid", async () => {
+test("toSevenBit() adds the fields that a message lacks", async () => {
   assertEquals(
     await readText(toSevenBit("Subject: x\n\nHello Jürgen, hello all\n")),
     lines(
@@ -130,7 +130,7 @@ test("toSevenBit() writes fields with UTF-8 as RFC 2047 and RFC 2231 allow, and 
     "",
   );
   const converted = await readText(toSevenBit(message));
-  // deno-lint-ignore no-control-regex -- that is ASCII
+  // deno-lint-ignore no-control-regex -- the range of ASCII
   assert(/^[\x00-\x7f]*$/.test(converted), converted);
   for (
     const kept of [
@@ -151,7 +151,7 @@ test("toSevenBit() writes fields with UTF-8 as RFC 2047 and RFC 2231 allow, and 
   assertEquals(mail.attachments[0]!.filename, "Übersicht.txt");
 });
 
-test("toSevenBit() writes a field of no known character set as such, where words may be encoded", async () => {
+test("toSevenBit() marks a field of unknown character set as such, where encoded words are allowed", async () => {
   const latin = Uint8Array.of(0xfc);
   const subject = await readText(toSevenBit(concat("Subject: J", latin, "rgen\r\n\r\nText")));
   assertEquals(subject, `Subject: =?unknown-8bit?B?${btoa("J\xfcrgen")}?=\r\n\r\nText`);
@@ -159,7 +159,7 @@ test("toSevenBit() writes a field of no known character set as such, where words
   assertEquals((await assertRejects(() => readText(from), ConversionError)).code, "header");
 });
 
-test("toSevenBit() refuses fields that have no form in ASCII", async () => {
+test("toSevenBit() refuses fields that ASCII cannot express", async () => {
   await failsWith("header", "To: jürgen@example.com\r\n\r\nText");
   await failsWith("header", "Message-ID: <ü@example.com>\r\n\r\nText");
   await failsWith("header", "Grüße: x\r\n\r\nText");
@@ -206,7 +206,7 @@ test("toSevenBit() does not break a signature", async () => {
   await failsWith("signed", signedMessage(...inner("Content-Type: text/plain", "", "Text"), "Epilogue ü"));
 });
 
-test("toSevenBit() refuses contents that must not be encoded, or are not what they say", async () => {
+test("toSevenBit() refuses contents that must not be encoded, or contradict their label", async () => {
   await failsWith("encoding", "Content-Type: message/partial; id=a; number=1\r\n\r\nGrüße");
   await failsWith("encoding", "Content-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\nGrüße");
   await failsWith(
@@ -217,7 +217,7 @@ test("toSevenBit() refuses contents that must not be encoded, or are not what th
   await failsWith("encoding", late);
 });
 
-test("toSevenBit() encodes a long part that calls itself 8bit without waiting for its end", async () => {
+test("toSevenBit() encodes a long part that is labelled 8bit without waiting for its end", async () => {
   const late = `Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n${
     "ASCII\r\n".repeat(20_000)
   }Grüße\r\n`;
@@ -225,7 +225,7 @@ test("toSevenBit() encodes a long part that calls itself 8bit without waiting fo
   assert(converted.endsWith("ASCII\r\nGr=C3=BC=C3=9Fe\r\n"));
 });
 
-test("toSevenBit() encodes lines that no server takes whole, and NUL", async () => {
+test("toSevenBit() encodes lines that are too long, and NUL", async () => {
   const head = "Content-Type: text/plain\r\nContent-Transfer-Encoding: 7bit\r\n\r\n";
   const longest = `${head}${"x".repeat(998)}\r\n`;
   assertEquals(await readText(toSevenBit(longest)), longest);
@@ -250,7 +250,7 @@ test("toSevenBit() encodes a message of RFC 6532 that is attached", async () => 
   assert(converted.includes("Content-Transfer-Encoding: base64\r\n\r\n"), converted);
 });
 
-test("toSevenBit() loses only what nobody reads between parts, and no part", async () => {
+test("toSevenBit() replaces bytes only between parts, where no reader looks", async () => {
   const multipart = (body: string) => `Content-Type: multipart/mixed; boundary=b\r\n\r\n${body}`;
   assertEquals(
     await readText(toSevenBit(multipart("Prä\r\n--b\r\n\r\nText\r\n--b--\r\nNachwörter"))),
@@ -259,7 +259,7 @@ test("toSevenBit() loses only what nobody reads between parts, and no part", asy
   await failsWith("structure", multipart("No parts, but ümläuts"));
 });
 
-test("toSevenBit() stops at messages in messages without end, and parts without number", async () => {
+test("toSevenBit() limits how deep messages are nested, and how many parts there are", async () => {
   const nested = (depth: number) =>
     `${"Content-Type: message/rfc822\r\n\r\n".repeat(depth)}Subject: ü\r\n\r\nGrüße`;
   assert((await readText(toSevenBit(nested(20)))).includes("Subject: ="));
@@ -271,7 +271,7 @@ test("toSevenBit() stops at messages in messages without end, and parts without 
   await failsWith("structure", `X: ${"x".repeat(2 ** 20)}\r\n\r\nText`);
 });
 
-test("toSevenBit() reads as it is read, holds no message, and lets go of its source", async () => {
+test("toSevenBit() reads no faster than it is read, holds no whole message, and cancels its source", async () => {
   const head = concat("Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n");
   const piece = new Uint8Array(64 * 1024).fill(0xff);
   for (const reads of [0, 1, 500]) {
@@ -300,7 +300,7 @@ test("toSevenBit() fails with the error of its source", async () => {
   await assertRejects(() => readBytes(toSevenBit(broken)), Error, "Disk gone");
 });
 
-test("toSevenBit() makes ASCII of a mail with an 8bit message attached", async () => {
+test("toSevenBit() converts a mail with an 8bit message attached", async () => {
   const inner = new Blob(["Subject: Grüße\r\n\r\nHello Jürgen, hello all\r\n"]);
   const { message } = compose({
     from: "a@example.com",

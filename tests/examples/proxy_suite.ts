@@ -1,5 +1,5 @@
 /**
- * What an example with a proxy has to do, run against a real one.
+ * The tests of an example with a proxy, run against a real proxy.
  * @module
  */
 import { assertEquals, assertStringIncludes } from "@std/assert";
@@ -9,19 +9,19 @@ import { test } from "../support/harness.ts";
 import type { PeerServer } from "../support/peer_server.ts";
 import { runExample } from "../support/run_example.ts";
 
-/** An example, and the proxy to run it against. */
+/** An example and its proxy. */
 export interface ProxyExample {
-  /** The file. */
+  /** The example's file. */
   file: string;
-  /** How the URL of the proxy begins. */
+  /** The scheme of the proxy's URL. */
   scheme: string;
   /** Why the proxy cannot be started. */
   missing: string | undefined;
   /** Starts the proxy. */
   start(): Promise<PeerServer>;
-  /** What is printed of a wrong password. */
+  /** The output for a wrong password. */
   refused: string;
-  /** What is printed of a port where nobody listens. */
+  /** The output for a port where no server listens. */
   unreachable: string;
 }
 

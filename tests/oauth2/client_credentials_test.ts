@@ -11,7 +11,7 @@ function optionsFor(server: OAuthServer): Omit<ClientCredentialsOptions, "client
   return { provider: { tokenEndpoint: server.tokenEndpoint }, allowInsecureRequests: true };
 }
 
-test("clientCredentials() sends the secret in the header or in the body, as it is told", async () => {
+test("clientCredentials() sends the secret in the header or in the body, as the option says", async () => {
   await using server = await OAuthServer.start();
   const clientSecret = "ä:+%&= /";
   server.clients.set("b&sic", { method: "client_secret_basic", secret: clientSecret });
@@ -25,7 +25,7 @@ test("clientCredentials() sends the secret in the header or in the body, as it i
   assertEquals([...server.requests[1]!.body.keys()].sort(), ["client_id", "client_secret", "grant_type"]);
 });
 
-test("clientCredentials() proves who it is with a private key, each time anew", async () => {
+test("clientCredentials() authenticates with a private key, with a new assertion each time", async () => {
   await using server = await OAuthServer.start();
   for (const algorithm of ["RS256", "PS256", "ES256"] as const) {
     const { pem, publicKey, privateKey } = await makeKey(algorithm);
@@ -44,7 +44,7 @@ test("clientCredentials() proves who it is with a private key, each time anew", 
   }
 });
 
-test("clientCredentials() names its certificate and signs with PS256, as Microsoft wants it", async () => {
+test("clientCredentials() sends its certificate's thumbprints and signs with PS256, as Microsoft requires", async () => {
   await using server = await OAuthServer.start();
   const { pem, publicKey } = await makeKey("PS256");
   const { cert: certificate } = await createAuthority(); // any will do: only its thumbprint is said
@@ -57,7 +57,7 @@ test("clientCredentials() names its certificate and signs with PS256, as Microso
   assertEquals([alg, (x5t as string).length], ["PS256", 27]);
 });
 
-test("clientCredentials() goes by the clock that it is given", async () => {
+test("clientCredentials() uses the given clock", async () => {
   await using server = await OAuthServer.start();
   const { pem, publicKey } = await makeKey("ES256");
   server.clients.set("app", { method: "private_key_jwt", publicKey });
@@ -81,7 +81,7 @@ test("clientCredentials() shows nothing of an assertion that was refused", async
   assert(!inspect(error, { depth: 9 }).includes(server.requests[0]!.body.get("client_assertion")!));
 });
 
-test("clientCredentials() says of a key that it is of no use", async () => {
+test("clientCredentials() reports a key that cannot sign", async () => {
   await using server = await OAuthServer.start();
   const { pem } = await makeKey("ES256");
   const options = { ...optionsFor(server), clientId: "app" };
@@ -97,7 +97,7 @@ test("clientCredentials() says of a key that it is of no use", async () => {
   assertEquals(server.requests, []);
 });
 
-test("clientCredentials() asks for the provider's scope, or the caller's", async () => {
+test("clientCredentials() requests the provider's scope, or the caller's", async () => {
   await using server = await OAuthServer.start();
   server.clients.set("app", { method: "client_secret_basic", secret: "s" });
   const options = { ...optionsFor(server), clientId: "app", clientSecret: "s" };

@@ -9,7 +9,7 @@ test("microsoft() names the token endpoint of a directory", () => {
   assertEquals(google.tokenEndpoint, "https://oauth2.googleapis.com/token");
 });
 
-test("microsoft() lets no directory name another place", () => {
+test("microsoft() lets no directory change the host or the path", () => {
   for (const tenant of ["", ".", "..", "a/b", "a?b", "@evil.example", "a b"]) {
     assertThrows(() => microsoft(tenant), TypeError);
   }

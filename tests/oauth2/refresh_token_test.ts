@@ -5,7 +5,7 @@ import type { RefreshTokenOptions } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 import { OAuthServer } from "../support/oauth_server.ts";
 
-/** A server that knows a public client `app` and a user's first refresh token, and what it takes to use them. */
+/** A server that knows a public client `app` and a user's first refresh token, and the options for both. */
 async function setting(): Promise<{ server: OAuthServer; options: RefreshTokenOptions }> {
   const server = await OAuthServer.start();
   server.clients.set("app", { method: "none" });
@@ -36,7 +36,7 @@ test("refreshToken() gets one access token for all who ask", async () => {
   });
 });
 
-test("refreshToken() goes on with the refresh token that came last, and has it stored first", async () => {
+test("refreshToken() uses the latest refresh token, and stores it before it returns an access token", async () => {
   const { server, options } = await setting();
   await using _ = server;
   let now = 0;
@@ -66,7 +66,7 @@ test("refreshToken() goes on with the refresh token that came last, and has it s
   assertEquals([...server.refreshTokens.keys()], [stored[2]!]);
 });
 
-test("refreshToken() says nothing of a refresh token that stays the same", async () => {
+test("refreshToken() does not report a refresh token that stays the same", async () => {
   const { server, options } = await setting();
   await using _ = server;
   server.answers.push({ body: { access_token: "a", token_type: "Bearer", refresh_token: "refresh-0" } });
@@ -96,7 +96,7 @@ test("refreshToken() loses no refresh token that could not be stored", async () 
   assertEquals([new Set(seen).size, seen.length, server.requests.length], [1, 3, 1]);
 });
 
-test("refreshToken() reads the refresh token anew for each request where it is stored elsewhere", async () => {
+test("refreshToken() reads a refresh token that is stored elsewhere before each request", async () => {
   const { server, options } = await setting();
   await using _ = server;
   let store = "refresh-0";
@@ -113,7 +113,7 @@ test("refreshToken() reads the refresh token anew for each request where it is s
   assertEquals((await assertRejects(() => broken(), TokenError)).code, "callback-failed");
 });
 
-test("refreshToken() asks anew when a server has refused the token, once for all", async () => {
+test("refreshToken() requests another token when a server has refused one, once for all logins", async () => {
   const { server, options } = await setting();
   await using _ = server;
   const source = refreshToken(options);
@@ -124,7 +124,7 @@ test("refreshToken() asks anew when a server has refused the token, once for all
   assertEquals(server.tokens, [tokens[0]!]);
 });
 
-test("refreshToken() says why it was refused, shows no secret, and tries anew", async () => {
+test("refreshToken() says why it was refused, shows no secret, and tries again", async () => {
   const { server, options } = await setting();
   await using _ = server;
   const source = refreshToken({ ...options, refreshToken: "not-a-good-one" });
@@ -145,7 +145,7 @@ test("refreshToken() says why it was refused, shows no secret, and tries anew", 
   assertEquals(server.tokens, [token]);
 });
 
-test("refreshToken() asks for the provider's scope, or the caller's", async () => {
+test("refreshToken() requests the provider's scope, or the caller's", async () => {
   const { server, options } = await setting();
   await using _ = server;
   const provider = { ...options.provider, refreshScope: "SMTP.Send offline_access" };
@@ -158,7 +158,7 @@ test("refreshToken() asks for the provider's scope, or the caller's", async () =
   ]);
 });
 
-test("refreshToken() refuses options that make no sense", async () => {
+test("refreshToken() refuses invalid options", async () => {
   const provider = { tokenEndpoint: "https://auth.example.org/token" };
   const good = { provider, clientId: "app", refreshToken: "r" };
   refreshToken(good);

@@ -46,7 +46,7 @@ test("serviceAccount() signs with its key for the user it acts for", async () =>
   }
 });
 
-test("serviceAccount() takes the text of the key file, and names nobody where no user is given", async () => {
+test("serviceAccount() takes the text of the key file, and has no subject without a user", async () => {
   const { server, key } = await setting("RS256");
   await using _ = server;
   const text = JSON.stringify({ type: "service_account", project_id: "project", ...key });
@@ -56,14 +56,14 @@ test("serviceAccount() takes the text of the key file, and names nobody where no
   assert(!("sub" in server.requests[0]!.claims!));
 });
 
-test("serviceAccount() takes a key whose line ends an environment variable has spelt out", async () => {
+test("serviceAccount() takes a key with escaped line ends, as environment variables have them", async () => {
   const { server, key } = await setting("ES256");
   await using _ = server;
   const private_key = key.private_key.replaceAll("\n", "\\n");
   assert(await serviceAccount({ key: { ...key, private_key }, allowInsecureRequests: true })());
 });
 
-test("serviceAccount() tells why it was refused", async () => {
+test("serviceAccount() says why it was refused", async () => {
   const { server, key } = await setting("ES256");
   await using _ = server;
   const source = serviceAccount({ key, scope: "another", allowInsecureRequests: true });
@@ -71,7 +71,7 @@ test("serviceAccount() tells why it was refused", async () => {
   assertEquals([error.code, error.error], ["refused", "invalid_scope"]);
 });
 
-test("serviceAccount() goes to Google where the key names nobody else, over TLS", async () => {
+test("serviceAccount() uses Google's endpoint if the key names no other, over TLS only", async () => {
   const { pem } = await makeKey("RS256");
   const seen: string[] = [];
   const fetch = (url: string) => {
@@ -88,7 +88,7 @@ test("serviceAccount() goes to Google where the key names nobody else, over TLS"
   );
 });
 
-test("serviceAccount() refuses keys that are none, and shows nothing of them", () => {
+test("serviceAccount() refuses invalid keys, and shows nothing of them", () => {
   const keys = [
     '{"private_key":"LEAK',
     "null",

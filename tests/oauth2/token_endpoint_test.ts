@@ -22,7 +22,7 @@ async function setting(
   return { server, source };
 }
 
-/** What the source makes of an answer. No part of the error shows what was in it, or what was sent. */
+/** Returns the error that a response leads to. No part of it shows the response or the request. */
 async function failure(answer: Answer): Promise<TokenError> {
   const { server, source } = await setting();
   await using _ = server;
@@ -37,7 +37,7 @@ async function failure(answer: Answer): Promise<TokenError> {
 
 const told = ({ code, error, status, temporary }: TokenError) => [code, error, status, temporary];
 
-test("A token endpoint's refusal is told in its own words", async () => {
+test("A token endpoint's refusal is reported in its own words", async () => {
   assertEquals(
     told(await failure({ status: 400, body: { error: "invalid_scope" } })),
     ["refused", "invalid_scope", 400, false],
@@ -58,14 +58,14 @@ test("A token endpoint's refusal is told in its own words", async () => {
   );
 });
 
-test("A token endpoint's words are masked where they repeat a secret, and cut where they are long", async () => {
+test("A token endpoint's error is masked where it repeats a secret, and cut where it is long", async () => {
   const error_description = `${SECRET} and app:${SECRET} ${"x".repeat(1000)}`;
   const error = await failure({ status: 400, body: { error: "invalid_client", error_description } });
   assert(error.message.includes("******** and app:********"), error.message);
   assert(error.message.length < 400);
 });
 
-test("A token endpoint that answers with no answer is told by its status", async () => {
+test("A token endpoint's response that is not one of RFC 6749 is reported by its status", async () => {
   for (const status of [204, 302, 400, 404]) {
     const body = status === 204 ? "" : "<html>LEAK</html>";
     const headers = { location: "http://127.0.0.1:1/LEAK" };
@@ -76,7 +76,7 @@ test("A token endpoint that answers with no answer is told by its status", async
   }
 });
 
-test("A token endpoint's token is taken only where it is complete and can be used", async () => {
+test("A token endpoint's token is accepted only if it is complete and usable", async () => {
   const good = { access_token: "LEAK", token_type: "bearer", expires_in: 60 };
   for (
     const body of [
@@ -100,7 +100,7 @@ test("A token endpoint's token is taken only where it is complete and can be use
   }
 });
 
-test("A token endpoint's token is taken whatever else is in the answer", async () => {
+test("A token endpoint's token is accepted whatever else the response has", async () => {
   const { server, source } = await setting({ now: () => 0 });
   await using _ = server;
   server.answers.push({
@@ -118,7 +118,7 @@ test("A token endpoint's token is taken whatever else is in the answer", async (
   assertEquals(await source(), "token");
 });
 
-test("A token endpoint's answer may not be longer than a token can be", async () => {
+test("A token endpoint's response may not be longer than any token", async () => {
   const error = await failure({ body: `${" ".repeat(64 * 1024)}{}` });
   assertEquals(
     [error.code, error.message],
@@ -126,7 +126,7 @@ test("A token endpoint's answer may not be longer than a token can be", async ()
   );
 });
 
-test("A token endpoint that cannot be reached is an error of the network, with its cause", async () => {
+test("A token endpoint that cannot be reached is a network error, with its cause", async () => {
   const { server, source } = await setting();
   const { host } = new URL(server.origin);
   await server[Symbol.asyncDispose]();
@@ -136,7 +136,7 @@ test("A token endpoint that cannot be reached is an error of the network, with i
   assert(error.cause instanceof Error);
 });
 
-test("A token endpoint that hangs is given up after its time, and when the source is stopped", async () => {
+test("A token endpoint that hangs is abandoned after the time limit, and when the source is stopped", async () => {
   const controller = new AbortController();
   const hanging = Promise.withResolvers<void>();
   for (
@@ -155,7 +155,7 @@ test("A token endpoint that hangs is given up after its time, and when the sourc
   hanging.resolve();
 });
 
-test("A token endpoint that stops in the middle of its answer is an error of the network", async () => {
+test("A token endpoint that stops in the middle of its response is a network error", async () => {
   const body = new ReadableStream<Uint8Array>({
     pull: (controller) => controller.error(new Error("Reset")),
   });
@@ -169,7 +169,7 @@ test("A token endpoint that stops in the middle of its answer is an error of the
   ]);
 });
 
-test("A fetch of the caller's own is used, and follows no redirection", async () => {
+test("The caller's fetch is used, and follows no redirect", async () => {
   const seen: [string, RequestInit][] = [];
   const { server, source } = await setting({
     fetch: (url, init) => {

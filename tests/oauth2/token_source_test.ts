@@ -4,7 +4,7 @@ import { fixedToken, TokenError, tokenSource } from "../../src/oauth2/mod.ts";
 import type { IssueContext, IssuedToken } from "../../src/oauth2/mod.ts";
 import { test } from "../support/harness.ts";
 
-/** A clock that stands still, and a function that issues t1, t2, … and says what it was told. */
+/** A clock that stands still, and a function that issues t1, t2, … and records its arguments. */
 function setting(expiresIn?: number) {
   const told: IssueContext[] = [];
   const clock = { time: 1_000_000 };
@@ -15,7 +15,7 @@ function setting(expiresIn?: number) {
   return { told, clock, now: () => clock.time, issue };
 }
 
-test("tokenSource() issues one token for all who ask at once, and keeps it", async () => {
+test("tokenSource() issues one token for all who ask at the same time, and keeps it", async () => {
   const { told, issue } = setting(3600);
   const source = tokenSource(issue);
   assertEquals(await Promise.all(Array.from({ length: 10 }, () => source())), Array(10).fill("t1"));
@@ -34,7 +34,7 @@ test("tokenSource() issues another token a margin before the old one expires", a
   assertEquals(told.map(({ refused }) => refused), [undefined, undefined]);
 });
 
-test("tokenSource() takes a margin of the caller's, and no more of it than half of a token's life", async () => {
+test("tokenSource() uses the caller's margin, but at most half of a token's lifetime", async () => {
   const { clock, now, issue } = setting(100);
   const wide = tokenSource(issue, { now, margin: 600_000 });
   assertEquals(await wide(), "t1");
@@ -50,7 +50,7 @@ test("tokenSource() takes a margin of the caller's, and no more of it than half 
   assertEquals(await none(), "t4");
 });
 
-test("tokenSource() keeps a token of unknown life until it is refused", async () => {
+test("tokenSource() keeps a token of unknown lifetime until it is refused", async () => {
   const { told, clock, now, issue } = setting(undefined);
   const source = tokenSource(issue, { now });
   await source();
@@ -60,7 +60,7 @@ test("tokenSource() keeps a token of unknown life until it is refused", async ()
   assertEquals(told.map(({ refused }) => refused), [undefined, "t1"]);
 });
 
-test("tokenSource() takes a token alone, and one that is there at once", async () => {
+test("tokenSource() takes a token without a lifetime, and one without a promise", async () => {
   assertEquals(await tokenSource(() => "alone")(), "alone");
   assertEquals(await tokenSource(() => ({ accessToken: "at-once" }))(), "at-once");
 });
@@ -75,7 +75,7 @@ test("tokenSource() replaces a refused token once, however many connections were
   assertEquals(told.length, 2);
 });
 
-test("tokenSource() gives everybody who waits the same failure, and tries anew for the next", async () => {
+test("tokenSource() fails all who wait with the same error, and tries again for the next", async () => {
   let calls = 0;
   const source = tokenSource(() => {
     if (++calls === 1) throw new Error("Out of order");
@@ -88,7 +88,7 @@ test("tokenSource() gives everybody who waits the same failure, and tries anew f
   assertEquals(calls, 2);
 });
 
-test("tokenSource() goes on with a token that is still good when another cannot be had", async () => {
+test("tokenSource() keeps using a token that is still valid when no other can be obtained", async () => {
   const { told, clock, now, issue } = setting(3600);
   let broken = false;
   const source = tokenSource((context) => broken ? Promise.reject(new Error("Down")) : issue(context), {
@@ -107,7 +107,7 @@ test("tokenSource() goes on with a token that is still good when another cannot 
   assertEquals(told.length, 2);
 });
 
-test("tokenSource() gives up after its time, tells the function, and tries anew for the next", async () => {
+test("tokenSource() stops after its time limit, aborts the function, and tries again for the next", async () => {
   const signals: AbortSignal[] = [];
   const source = tokenSource(({ signal }) => {
     signals.push(signal);
@@ -133,7 +133,7 @@ test("tokenSource() stops for good with its signal", async () => {
   assertEquals(told.map(({ aborted }) => aborted), [true]);
 });
 
-test("tokenSource() lets no token go out that has characters of its own meaning in AUTH", async () => {
+test("tokenSource() refuses a token with characters that have a meaning in AUTH", async () => {
   const wrong = ["", "a b", "a\x01auth=Bearer b", "a\r\nb", "ä", "a\x7f"];
   for (const accessToken of wrong) {
     const error = await assertRejects(() => tokenSource(() => accessToken)(), TokenError);
@@ -143,7 +143,7 @@ test("tokenSource() lets no token go out that has characters of its own meaning 
   }
 });
 
-test("tokenSource() refuses what is no token", async () => {
+test("tokenSource() refuses results that are not tokens", async () => {
   const values = [undefined, null, 1, {}, { accessToken: 1 }, { accessToken: "t", expiresIn: -1 }, {
     accessToken: "t",
     expiresIn: NaN,
@@ -154,7 +154,7 @@ test("tokenSource() refuses what is no token", async () => {
   }
 });
 
-test("tokenSource() refuses options that make no sense", () => {
+test("tokenSource() refuses invalid options", () => {
   assertThrows(() => tokenSource("token" as never), TypeError);
   for (const margin of [-1, NaN, "60"]) {
     assertThrows(() => tokenSource(() => "t", { margin: margin as number }), RangeError);
@@ -164,7 +164,7 @@ test("tokenSource() refuses options that make no sense", () => {
   }
 });
 
-test("tokenSource() asks once for each token that expires or is refused, whatever the order of events", async () => {
+test("tokenSource() requests one token for each that expires or is refused, in any order of events", async () => {
   const event = fc.oneof(
     fc.record({ kind: fc.constant("ask" as const), times: fc.integer({ min: 1, max: 3 }) }),
     fc.record({ kind: fc.constant("refuse" as const), back: fc.integer({ min: 0, max: 2 }) }),
@@ -174,7 +174,7 @@ test("tokenSource() asks once for each token that expires or is refused, whateve
     fc.asyncProperty(fc.array(event, { maxLength: 20 }), async (events) => {
       const { told, clock, now, issue } = setting(100);
       const source = tokenSource(issue, { now, margin: 10_000 });
-      // The model: how many tokens there were, and until when the last one is given out.
+      // The model: the number of tokens so far, and until when the last one is used.
       let count = 0;
       let until = -Infinity;
       const expected = () => {
@@ -202,7 +202,7 @@ test("tokenSource() asks once for each token that expires or is refused, whateve
   );
 });
 
-test("fixedToken() has one token, refused or not", async () => {
+test("fixedToken() returns the same token, refused or not", async () => {
   const source = fixedToken("token");
   assertEquals([await source(), await source("token")], ["token", "token"]);
   assertThrows(() => fixedToken(1 as never), TypeError);
