@@ -1,7 +1,7 @@
 /**
  * The whole way of a message: a server with a throw-away certificate, and a client that switches to TLS, logs in and sends.
  *
- *     deno run --allow-net --allow-env --allow-sys examples/demo.ts
+ *     deno run --allow-net --allow-env examples/demo.ts
  *
  * In this repository, `deno task demo` runs it. The certificate needs the npm packages `@peculiar/x509` and `reflect-metadata`.
  */

@@ -90,7 +90,7 @@ export function tokenSource(
 ): TokenSource {
   if (typeof issue !== "function") {
     throw new TypeError(
-      `Cannot create a token source: issue must be a function, the current value is a ${typeof issue}`,
+      `Cannot create a token source: issue must be a function, the current type is ${typeof issue}`,
     );
   }
   const { margin = 60_000, now = Date.now, signal } = options;
@@ -141,7 +141,7 @@ export function tokenSource(
 export function fixedToken(accessToken: string): TokenSource {
   if (typeof accessToken !== "string") {
     throw new TypeError(
-      `Cannot create a token source: accessToken must be a string, the current value is a ${typeof accessToken}`,
+      `Cannot create a token source: accessToken must be a string, the current type is ${typeof accessToken}`,
     );
   }
   checkToken("OAuth 2.0", accessToken);
@@ -155,7 +155,7 @@ function checkIssued(issued: string | IssuedToken, margin: number, requestedAt: 
   if (typeof accessToken !== "string") {
     throw new TokenError(
       "bad-response",
-      `The access token must be a string, the current value is a ${typeof accessToken}`,
+      `The access token must be a string, the current type is ${typeof accessToken}`,
     );
   }
   try {
