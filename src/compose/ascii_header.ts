@@ -144,7 +144,7 @@ function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Encodes text of an unknown character set (RFC 1428). 42 bytes make an encoded word of 75 characters, the longest allowed. */
+/** Encodes text of an unknown character set (RFC 1428). 42 bytes make an encoded word of 75 characters, the maximum. */
 function unknownWords(bytes: Uint8Array): string {
   const words: string[] = [];
   for (let i = 0; i < bytes.length; i += 42) {

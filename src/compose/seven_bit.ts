@@ -130,7 +130,10 @@ async function* convert(reader: ContentReader, place: Place): AsyncGenerator<Uin
   }
 }
 
-/** Converts delimiters, and the text before the first and after the last part, which no reader shows (RFC 2046, section 5.1.1). */
+/**
+ * Converts delimiters, and the text before the first and after the last part, which no reader shows (RFC 2046, section
+ * 5.1.1).
+ */
 function convertBetween(bytes: Uint8Array, multipart: Multipart | undefined): Uint8Array {
   if (isAsciiOnly(bytes)) return bytes;
   if (multipart?.signed) throw signedError();
