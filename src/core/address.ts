@@ -1,5 +1,5 @@
 /**
- * Mailboxes and paths of the envelope: parsed into local part and domain, and quoted anew when they are written
+ * Mailboxes and paths of the envelope: parsed into local part and domain, and quoted again when they are written
  * (RFC 5321, sections 4.1.2 and 4.1.3; RFC 6531, section 3.3).
  *
  * @module
@@ -21,26 +21,26 @@ const BACKSLASH = 0x5c;
 /** The one mailbox without a domain, in any case of letters (RFC 5321, section 4.5.1). */
 const POSTMASTER = "postmaster";
 
-/** An address of the envelope, taken apart. */
+/** An address of the envelope, in its parts. */
 export interface Mailbox {
-  /** What stands before the `@`, without quotes and backslashes. */
+  /** The part before the `@`, without quotes and backslashes. */
   readonly localPart: string;
   /**
-   * What stands behind the `@`: `"example.org"`, `"[192.0.2.1]"`, `"[IPv6:2001:db8::1]"`. `""` only for the
-   * `Postmaster` without a domain that every server takes (RFC 5321, section 4.5.1).
+   * The part after the `@`: `"example.org"`, `"[192.0.2.1]"`, `"[IPv6:2001:db8::1]"`. `""` only for the
+   * `Postmaster` without a domain that every server accepts (RFC 5321, section 4.5.1).
    */
   readonly domain: string;
 }
 
 /**
- * Parses an address as it stands in an envelope: a local part, as a dot-atom or quoted, `@`, and a domain, in ASCII or
- * internationalised, or an address literal. Nothing else: no display name, angle brackets, comments or white space,
- * as text meant for a header leads mail astray (nodemailer GHSA-mm7p-fcc7-pg87). The local part may have any length:
- * addresses beyond the 64 bytes of section 4.5.3.1.1 are in use.
+ * Parses an address of an envelope: a local part, as a dot-atom or quoted, `@`, and a domain, in ASCII or
+ * internationalised, or an address literal. Nothing else: no display name, angle brackets, comments or white space, because
+ * a text meant for a header can send mail to the wrong address (nodemailer GHSA-mm7p-fcc7-pg87). The local part may have
+ * any length: addresses beyond the 64 bytes of section 4.5.3.1.1 are in use.
  *
  * @param text The address.
  * @returns Its parts.
- * @throws {SyntaxError} If it is no such address.
+ * @throws {SyntaxError} If it is not such an address.
  *
  * @example
  * ```ts
@@ -52,17 +52,17 @@ export function parseMailbox(text: string): Mailbox {
 }
 
 /**
- * Parses a path as it stands in a command: an address in angle brackets. A source route is taken and dropped (RFC
- * 5321, section 4.1.1.3 and appendix C).
+ * Parses a path of a command: an address in angle brackets. A source route is accepted and dropped (RFC 5321, section
+ * 4.1.1.3 and appendix C).
  *
  * @param text The path, such as `"<jane@example.org>"`.
  * @returns The parts of the address, with an empty domain for `<Postmaster>`; `null` for the null path `<>`.
- * @throws {SyntaxError} If it is no path.
+ * @throws {SyntaxError} If it is not a path.
  */
 export function parsePath(text: string): Mailbox | null {
   const end = text.length - 1;
   if (text.charCodeAt(0) !== LESS || end < 1 || text.charCodeAt(end) !== GREATER) {
-    fail(text, "it must stand in angle brackets");
+    fail(text, "it must be in angle brackets");
   }
   if (end === 1) return null;
   const start = text.charCodeAt(1) === AT ? sourceRouteEnd(text, end) : 1;
@@ -73,11 +73,11 @@ export function parsePath(text: string): Mailbox | null {
 }
 
 /**
- * Finds the end of the path at the start of a text, where more may follow. A `>` inside quotes or brackets does not end
- * it.
+ * Finds the end of the path at the start of a text, which may continue after it. A `>` inside quotes or brackets does not
+ * end the path.
  *
  * @param text A text that begins with `<`.
- * @returns The index behind the closing `>`, or -1 if there is none.
+ * @returns The index after the closing `>`, or -1 if there is none.
  */
 export function pathEnd(text: string): number {
   for (let i = 1; i < text.length; i++) {
@@ -97,12 +97,12 @@ export function pathEnd(text: string): number {
 }
 
 /**
- * Writes an address as it stands in an envelope. It is quoted anew from its parts, and only where it must be, so that
- * nothing of a local part can end the path (`"a> ORCPT=x"@example.org`, CVE-2025-59937).
+ * Writes an address of an envelope. It is quoted again from its parts, and only if it must be, so that nothing in a local
+ * part can end the path (`"a> ORCPT=x"@example.org`, CVE-2025-59937).
  *
  * @param mailbox The parts of the address.
  * @returns The address, without angle brackets.
- * @throws {TypeError} If the local part holds a control character or a lone surrogate, or the domain is none.
+ * @throws {TypeError} If the local part holds a control character or a lone surrogate, or the domain is not valid.
  */
 export function formatMailbox(mailbox: Mailbox): string {
   const { localPart, domain } = mailbox;
@@ -120,7 +120,7 @@ export function formatMailbox(mailbox: Mailbox): string {
 }
 
 /**
- * Tells whether an address is ASCII throughout. One that is not needs the extension SMTPUTF8 (RFC 6531).
+ * Tells whether an address is all ASCII. One that is not needs the extension SMTPUTF8 (RFC 6531).
  *
  * @param mailbox The address.
  * @returns Whether it is.
@@ -131,7 +131,7 @@ export function isAsciiMailbox(mailbox: Mailbox): boolean {
 
 /**
  * Writes the domain of an address in ASCII (A-labels, RFC 5890, section 2.3.2.1), which every server understands. The
- * local part stays as it is: only its own server knows what it means.
+ * local part is not changed: only its own server knows what it means.
  *
  * @param mailbox The address.
  * @returns The address with its domain in ASCII; the same object where it is already.
@@ -149,7 +149,7 @@ function parseRange(text: string, start: number, end: number): Mailbox {
   let localPart: string;
   if (text.charCodeAt(start) === QUOTE) {
     at = quotedStringEnd(text, start, end);
-    if (at < 0) fail(text, "the quoted local part has no end, or holds a character that may not stand there");
+    if (at < 0) fail(text, "the quoted local part has no end, or holds a character that is not allowed");
     if (at >= end || text.charCodeAt(at) !== AT) fail(text, "an @ must follow the quoted local part");
     localPart = unquote(text, start + 1, at - 1);
     if (!localPart.isWellFormed()) fail(text, "it holds a lone surrogate");
@@ -210,7 +210,7 @@ function dotAtomForm(text: string, start: number, end: number): Form {
   return text.slice(start, end).isWellFormed() ? UTF8 : INVALID;
 }
 
-/** Finds the index behind the closing quote, -1 if there is none or a character is not allowed. */
+/** Finds the index after the closing quote, -1 if there is none or a character is not allowed. */
 function quotedStringEnd(text: string, start: number, end: number): number {
   for (let i = start + 1; i < end; i++) {
     const code = text.charCodeAt(i);
@@ -241,14 +241,14 @@ function quote(localPart: string): string {
   for (let i = 0; i < localPart.length; i++) {
     const code = localPart.charCodeAt(i);
     if (isControl(code)) {
-      throw new TypeError(`Cannot write an address: a control character stands in ${show(localPart)}`);
+      throw new TypeError(`Cannot write an address: ${show(localPart)} holds a control character`);
     }
     if (code !== QUOTE && code !== BACKSLASH) continue;
     result += localPart.slice(from, i) + "\\";
     from = i;
   }
   if (!localPart.isWellFormed()) {
-    throw new TypeError(`Cannot write an address: a lone surrogate stands in ${show(localPart)}`);
+    throw new TypeError(`Cannot write an address: ${show(localPart)} holds a lone surrogate`);
   }
   return result + localPart.slice(from) + '"';
 }

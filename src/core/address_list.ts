@@ -1,5 +1,5 @@
 /**
- * What a server answers to VRFY and EXPN: names and addresses, one a line (RFC 5321, section 3.5.1).
+ * The replies to VRFY and EXPN: names and addresses, one a line (RFC 5321, section 3.5.1).
  *
  * @module
  */
@@ -15,7 +15,7 @@ export interface NamedAddress {
 }
 
 /**
- * Reads the addresses out of a reply. A line without one is passed over.
+ * Reads the addresses in a reply. A line without one is skipped.
  *
  * @param reply The reply to VRFY or EXPN.
  * @returns The addresses, in the server's order.
@@ -30,7 +30,7 @@ export function parseAddressList(reply: Reply): readonly NamedAddress[] {
 }
 
 /**
- * `Fred Foobar <fred@example.org>`, `<fred@example.org>` or `fred@example.org`; Sendmail quotes names, Exim goes on with
+ * `Fred Foobar <fred@example.org>`, `<fred@example.org>` or `fred@example.org`; Sendmail quotes names, Exim adds
  * "is deliverable".
  */
 function parseLine(line: string): NamedAddress | undefined {

@@ -9,7 +9,7 @@ const HYPHEN = 0x2d;
 const COLON = 0x3a;
 
 /**
- * Tells whether a text is an address literal, such as EHLO takes from a host without a name.
+ * Tells whether a text is an address literal, which a host without a name sends with EHLO.
  *
  * @param text The text, with its brackets.
  * @returns Whether it is.
@@ -43,8 +43,8 @@ function isIPv4(text: string, start: number, end: number): boolean {
 }
 
 /**
- * IPv6-addr of RFC 5321, section 4.1.3: eight groups of one to four hexadecimal digits; an IPv4 address may stand for the
- * last two; one `::` stands for two groups or more.
+ * IPv6-addr of RFC 5321, section 4.1.3: eight groups of one to four hexadecimal digits; an IPv4 address may replace the
+ * last two; one `::` replaces two groups or more.
  */
 function isIPv6(text: string, start: number, end: number): boolean {
   let groups = 0;
@@ -78,7 +78,7 @@ function isHexDigit(code: number): boolean {
   return isDigit(code) || (code >= 0x41 && code <= 0x46) || (code >= 0x61 && code <= 0x66);
 }
 
-/** Standardized-tag: letters, digits and hyphens, the last one no hyphen. */
+/** Standardized-tag: letters, digits and hyphens, the last one not a hyphen. */
 function isTag(text: string, start: number, end: number): boolean {
   if (start >= end || text.charCodeAt(end - 1) === HYPHEN) return false;
   for (let i = start; i < end; i++) {

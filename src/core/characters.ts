@@ -8,11 +8,11 @@
 export const LET_DIG = 1;
 /** Characters of an atom: `atext` (RFC 5322, section 3.2.3). */
 export const ATEXT = 2;
-/** Characters of a quoted string that stand for themselves: `qtextSMTP` (RFC 5321, section 4.1.2). */
+/** Characters of a quoted string that need no backslash: `qtextSMTP` (RFC 5321, section 4.1.2). */
 export const QTEXT = 4;
 /** Characters of a parameter's value: `esmtp-value` (RFC 5321, section 4.1.2). */
 export const ESMTP_VALUE = 8;
-/** Characters that xtext leaves as they are: `xchar` (RFC 3461, section 4). */
+/** Characters that xtext does not change: `xchar` (RFC 3461, section 4). */
 export const XCHAR = 16;
 /** Characters of a tagged address literal: `dcontent` (RFC 5321, section 4.1.3). */
 export const DCONTENT = 32;
@@ -91,7 +91,7 @@ export function isControl(code: number): boolean {
 }
 
 /**
- * Tells whether a text is ASCII throughout.
+ * Tells whether a text is all ASCII.
  *
  * @param text The text.
  * @returns Whether it is; so is the empty text.

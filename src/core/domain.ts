@@ -16,18 +16,18 @@ const MAX_DOMAIN_LENGTH = 255;
 /** RFC 1035, section 2.3.4. */
 const MAX_LABEL_LENGTH = 63;
 
-/** Whether a piece of an address is in order: not at all, in ASCII, or with characters beyond it. */
+/** The form of a part of an address: not valid, ASCII, or with characters beyond ASCII. */
 export type Form = 0 | 1 | 2;
-/** Not in order. */
+/** Not valid. */
 export const INVALID = 0;
-/** In order, and ASCII. */
+/** Valid, and ASCII. */
 export const ASCII = 1;
-/** In order, with characters beyond ASCII. */
+/** Valid, with characters beyond ASCII. */
 export const UTF8 = 2;
 
 /**
- * Tells whether a text is a domain name in ASCII (RFC 5321, section 4.1.2), such as EHLO takes. An underscore counts as
- * a letter: hosts have it in their names, Windows among others.
+ * Tells whether a text is a domain name in ASCII (RFC 5321, section 4.1.2), as EHLO needs it. An underscore counts as a
+ * letter: host names have it, on Windows among others.
  *
  * @param text The text.
  * @returns Whether it is; an address literal is not.
@@ -37,12 +37,12 @@ export function isDomain(text: string): boolean {
 }
 
 /**
- * Domain or address-literal of RFC 5321, section 4.1.2. What is beyond ASCII is only looked at for control characters:
- * {@linkcode toAscii} knows the rest.
+ * Checks a domain or address-literal of RFC 5321, section 4.1.2. Beyond ASCII only control characters are refused:
+ * {@linkcode toAscii} checks the rest.
  *
  * @param text A text.
- * @param start Where the domain begins in it.
- * @param end Where it ends, exclusive.
+ * @param start The index at which the domain begins.
+ * @param end The index at which it ends, exclusive.
  * @returns Its form.
  */
 export function domainForm(text: string, start: number, end: number): Form {

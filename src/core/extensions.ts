@@ -1,5 +1,5 @@
 /**
- * What a server says that it can do, in its reply to EHLO or LHLO (RFC 5321, section 4.1.1.1).
+ * The extensions that a server announces in its reply to EHLO or LHLO (RFC 5321, section 4.1.1.1).
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { every, is, isDigit, LET_DIG, MECHANISM } from "./characters.ts";
 import { ProtocolError } from "./protocol_error.ts";
 import type { Reply } from "./reply.ts";
 
-/** The limits that a server announces (RFC 9422). One that it does not announce is missing. */
+/** The limits that a server announces (RFC 9422); those that it does not announce are missing. */
 export interface ExtensionLimits {
   /** `RCPTMAX`: the most recipients in one transaction. */
   readonly rcptMax?: number;
@@ -17,7 +17,7 @@ export interface ExtensionLimits {
   readonly rcptDomainMax?: number;
 }
 
-/** How long a server holds a message back at most (RFC 4865, section 4). */
+/** How long a server can hold a message before delivery (RFC 4865, section 4). */
 export interface FutureRelease {
   /** The longest time from now, in seconds. */
   readonly maxInterval: number;
@@ -25,14 +25,14 @@ export interface FutureRelease {
   readonly maxDateTime: string;
 }
 
-/** Real servers announce up to some 30 keywords; a client keeps them as long as the session lasts. */
+/** Real servers announce about 30 keywords at most; a client keeps them as long as the session lasts. */
 const MAX_KEYWORDS = 256;
 
 const EQUALS_SIGN = 0x3d;
 
 /**
- * The extensions of a server, as announced in its reply to EHLO or LHLO (RFC 5321, section 4.1.1.1). What was learnt
- * before STARTTLS must be forgotten behind it (RFC 3207, section 4.2), so it is a value that does not change.
+ * The extensions of a server, as announced in its reply to EHLO or LHLO (RFC 5321, section 4.1.1.1). A value that does not
+ * change: after STARTTLS, what was learnt before it must be forgotten (RFC 3207, section 4.2).
  *
  * @example
  * ```ts
@@ -43,14 +43,14 @@ const EQUALS_SIGN = 0x3d;
  * ```
  */
 export class Extensions {
-  /** No extension at all: what holds before EHLO, and behind HELO. */
+  /** No extensions: before EHLO, and after HELO. */
   static readonly none: Extensions = new Extensions("", new Map());
 
-  /** The name that the server gives itself, `""` if it gives none. */
+  /** The server's own name, `""` if it gives none. */
   readonly domain: string;
-  /** `PIPELINING`: commands may be sent before the replies have come (RFC 2920). */
+  /** `PIPELINING`: commands may be sent before the replies have arrived (RFC 2920). */
   readonly pipelining: boolean;
-  /** `CHUNKING`: the server takes BDAT (RFC 3030). */
+  /** `CHUNKING`: the server accepts BDAT (RFC 3030). */
   readonly chunking: boolean;
   /** `8BITMIME`: content may hold bytes beyond ASCII (RFC 6152). */
   readonly eightBitMime: boolean;
@@ -58,28 +58,28 @@ export class Extensions {
   readonly binaryMime: boolean;
   /** `SMTPUTF8`: addresses and header fields may be beyond ASCII (RFC 6531). */
   readonly smtpUtf8: boolean;
-  /** `DSN`: delivery status notifications may be asked for (RFC 3461). */
+  /** `DSN`: a client may ask for delivery status notifications (RFC 3461). */
   readonly dsn: boolean;
   /** `ENHANCEDSTATUSCODES`: replies carry them (RFC 2034). */
   readonly enhancedStatusCodes: boolean;
   /** `STARTTLS` (RFC 3207). */
   readonly startTls: boolean;
-  /** `REQUIRETLS`: the server passes the message on over TLS or not at all (RFC 8689). */
+  /** `REQUIRETLS`: the server can pass a message on over TLS or not at all (RFC 8689). */
   readonly requireTls: boolean;
   /**
-   * `SIZE`: the largest message in bytes (RFC 1870). `undefined` if it is not announced, or has no fixed limit (`SIZE`
-   * alone, or `SIZE 0`).
+   * `SIZE`: the largest message in bytes (RFC 1870). `undefined` if it is not announced, or there is no fixed limit
+   * (`SIZE` alone, or `SIZE 0`).
    */
   readonly size: number | undefined;
   /** `AUTH`: the names of the SASL mechanisms, in upper case, in the server's order (RFC 4954). */
   readonly auth: readonly string[];
   /** `LIMITS` (RFC 9422). */
   readonly limits: ExtensionLimits;
-  /** `DELIVERBY`: the shortest time that may be asked for, in seconds, 0 if there is none (RFC 2852). */
+  /** `DELIVERBY`: the shortest time limit for delivery, in seconds, 0 if any is accepted (RFC 2852). */
   readonly deliverBy: number | undefined;
   /** `FUTURERELEASE` (RFC 4865). */
   readonly futureRelease: FutureRelease | undefined;
-  /** `MT-PRIORITY`: the name of the profile, `""` for the server's own (RFC 6710). */
+  /** `MT-PRIORITY`: the name of the profile, `""` if the server names none (RFC 6710). */
   readonly mtPriority: string | undefined;
   readonly #parameters: ReadonlyMap<string, string>;
 
@@ -105,8 +105,8 @@ export class Extensions {
   }
 
   /**
-   * Reads the reply to EHLO or LHLO. The first line is the server's name and greeting, whatever words stand in it. A
-   * line that is no keyword with parameters is passed over.
+   * Reads the reply to EHLO or LHLO. The first line is the server's name and greeting, whatever it says. A line that is not
+   * a keyword with parameters is skipped.
    *
    * @param reply A positive reply to EHLO or LHLO.
    * @returns The extensions.
@@ -122,7 +122,7 @@ export class Extensions {
       const keyword = line.slice(0, end).toUpperCase();
       const rest = line.slice(end + 1).trim();
       const earlier = parameters.get(keyword);
-      // Old servers repeat the mechanisms as "AUTH=LOGIN PLAIN" for older clients, and some of them only there.
+      // Old servers repeat the mechanisms as "AUTH=LOGIN PLAIN" for older clients, and name some of them only there.
       if (earlier === undefined) parameters.set(keyword, rest);
       else if (keyword === "AUTH") parameters.set(keyword, `${earlier} ${rest}`.trim());
       if (parameters.size > MAX_KEYWORDS) {
@@ -143,7 +143,7 @@ export class Extensions {
   }
 
   /**
-   * Gives the parameters of an extension.
+   * Returns the parameters of an extension.
    *
    * @param keyword Its keyword, in upper or lower case.
    * @returns The parameters as the server sent them, `""` if it sent none, `undefined` if it does not announce the
@@ -154,7 +154,7 @@ export class Extensions {
   }
 
   /**
-   * Gives the keywords of all extensions.
+   * Returns the keywords of all extensions.
    *
    * @returns The keywords in upper case, in the server's order.
    */
@@ -164,8 +164,8 @@ export class Extensions {
 }
 
 /**
- * Finds the end of the keyword at the start of a line, 0 if there is none. Letters beyond ASCII are none of a keyword:
- * some of them become ASCII in upper case.
+ * Finds the end of the keyword at the start of a line, 0 if there is none. A keyword has no letters beyond ASCII: some of
+ * them become ASCII in upper case.
  */
 function keywordEnd(line: string): number {
   let i = 0;
@@ -181,7 +181,7 @@ function words(text: string): string[] {
   return text.replaceAll("\t", " ").split(" ").filter((word) => word !== "");
 }
 
-/** Reads a decimal number; `undefined` if there is none, or none that can be counted to. */
+/** Reads a decimal number; `undefined` if there is none, or it is too large to be exact. */
 function parseInteger(text: string | undefined): number | undefined {
   if (text === undefined || text === "") return undefined;
   for (let i = 0; i < text.length; i++) {
@@ -198,7 +198,7 @@ function firstInteger(parameters: string | undefined): number | undefined {
 function parseMechanisms(parameters: string | undefined): readonly string[] {
   const names = new Set<string>();
   for (const word of words(parameters ?? "")) {
-    // Before toUpperCase(), which makes ASCII of some letters beyond it; a lower-case letter is no part of the class.
+    // Checked before toUpperCase(), which makes ASCII of some letters beyond it. MECHANISM has no lower-case letters.
     if (every(word, LET_DIG | MECHANISM)) names.add(word.toUpperCase());
   }
   return Object.freeze([...names]);
@@ -208,7 +208,7 @@ function parseLimits(parameters: string | undefined): ExtensionLimits {
   const limits: { rcptMax?: number; mailMax?: number; rcptDomainMax?: number } = {};
   for (const word of words(parameters ?? "")) {
     const equals = word.indexOf("=");
-    // RFC 9422, section 4: a value is never 0; names that are not known are passed over.
+    // RFC 9422, section 4: a value is never 0; unknown names are ignored.
     const value = equals < 0 ? undefined : parseInteger(word.slice(equals + 1));
     if (!value) continue;
     const name = word.slice(0, equals).toUpperCase();

@@ -6,7 +6,7 @@
 import { isControl, isDigit, show } from "./characters.ts";
 import { decodeLines } from "./reply_text.ts";
 
-/** What a {@linkcode Reply} may carry besides its code and text. */
+/** Options of {@linkcode Reply}. */
 export interface ReplyOptions {
   /** An enhanced status code such as `"5.1.1"` (RFC 3463), put before each line. Default: none. */
   enhancedCode?: string | undefined;
@@ -20,18 +20,18 @@ export interface ReplyJson {
   lines: readonly string[];
 }
 
-/** Where the decoder's replies keep their lines until somebody asks for them. */
+/** The lines of a decoder's reply whose text nobody has read yet. */
 const NOT_DECODED: readonly string[] = [];
 
 /**
- * Makes a reply of bytes whose form the decoder has checked, without looking at its text: most replies are only asked
- * for their code. Set by a static block, as it needs private fields.
+ * Makes a reply of bytes whose form the decoder has checked, without decoding its text: of most replies only the code is
+ * read. Set by a static block, because it needs private fields.
  */
 export let replyFromWire: (code: number, bytes: Uint8Array, start: number, end: number) => Reply;
 
 /**
  * A reply of an SMTP server: a code and one or more lines of text (RFC 5321, section 4.2). It does not change, and no
- * line holds a control character other than the tab: what a peer sends of them is replaced by U+FFFD.
+ * line holds a control character other than the tab: those that a peer sends are replaced by U+FFFD.
  *
  * @example
  * ```ts
@@ -45,14 +45,14 @@ export let replyFromWire: (code: number, bytes: Uint8Array, start: number, end: 
 export class Reply {
   /** The reply code, 200 to 599. */
   readonly code: number;
-  /** `undefined` as long as nobody has asked for the text; the bytes are kept until then. */
+  /** `undefined` until the text is read for the first time; the bytes are kept until then. */
   #lines: readonly string[] | undefined;
   #bytes: Uint8Array | undefined;
   #start = 0;
   #end = 0;
 
   /**
-   * Makes a reply, for a server to send or a test to expect.
+   * Makes a reply, for a server to send or for a test.
    *
    * @param code The reply code, 200 to 599.
    * @param text The text, or one text for each line.
@@ -64,7 +64,9 @@ export class Reply {
     this.code = code;
     if (text === NOT_DECODED) return;
     if (!Number.isInteger(code) || code < 200 || code > 599) {
-      throw new RangeError(`Cannot make a reply: the code must be an integer from 200 to 599, it is ${code}`);
+      throw new RangeError(
+        `Cannot make a reply: code must be a whole number from 200 to 599, the current value is ${code}`,
+      );
     }
     const lines = typeof text === "string" ? [text] : [...text];
     if (lines.length === 0) throw new TypeError("Cannot make a reply: it needs at least one line");
@@ -92,7 +94,7 @@ export class Reply {
       reply.#end = end;
       return reply;
     };
-    // What console.log() shows on Node, Deno and Bun: they find fields, and the text is not in one.
+    // For console.log() on Node, Deno and Bun: it shows fields, and the text is not in one.
     Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: Reply): string {
         return `Reply ${JSON.stringify(this.toString())}`;
@@ -100,7 +102,7 @@ export class Reply {
     });
   }
 
-  /** The text of each line as it is on the wire behind the code, with the enhanced status code. */
+  /** The text of each line as it is on the wire after the code, with the enhanced status code. */
   get lines(): readonly string[] {
     if (this.#lines === undefined) {
       this.#lines = decodeLines(this.#bytes!, this.#start, this.#end);
@@ -117,8 +119,7 @@ export class Reply {
   }
 
   /**
-   * The enhanced status code, such as `"5.1.1"` (RFC 3463): that of the first line, where it is of the same class as
-   * the code.
+   * The enhanced status code, such as `"5.1.1"` (RFC 3463): that of the first line, if its class is that of the code.
    */
   get enhancedCode(): string | undefined {
     const line = this.lines[0]!;
@@ -126,7 +127,7 @@ export class Reply {
     return length === 0 ? undefined : line.slice(0, length);
   }
 
-  /** Whether the server did what it was asked: 2xx. */
+  /** Whether the server has done what the client asked for: 2xx. */
   get positive(): boolean {
     return this.code < 300;
   }
@@ -147,7 +148,7 @@ export class Reply {
   }
 
   /**
-   * Gives the reply as one sees it on the wire, for logs and messages.
+   * Returns the reply as it looks on the wire, for logs and messages.
    *
    * @returns The lines with their codes, joined by a line feed, without a last one: `"250-mx.test\n250 SIZE"`.
    */
@@ -156,7 +157,7 @@ export class Reply {
   }
 
   /**
-   * Gives the reply as a server sends it.
+   * Returns the reply as a server sends it.
    *
    * @returns The complete reply with its line ends. A line that lacks the enhanced status code of the first one gets
    * it (RFC 2034, section 4).
@@ -172,7 +173,7 @@ export class Reply {
   }
 
   /**
-   * Gives what a log of JSON lines should show.
+   * Returns the reply for JSON, such as a log of JSON lines.
    *
    * @returns The code and the lines.
    */
@@ -190,16 +191,16 @@ export class Reply {
 
 function checkText(text: string): void {
   if (typeof text !== "string") {
-    throw new TypeError(`Cannot make a reply: a line is ${typeof text}, not a string`);
+    throw new TypeError(`Cannot make a reply: a line must be a string, the current value is ${typeof text}`);
   }
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (isControl(code) && code !== 0x09) {
-      throw new TypeError(`Cannot make a reply: a control character stands in ${show(text)}`);
+      throw new TypeError(`Cannot make a reply: ${show(text)} holds a control character`);
     }
   }
   if (!text.isWellFormed()) {
-    throw new TypeError(`Cannot make a reply: a lone surrogate stands in ${show(text)}`);
+    throw new TypeError(`Cannot make a reply: ${show(text)} holds a lone surrogate`);
   }
 }
 

@@ -14,11 +14,11 @@ const SPACE = 0x20;
 const HYPHEN = 0x2d;
 const ZERO = 0x30;
 
-/** The limits of a {@linkcode ReplyDecoder}. */
+/** Options of {@linkcode ReplyDecoder}: its limits. */
 export interface ReplyDecoderOptions {
-  /** The longest line taken, in bytes with its end. Default: 12,288. */
+  /** The longest line accepted, in bytes with its line end. Default: 12,288. */
   maxLineLength?: number | undefined;
-  /** The longest reply taken, in bytes with all line ends. Default: 262,144. */
+  /** The longest reply accepted, in bytes with all line ends. Default: 262,144. */
   maxReplyLength?: number | undefined;
 }
 
@@ -28,17 +28,17 @@ export interface ReplyDecoderOptions {
  */
 const MAX_LINE_LENGTH = 12_288;
 
-/** 512 lines of the 512 bytes of RFC 5321, section 4.5.3.1.5: long enough for HELP, and for a list that EXPN shows. */
+/** 512 lines of the 512 bytes of RFC 5321, section 4.5.3.1.5: long enough for HELP, and for a list from EXPN. */
 const MAX_REPLY_LENGTH = 262_144;
 
 /** Chunks are copied into slabs of at least this size. A reply whose text nobody has read yet keeps its slab alive. */
 const SLAB_SIZE = 4_096;
 
 /**
- * Finds the replies in a server's bytes, however they are cut.
+ * Finds the replies in a server's bytes, however they are split into chunks.
  *
- * A line ends at CRLF or at a bare LF. A code may stand alone (`250`), as RFC 5321, section 4.2, asks clients to
- * expect. The lines of one reply may have different codes, against section 4.2.1; the last one counts. Text is UTF-8.
+ * A line ends at CRLF or at a bare LF. A code without text (`250`) is accepted, as RFC 5321, section 4.2, asks of
+ * clients. The lines of one reply may have different codes, against section 4.2.1; the last one counts. Text is UTF-8.
  *
  * @example
  * ```ts
@@ -54,9 +54,9 @@ const SLAB_SIZE = 4_096;
 export class ReplyDecoder {
   readonly #maxLineLength: number;
   readonly #maxReplyLength: number;
-  /** Only ever written behind `#end`, as replies whose text has not been read yet point into it. */
+  /** Only ever written after `#end`, because replies whose text was not read yet point into it. */
   #bytes: Uint8Array = new Uint8Array(SLAB_SIZE);
-  /** Where the reply at hand begins, its last line begins, the search for a line end goes on, the bytes end. */
+  /** The indices at which the current reply begins, its last line begins, the search for a line end continues, the bytes end. */
   #start = 0;
   #line = 0;
   #scanned = 0;
@@ -64,10 +64,10 @@ export class ReplyDecoder {
   #failure: ProtocolError | undefined;
 
   /**
-   * Makes a decoder for one connection. One made for the bytes in the clear must not see those under TLS.
+   * Makes a decoder for one connection. After STARTTLS, make a new one.
    *
    * @param options The limits.
-   * @throws {RangeError} If a limit is not a positive integer.
+   * @throws {RangeError} If a limit is not a whole number from 1 up.
    */
   constructor(options?: ReplyDecoderOptions) {
     this.#maxLineLength = limit("maxLineLength", options?.maxLineLength, MAX_LINE_LENGTH);
@@ -80,10 +80,10 @@ export class ReplyDecoder {
   }
 
   /**
-   * Takes bytes from the server, of any length, cut anywhere. Call {@linkcode next} afterwards until it returns
+   * Takes bytes from the server, of any length, split anywhere. Call {@linkcode next} afterwards until it returns
    * `undefined`.
    *
-   * @param chunk The bytes. They are copied. Behind a failure they are dropped.
+   * @param chunk The bytes. They are copied; after a failure they are dropped.
    */
   push(chunk: Uint8Array): void {
     if (this.#failure !== undefined) return;
@@ -98,10 +98,10 @@ export class ReplyDecoder {
   }
 
   /**
-   * Gives the next reply.
+   * Returns the next reply.
    *
    * @returns The reply, or `undefined` when it needs more bytes.
-   * @throws {ProtocolError} If the bytes are no reply, or a line or a reply is too long. Every later call throws it too.
+   * @throws {ProtocolError} If the bytes are not a reply, or a line or a reply is too long. Every later call throws it too.
    */
   next(): Reply | undefined {
     if (this.#failure !== undefined) throw this.#failure;
@@ -129,7 +129,7 @@ export class ReplyDecoder {
     if (i - this.#start > this.#maxReplyLength) {
       this.#fail(`The reply is longer than ${this.#maxReplyLength} bytes`);
     }
-    // A peer that speaks TLS or nothing we know may never send a line end: say so as soon as it is clear.
+    // A peer that speaks TLS or an unknown protocol may never send a line end: fail as soon as it is clear.
     if (codeAt(bytes, line, end) === 0) this.#failAt(line, end);
     this.#line = line;
     this.#scanned = i;
@@ -137,9 +137,9 @@ export class ReplyDecoder {
   }
 
   /**
-   * Says that the server has closed the connection.
+   * Ends the input: the server has closed the connection.
    *
-   * @throws {ProtocolError} If a reply is half received.
+   * @throws {ProtocolError} If a reply has arrived only in part.
    */
   end(): void {
     if (this.#failure !== undefined) throw this.#failure;
@@ -148,7 +148,7 @@ export class ReplyDecoder {
     }
   }
 
-  /** Room for more bytes, in fresh memory. It doubles, so that a reply that comes byte by byte is not copied each time. */
+  /** Makes room for more bytes, in new memory. It doubles, so that a reply that arrives byte by byte is not copied each time. */
   #makeRoom(length: number): void {
     const pending = this.#end - this.#start;
     const bytes = new Uint8Array(Math.max(SLAB_SIZE, 2 * pending, pending + length));
@@ -179,14 +179,15 @@ export class ReplyDecoder {
 function limit(name: string, value: number | undefined, standard: number): number {
   if (value === undefined) return standard;
   if (!Number.isSafeInteger(value) || value < 1) {
-    throw new RangeError(`Cannot decode replies: ${name} must be a positive integer, it is ${value}`);
+    throw new RangeError(
+      `Cannot decode replies: ${name} must be a whole number from 1 up, the current value is ${value}`,
+    );
   }
   return value;
 }
 
 /**
- * Reads the code at the start of a line, or as much of it as there is: 0 if this cannot become one, 1 if it can and is
- * not complete.
+ * Reads the code at the start of a line: 0 if there is none, 1 if the line ends before the code is complete.
  */
 function codeAt(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;

@@ -1,5 +1,5 @@
 /**
- * The text of replies, out of a peer's bytes.
+ * Decodes the text of replies.
  *
  * @module
  */
@@ -11,11 +11,11 @@ const CR = 0x0d;
 const decoder: TextDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
- * Takes the lines of one reply apart.
+ * Splits one reply into lines.
  *
  * @param bytes Bytes whose form the decoder has checked.
- * @param start Where the reply begins.
- * @param end Where it ends, behind its last line feed.
+ * @param start The index at which the reply begins.
+ * @param end The index after its last line feed.
  * @returns The text of each line, without code and line end.
  */
 export function decodeLines(bytes: Uint8Array, start: number, end: number): string[] {
@@ -34,8 +34,8 @@ export function decodeLines(bytes: Uint8Array, start: number, end: number): stri
  * Decodes UTF-8. Malformed bytes and control characters become U+FFFD.
  *
  * @param bytes The bytes.
- * @param start Where to begin. Beyond `end`: the text is empty.
- * @param end Where to end, exclusive.
+ * @param start The index at which the text begins. Beyond `end`, the text is empty.
+ * @param end The index at which the text ends, exclusive.
  * @returns The text.
  */
 export function decodeText(bytes: Uint8Array, start: number, end: number): string {
@@ -59,7 +59,7 @@ export function decodeText(bytes: Uint8Array, start: number, end: number): strin
   return text;
 }
 
-/** A terminal or a log that shows a server's text must not be steered by it; the tab is text (RFC 5321, section 4.2). */
+/** A server must not control the terminal or the log that shows its text; the tab is text (RFC 5321, section 4.2). */
 function replaceControls(text: string): string {
   let clean = "";
   let from = 0;

@@ -9,8 +9,8 @@ import { is, show, XCHAR } from "./characters.ts";
 const BACKSLASH = 0x5c;
 
 /**
- * Encodes a text as xtext: what is not printable ASCII, and `+` and `=`, becomes `+` and two hexadecimal digits. For
- * `ENVID`, for `ORCPT=rfc822;…` and for the `AUTH` parameter of MAIL.
+ * Encodes a text as xtext: every character that is not printable ASCII, and `+` and `=`, becomes `+` and two hexadecimal
+ * digits. For `ENVID`, `ORCPT=rfc822;…` and the `AUTH` parameter of MAIL.
  *
  * @param text Text in ASCII.
  * @returns The text as xtext.
@@ -45,7 +45,7 @@ export function encodeUtf8AddrXtext(address: string): string {
 
 /**
  * Encodes an address for `ORCPT=utf-8;…` to a server with SMTPUTF8 (`utf-8-addr-unitext`, RFC 6533, section 3):
- * characters beyond ASCII stay as they are.
+ * characters beyond ASCII are not changed.
  *
  * @param address The address.
  * @returns The address encoded.

@@ -3,15 +3,16 @@
  *
  * @module
  */
+import { isControl } from "../core/characters.ts";
 import type { ClientFirstMechanism } from "./mechanism.ts";
 
 /** The longest trace information, in characters (RFC 4505, section 2). */
 const MAX_TRACE = 255;
 
 /**
- * ANONYMOUS: no login, only a word for the server's log.
+ * ANONYMOUS: no credentials, only a text for the server's log.
  *
- * @param trace A mail address, or a text without `@`. May be empty. Default: empty.
+ * @param trace A mail address, or a text without `@`. Default: empty.
  * @returns The mechanism.
  * @throws {TypeError} If the text is longer than 255 characters or has control characters.
  */
@@ -30,11 +31,10 @@ export function anonymous(trace = ""): ClientFirstMechanism {
   };
 }
 
-/** Control characters, C1 included, are what the stringprep profile "trace" forbids before all else. */
+/** Control characters are the most important of those that the stringprep profile "trace" forbids. */
 function hasControl(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i);
-    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true;
+    if (isControl(text.charCodeAt(i))) return true;
   }
   return false;
 }

@@ -7,7 +7,7 @@
 /**
  * Encodes bytes. (`Uint8Array.prototype.toBase64` is missing in Node 24.)
  *
- * @param bytes What to encode.
+ * @param bytes The bytes.
  * @returns Base64 with padding, without line ends.
  */
 export function encodeBase64(bytes: Uint8Array): string {
@@ -29,7 +29,7 @@ export function decodeBase64(text: string): Uint8Array {
     binary = atob(text);
   } catch {
     throw new SyntaxError(
-      "Cannot decode base64: it has characters that do not belong there or a wrong length",
+      "Cannot decode base64: it has a character that is not allowed, or a wrong length",
     );
   }
   const bytes = new Uint8Array(binary.length);

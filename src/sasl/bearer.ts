@@ -1,18 +1,18 @@
 /**
- * What OAUTHBEARER and XOAUTH2 have in common: the token's form, and the words of a server that refuses it.
+ * What OAUTHBEARER and XOAUTH2 share: the checks of token and user, and the reason of a server that refuses the token.
  *
  * @module
  */
 import { printable } from "../core/characters.ts";
 
-/** The longest status that is passed on: `insufficient_scope` has 18 characters, a token has more than this. */
+/** The longest status that is shown: `insufficient_scope` has 18 characters, a token has more than this. */
 const MAX_STATUS = 40;
 
-/** The longest list of scopes that is passed on. */
+/** The longest list of scopes that is shown. */
 const MAX_SCOPE = 200;
 
 /**
- * Refuses a token that could not stand in the response, where 0x01 separates the parts.
+ * Refuses a token that the response cannot hold: 0x01 separates its parts.
  *
  * @param mechanism The mechanism's name, for the error.
  * @param accessToken The token.
@@ -48,11 +48,11 @@ export function checkUser(mechanism: string, user: string): void {
 }
 
 /**
- * Reads the challenge of a server that refuses a token: JSON with `status` and, at times, `scope` (RFC 7628, section
+ * Reads the challenge of a server that refuses a token: JSON with `status` and sometimes `scope` (RFC 7628, section
  * 3.2.2).
  *
- * @param challenge What the server sent.
- * @returns What to tell a person.
+ * @param challenge The challenge.
+ * @returns The reason, for a person to read.
  */
 export function readRefusal(challenge: Uint8Array): string {
   let words: unknown;

@@ -1,11 +1,11 @@
 /**
- * Which hash function a certificate's signature uses (RFC 5280, section 4.1.1.2): as much DER as that takes.
+ * Finds the hash function of a certificate's signature (RFC 5280, section 4.1.1.2), with just enough DER for that.
  *
  * @module
  */
 
 /** A hash function of WebCrypto. */
-export type CertificateHash = "SHA-256" | "SHA-384" | "SHA-512";
+type CertificateHash = "SHA-256" | "SHA-384" | "SHA-512";
 
 const SEQUENCE = 0x30;
 const OBJECT_IDENTIFIER = 0x06;
@@ -15,8 +15,8 @@ const CONTEXT_0 = 0xa0;
 const RSASSA_PSS = "2a864886f70d01010a";
 
 /**
- * Object identifiers, in hexadecimal: of signature algorithms, and of hash functions for RSASSA-PSS. In the place of MD5
- * and SHA-1 stands SHA-256 (RFC 5929, section 4.1).
+ * Object identifiers, in hexadecimal: of signature algorithms, and of hash functions for RSASSA-PSS. SHA-256 replaces MD5
+ * and SHA-1 (RFC 5929, section 4.1).
  */
 const HASHES: ReadonlyMap<string, CertificateHash> = new Map([
   ["2a864886f70d010104", "SHA-256"], // md5WithRSAEncryption
@@ -35,10 +35,10 @@ const HASHES: ReadonlyMap<string, CertificateHash> = new Map([
 ]);
 
 /**
- * Finds the hash function that `tls-server-end-point` takes for a certificate.
+ * Finds the hash function for the channel binding `tls-server-end-point`.
  *
  * @param certificate The certificate, DER.
- * @returns The hash function; `undefined` where none is defined or the platform does not have it.
+ * @returns The hash function; `undefined` if none is defined or the platform lacks it.
  * @throws {SyntaxError} If it is not a certificate.
  */
 export function certificateHash(certificate: Uint8Array): CertificateHash | undefined {
@@ -46,12 +46,12 @@ export function certificateHash(certificate: Uint8Array): CertificateHash | unde
   const name = algorithm.identifier();
   if (name !== RSASSA_PSS) return HASHES.get(name);
   const parameters = new Der(algorithm.enter(SEQUENCE));
-  // The hash function is the first parameter, [0], and SHA-1 where it is left out.
+  // The hash function is the first parameter, [0]. Default: SHA-1.
   if (!parameters.at(CONTEXT_0)) return "SHA-256";
   return HASHES.get(new Der(new Der(parameters.enter(CONTEXT_0)).enter(SEQUENCE)).identifier());
 }
 
-/** Reads values in DER, one behind the other. */
+/** Reads values in DER, one after the other. */
 class Der {
   readonly #bytes: Uint8Array;
   #offset = 0;
@@ -65,12 +65,12 @@ class Der {
     return this.#bytes[this.#offset] === tag;
   }
 
-  /** The next value's content, to be read. */
+  /** A reader for the next value's content. */
   enter(tag: number): Der {
     return new Der(this.#take(tag));
   }
 
-  /** Passes over the next value, whatever it is. */
+  /** Skips the next value. */
   skip(): this {
     this.#take(this.#bytes[this.#offset] ?? -1);
     return this;

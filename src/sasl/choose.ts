@@ -1,5 +1,5 @@
 /**
- * Which mechanisms go with which credentials, strongest first.
+ * Which mechanisms accept which credentials, strongest first.
  *
  * DIGEST-MD5 and NTLM are not among them: both are obsolete and broken (RFC 6331; MS-NLMP on top of MD4).
  *
@@ -16,7 +16,7 @@ import { scramSha1, scramSha256, scramSha512 } from "./scram.ts";
 import type { ScramOptions } from "./scram.ts";
 import { xoauth2 } from "./xoauth2.ts";
 
-/** What tells which mechanisms there are: credentials, or a token that is yet to come. */
+/** Credentials of any kind; the token may still have to be obtained. */
 export type CredentialsKind = Credentials | { accessToken: unknown };
 
 /** Makes a mechanism. */
@@ -25,8 +25,8 @@ type Make<T> = (credentials: T, context: SaslContext) => SaslMechanism;
 type Scram = (credentials: PasswordCredentials, options: ScramOptions) => SaslMechanism;
 
 /**
- * A channel binding is worth more than a longer hash: it keeps out whoever sits in the middle with a certificate that the
- * client trusts, while nobody breaks an HMAC, be it of SHA-1. So every -PLUS comes first.
+ * A channel binding is worth more than a longer hash: it keeps out an attacker in the middle with a certificate that the
+ * client trusts, while nobody breaks an HMAC, not even that of SHA-1. So every -PLUS comes first.
  */
 const PASSWORD: ReadonlyMap<string, Make<PasswordCredentials>> = new Map([
   ["SCRAM-SHA-512-PLUS", plus(scramSha512)],
@@ -40,7 +40,7 @@ const PASSWORD: ReadonlyMap<string, Make<PasswordCredentials>> = new Map([
   ["LOGIN", login],
 ]);
 
-/** Those that can say for whom to act. */
+/** The mechanisms that can carry an authorization identity. */
 const WITH_AUTHZID: readonly string[] = [...PASSWORD.keys()].filter((name) =>
   name.startsWith("SCRAM-") || name === "PLAIN"
 );
@@ -54,8 +54,8 @@ function withoutPlus(scram: Scram): Make<PasswordCredentials> {
 }
 
 /**
- * Names the mechanisms that take certain credentials, strongest first. Those with -PLUS are among them; whether they can
- * be used depends on the connection.
+ * Names the mechanisms that accept certain credentials, strongest first. They include those with -PLUS, which can only be
+ * used if the connection has a channel binding.
  *
  * @param credentials The credentials.
  * @returns The names.
@@ -77,7 +77,7 @@ export function mechanismsFor(credentials: CredentialsKind): readonly string[] {
  * @param context What is known about the session.
  * @returns The mechanism, for one attempt.
  * @throws {TypeError} If the credentials cannot be used with it, or the connection has no channel binding for -PLUS.
- * @throws {RangeError} If the mechanism does not take such credentials.
+ * @throws {RangeError} If the mechanism does not accept such credentials.
  */
 export function createMechanism(name: string, credentials: Credentials, context: SaslContext): SaslMechanism {
   if (!mechanismsFor(credentials).includes(name)) {

@@ -6,8 +6,8 @@
 import type { PasswordCredentials, SaslMechanism } from "./mechanism.ts";
 
 /**
- * CRAM-MD5: the password stays here, a hash of it with the server's challenge goes. Whoever hears it may still guess a weak
- * password, and the server proves nothing: SCRAM is what took its place (RFC 8314 and RFC 5802, section 1).
+ * CRAM-MD5: the client sends a hash of the password and the server's challenge, not the password. An eavesdropper can still
+ * guess a weak password, and the server proves nothing: SCRAM has replaced it (RFC 5802, section 1).
  *
  * WebCrypto has no MD5: it comes from `@noble/hashes`, loaded when the challenge is answered.
  *

@@ -6,7 +6,7 @@
 import type { ClientFirstMechanism } from "./mechanism.ts";
 
 /**
- * EXTERNAL: the server knows already who the client is, from its certificate or from the socket it came through.
+ * EXTERNAL: the server already knows who the client is, from its certificate or its socket.
  *
  * @param authzid The name to act as. Default: none, the server derives it.
  * @returns The mechanism.

@@ -1,13 +1,14 @@
 /**
- * LOGIN (draft-murchison-sasl-login), which only old servers still need.
+ * LOGIN (draft-murchison-sasl-login), which only old servers and clients still need.
  *
  * @module
  */
-import type { PasswordCredentials, SaslMechanism, ServerMechanism, ServerStep } from "./mechanism.ts";
+import type { PasswordCredentials, SaslMechanism } from "./mechanism.ts";
+import type { ServerMechanism, ServerStep } from "./server_mechanism.ts";
 import { decodeUtf8 } from "./text.ts";
 
 /**
- * LOGIN: the name, then the password, each asked for. Only under TLS.
+ * LOGIN: the server asks for the name, then for the password. Only under TLS.
  *
  * The words of the challenges do not matter: servers write "Username:", "User Name" and other things.
  *

@@ -7,22 +7,22 @@ import { checkToken, checkUser, readRefusal } from "./bearer.ts";
 import type { ClientFirstMechanism, TokenCredentials } from "./mechanism.ts";
 import { escapeSaslName } from "./text.ts";
 
-/** What else OAUTHBEARER may say. */
+/** Options of {@linkcode oauthBearer}. */
 export interface OAuthBearerOptions {
-  /** The host name that the client has connected to. Default: not said. */
+  /** The host name of the server. Default: not sent. */
   hostname?: string | undefined;
-  /** The port that the client has connected to. Default: not said. */
+  /** The port of the server. Default: not sent. */
   port?: number | undefined;
 }
 
 /**
  * OAUTHBEARER: an OAuth 2.0 access token.
  *
- * A server that refuses it says why in a challenge, and its reply comes once that was answered with 0x01 (RFC 7628,
- * section 3.2.3).
+ * A server that refuses it says why in a challenge, and sends its reply after the client has answered that with 0x01 (RFC
+ * 7628, section 3.2.3).
  *
  * @param credentials The user's name and the token.
- * @param options Where the client has connected to.
+ * @param options The server's host name and port.
  * @returns The mechanism.
  * @throws {TypeError} If the token or the name has characters that cannot be sent.
  */

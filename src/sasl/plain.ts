@@ -3,13 +3,14 @@
  *
  * @module
  */
-import type { ClientFirstMechanism, PasswordCredentials, ServerMechanism, ServerStep } from "./mechanism.ts";
+import type { ClientFirstMechanism, PasswordCredentials } from "./mechanism.ts";
+import type { ServerMechanism, ServerStep } from "./server_mechanism.ts";
 import { decodeUtf8 } from "./text.ts";
 
 /**
  * PLAIN: name and password in one response. Only under TLS.
  *
- * Both go as they are: it is the server that prepares them for comparison (RFC 4616, section 2).
+ * Both are sent unchanged: the server prepares them for comparison (RFC 4616, section 2).
  *
  * @param credentials The user's name and password, and the name to act as. None may contain NUL (RFC 4616, section 2).
  * @returns The mechanism.
@@ -43,7 +44,7 @@ export function plainServer(): ServerMechanism {
       const parts = decodeUtf8(response)?.split("\0");
       if (parts?.length !== 3) return { kind: "malformed" };
       const [authzid, user, pass] = parts as [string, string, string];
-      // Nobody acts for somebody else here; to take such a client for itself would be a surprise (RFC 4616, section 2).
+      // Nobody can act for another user here, and ignoring the request would be a surprise (RFC 4616, section 2).
       if (user === "" || (authzid !== "" && authzid !== user)) return { kind: "refused" };
       return { kind: "credentials", user, pass };
     },

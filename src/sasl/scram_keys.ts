@@ -4,37 +4,37 @@
  * @module
  */
 
-/** The hash function of a SCRAM mechanism, as WebCrypto calls it. */
+/** The hash function of a SCRAM mechanism, by its WebCrypto name. */
 export type ScramHash = "SHA-1" | "SHA-256" | "SHA-512";
 
 /** Length of the hash functions' results, in bits. */
 const BITS: Readonly<Record<ScramHash, number>> = { "SHA-1": 160, "SHA-256": 256, "SHA-512": 512 };
 
-/** What both sides send. */
-export interface ScramProofs {
-  /** What proves that the client knows the password. */
+/** The proofs of both sides. */
+interface ScramProofs {
+  /** Proves that the client knows the password. */
   readonly clientProof: Uint8Array;
-  /** What the server proves with that it knows the password's hash. */
+  /** Proves that the server knows the password's hash. */
   readonly serverSignature: Uint8Array;
 }
 
-/** What the proofs are made of. */
-export interface ScramSecrets {
+/** The input of the proofs. */
+interface ScramSecrets {
   /** The prepared password. */
   readonly password: string;
   /** The salt that the server keeps. */
   readonly salt: Uint8Array;
-  /** How often the hash function is run. */
+  /** The number of times that the hash function is applied. */
   readonly iterations: number;
-  /** All that was said so far, as `AuthMessage`. */
+  /** All messages so far, as `AuthMessage`. */
   readonly authMessage: string;
 }
 
 /**
- * Computes what the client sends and what the server has to send.
+ * Computes the proof that the client sends and the one that the server has to send.
  *
  * @param hash The hash function.
- * @param secrets What the proofs are made of.
+ * @param secrets The input of the proofs.
  * @returns Both proofs.
  */
 export async function computeProofs(hash: ScramHash, secrets: ScramSecrets): Promise<ScramProofs> {

@@ -7,44 +7,44 @@ import { printable } from "../core/characters.ts";
 import { decodeBase64 } from "./base64.ts";
 
 /**
- * The least number of iterations. RFC 5802, section 5.1, and RFC 7677, section 4, want at least 4,096: somebody who plays
- * the server asks for fewer to guess the password faster from the proof that he gets.
+ * The smallest number of iterations. RFC 5802, section 5.1, and RFC 7677, section 4, require at least 4,096: a false server
+ * asks for fewer, to guess the password faster from the client's proof.
  */
-export const MIN_ITERATIONS = 4_096;
+const MIN_ITERATIONS = 4_096;
 
 /**
- * The largest number of iterations. A hostile server asks for 2^31 and keeps the client's processor busy for an hour. 5
+ * The largest number of iterations. A hostile server asks for 2^31 and keeps the client's processor busy for an hour. Five
  * million are eight times what OWASP recommended for SHA-256 in 2023 (600,000), and take 1 to 5 seconds.
  */
-export const MAX_ITERATIONS = 5_000_000;
+const MAX_ITERATIONS = 5_000_000;
 
-/** The longest word of a server that is passed on. */
+/** The longest reason of a server that is shown. */
 const MAX_WORD = 100;
 
-/** What the server's first message says. */
-export interface ServerFirst {
-  /** The client's nonce with the server's behind it. */
+/** The server's first message. */
+interface ServerFirst {
+  /** The client's nonce, followed by the server's. */
   readonly nonce: string;
   /** The salt. */
   readonly salt: Uint8Array;
-  /** How often the hash function is run. */
+  /** The number of times that the hash function is applied. */
   readonly iterations: number;
 }
 
-/** What the server's last message says: its signature, or why it refuses. */
-export type ServerFinal = { readonly signature: Uint8Array } | { readonly refusal: string };
+/** The server's last message: its signature, or why it refuses. */
+type ServerFinal = { readonly signature: Uint8Array } | { readonly refusal: string };
 
 /**
  * Reads the server's first message.
  *
  * @param message The message.
- * @param clientNonce What the nonce must begin with.
- * @returns What it says.
- * @throws {Error} If it is not a first message, asks for an extension, or is not one to answer.
+ * @param clientNonce The client's nonce, which the server's must begin with.
+ * @returns Its attributes.
+ * @throws {Error} If it is not a first message, asks for an extension, or is not safe to answer.
  */
 export function parseServerFirst(message: string, clientNonce: string): ServerFirst {
   const attributes = message.split(",");
-  // RFC 5802, section 5.1: "m=" announces what must be understood, and there is nothing yet to understand.
+  // RFC 5802, section 5.1: "m=" announces an extension that the client must understand, and none is defined.
   if (attributes[0]!.startsWith("m=")) {
     throw new Error("Cannot continue SCRAM: the server asks for an extension that is not supported");
   }
@@ -67,7 +67,7 @@ export function parseServerFirst(message: string, clientNonce: string): ServerFi
  * Reads the server's last message.
  *
  * @param message The message.
- * @returns What it says.
+ * @returns Its signature, or why the server refuses.
  * @throws {Error} If it is not a last message.
  */
 export function parseServerFinal(message: string): ServerFinal {
@@ -76,7 +76,7 @@ export function parseServerFinal(message: string): ServerFinal {
   return { signature: decode(valueOf(attributes, 0, "v", "signature"), "signature") };
 }
 
-/** Attributes have their places (RFC 5802, section 5.1). */
+/** The attributes have a fixed order (RFC 5802, section 5.1). */
 function valueOf(attributes: readonly string[], index: number, name: string, what: string): string {
   const attribute = attributes[index];
   if (!attribute?.startsWith(`${name}=`)) {
@@ -110,7 +110,7 @@ function parseIterations(text: string): number {
   return iterations;
 }
 
-/** RFC 5802, section 7: visible ASCII; commas have parted the attributes already. */
+/** RFC 5802, section 7: visible ASCII; commas have separated the attributes already. */
 function isPrintable(text: string): boolean {
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

@@ -1,5 +1,5 @@
 /**
- * XOAUTH2, the forerunner of OAUTHBEARER that Google and Microsoft speak.
+ * XOAUTH2, the forerunner of OAUTHBEARER, as Google and Microsoft have it.
  *
  * @module
  */
@@ -9,7 +9,8 @@ import type { ClientFirstMechanism, TokenCredentials } from "./mechanism.ts";
 /**
  * XOAUTH2: an OAuth 2.0 access token, as in https://developers.google.com/gmail/imap/xoauth2-protocol.
  *
- * A server that refuses it says why in a challenge, and its reply comes once that was answered with nothing.
+ * A server that refuses it says why in a challenge, and sends its reply after the client has answered that with an empty
+ * response.
  *
  * @param credentials The user's name and the token.
  * @returns The mechanism.

@@ -7,13 +7,13 @@ import { isBase64 } from "../core/characters.ts";
 import type { Reply } from "../core/reply.ts";
 import { decodeBase64, encodeBase64 } from "../sasl/base64.ts";
 import { loginServer } from "../sasl/login.ts";
-import type { ServerMechanism } from "../sasl/mechanism.ts";
 import { plainServer } from "../sasl/plain.ts";
+import type { ServerMechanism } from "../sasl/server_mechanism.ts";
 import type { AuthCredentials } from "./handlers.ts";
 import { BAD_BASE64, BAD_CREDENTIALS } from "./replies.ts";
 
 /** What follows a response: another challenge in base64, the credentials, or a refusal. */
-export type AuthStep =
+type AuthStep =
   | { readonly kind: "challenge"; readonly text: string }
   | { readonly kind: "credentials"; readonly credentials: AuthCredentials }
   | { readonly kind: "refusal"; readonly reply: Reply };

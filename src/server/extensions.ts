@@ -28,7 +28,7 @@ export function offersStartTls({ hide }: SessionSettings, secureTransport: Secur
  * @param secureTransport How the connection is protected now.
  * @returns Whether it is.
  */
-export function offersAuth(settings: SessionSettings, secureTransport: SecureTransport): boolean {
+function offersAuth(settings: SessionSettings, secureTransport: SecureTransport): boolean {
   const { authMechanisms, allowInsecureAuth, hide } = settings;
   return authMechanisms.length > 0 && (secureTransport === "on" || allowInsecureAuth) && !hide.has("AUTH");
 }

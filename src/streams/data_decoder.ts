@@ -1,34 +1,34 @@
 /**
- * Content as a server receives it behind `DATA`: finds the end of data and takes stuffed dots off.
+ * Decodes content as a server receives it after `DATA`: finds the end of data and removes stuffed dots.
  *
  * @module
  */
 import { ProtocolError } from "../core/protocol_error.ts";
-import { loadBlock, MAX_BLOCK_LENGTH, scanBlock, stateBehind } from "./content_block.ts";
+import { loadBlock, MAX_BLOCK_LENGTH, scanBlock, stateAfter } from "./content_block.ts";
 
 const CR = 0x0D;
 const LF = 0x0A;
 const DOT = 0x2E;
 
-/** What the bytes so far decide about the next one. */
+/** The position in a line: what the bytes so far decide about the next one. */
 type DecoderState =
-  /** Behind CRLF, or before the first byte: only here does a dot begin the end of data, or is a stuffed one. */
+  /** After CRLF, or before the first byte: only here does a dot begin the end of data, or is it a stuffed one. */
   | "line-start"
   | "in-line"
-  /** Behind a CR: a LF now completes the line end, anything else makes the CR a bare one. */
+  /** After a CR: a LF now completes the line end, anything else makes the CR a bare one. */
   | "after-cr"
-  /** Behind a dot that began a line: it is no content either way. */
+  /** After a dot that began a line: it is not content either way. */
   | "after-dot"
-  /** Behind CRLF.CR: this CR is content if no LF follows. */
+  /** After CRLF.CR: this CR is content if no LF follows. */
   | "after-dot-cr"
-  /** Behind CRLF.CRLF. */
+  /** After CRLF.CRLF. */
   | "ended";
 
 /**
- * Decodes the content behind `DATA`, chunk by chunk: the inverse of {@linkcode DataEncoder}.
+ * Decodes the content after `DATA`, chunk by chunk: the inverse of {@linkcode DataEncoder}.
  *
- * Strict: only CRLF.CRLF ends the data, and only a dot behind CRLF is a stuffed one (RFC 5321, section 4.1.1.4). Bare CR
- * and bare LF are given out as they came. It keeps no content between calls.
+ * Strict: only CRLF.CRLF ends the data, and only a dot after CRLF is a stuffed one (RFC 5321, section 4.1.1.4). Bare CR
+ * and bare LF are not changed. It keeps no content between calls.
  *
  * @example Decode what a client sent
  * ```ts
@@ -53,13 +53,13 @@ export class DataDecoder {
     return this.#state === "ended";
   }
 
-  /** The bytes of the last chunk behind the end of data, a view of it: the commands that the client pipelined. */
+  /** The bytes after the end of data in the last chunk, a view of it: the commands that the client pipelined. */
   get rest(): Uint8Array {
     return this.#rest;
   }
 
   /**
-   * Whether the content holds a CR without LF or a LF without CR. A message that does may be made to end early on another
+   * Whether the content holds a CR without LF or a LF without CR. Such a message may end early on another
    * server (SMTP smuggling); RFC 5321, section 2.3.8, forbids them.
    */
   get bareLineEnds(): boolean {
@@ -67,11 +67,11 @@ export class DataDecoder {
   }
 
   /**
-   * Decodes the next chunk. Behind the end of data nothing is content: the whole chunk is then the
+   * Decodes the next chunk. After the end of data nothing is content: the whole chunk is then the
    * {@linkcode DataDecoder.rest}.
    *
-   * @param chunk What was received; it may be cut anywhere.
-   * @returns The content in it, empty if there is none: a view of `chunk` unless a dot had to be taken out of its middle.
+   * @param chunk The bytes received; they may be split anywhere.
+   * @returns The content in it, empty if there is none: a view of `chunk`, unless a dot had to be removed from its middle.
    * @throws {TypeError} If `chunk` is not a `Uint8Array`.
    */
   decode(chunk: Uint8Array): Uint8Array {
@@ -88,14 +88,14 @@ export class DataDecoder {
     return content.finish(this.#state === "ended" || this.#state === "after-dot-cr" ? content.start : end);
   }
 
-  /** Makes the decoder ready for the next message. */
+  /** Prepares the decoder for the next message. */
   reset(): void {
     this.#state = "line-start";
     this.#bareLineEnds = false;
     this.#rest = new Uint8Array(0);
   }
 
-  /** Decodes the block at `offset` of the chunk. Gives the number of bytes read, fewer than all at the end of data. */
+  /** Decodes the block at `offset` of the chunk. Returns the number of bytes read, fewer than all at the end of data. */
   #decodeBlock(block: Uint8Array, offset: number, content: Content): number {
     const { length } = block;
     loadBlock(block);
@@ -136,7 +136,7 @@ export class DataDecoder {
             this.#state = "ended";
             return i + 1;
           }
-          // Not the end after all. The CR is content; if it came with the chunk before, it is no part of this one.
+          // Not the end after all. The CR is content; if it came with the previous chunk, it is not in this one.
           this.#bareLineEnds = true;
           this.#state = "in-line";
           if (offset + i === 0) content.prependCr();
@@ -146,7 +146,7 @@ export class DataDecoder {
     return length;
   }
 
-  /** Passes over content from inside a line up to a dot that begins one, or to the end of the block. */
+  /** Skips content from inside a line up to a dot that begins one, or to the end of the block. */
   #decodeLines(block: Uint8Array, from: number): number {
     const { length } = block;
     let bare = -1;
@@ -157,13 +157,13 @@ export class DataDecoder {
       i = scanBlock(i + 1, length, DOT);
     }
     if (i < length) this.#state = "line-start";
-    // A bare LF begins no line: a dot behind it must not end the data, not even in the next chunk (SMTP smuggling).
-    else this.#state = bare === length - 1 ? "in-line" : stateBehind(length);
+    // A bare LF does not begin a line: a dot after it must not end the data, not even in the next chunk (SMTP smuggling).
+    else this.#state = bare === length - 1 ? "in-line" : stateAfter(length);
     return i;
   }
 }
 
-/** Collects the content of one chunk: a view of it as long as it is in one piece, then a copy. */
+/** Collects the content of one chunk: a view while it is in one piece, then a copy. */
 class Content {
   readonly #chunk: Uint8Array;
   /** The first piece, not yet copied. */
@@ -171,27 +171,27 @@ class Content {
   #to = 0;
   #copy: Uint8Array | undefined;
   #copied = 0;
-  /** Where the piece begins that is being read. */
+  /** The index at which the current piece begins. */
   start = 0;
 
   constructor(chunk: Uint8Array) {
     this.#chunk = chunk;
   }
 
-  /** Ends the piece before the byte at `index` and leaves that out. */
+  /** Ends the piece before the byte at `index` and omits that byte. */
   skip(index: number): void {
     this.#take(index);
     this.start = index + 1;
   }
 
-  /** Begins the content with a CR that the chunk before withheld. */
+  /** Begins the content with a CR that was held back from the previous chunk. */
   prependCr(): void {
     this.#copy = new Uint8Array(1 + this.#chunk.length);
     this.#copy[0] = CR;
     this.#copied = 1;
   }
 
-  /** Ends the last piece before `end` and gives the content. */
+  /** Ends the last piece before `end` and returns the content. */
   finish(end: number): Uint8Array {
     this.#take(end);
     if (this.#copy !== undefined) return this.#copy.subarray(0, this.#copied);
@@ -220,10 +220,10 @@ class Content {
 }
 
 /**
- * Decodes the content behind `DATA` as it flows through, with {@linkcode DataDecoder}. The readable closes at the end of data;
- * what the chunk holds behind it is an error, so this is for a source that has nothing else to say. A server, whose
- * clients pipeline, uses the {@linkcode DataDecoder} itself. If the source ends before the end of data, or sends
- * something behind it in the same chunk, the stream fails with a `ProtocolError`.
+ * Decodes the content after `DATA` as it flows through, with {@linkcode DataDecoder}. The readable closes at the end of data.
+ * If the source ends before the end of data, or sends bytes after it in the same chunk, the stream fails with a
+ * `ProtocolError`: so this is for a source that sends nothing else. A server, whose clients pipeline, uses the
+ * {@linkcode DataDecoder} itself.
  *
  * @example Decode a stream
  * ```ts

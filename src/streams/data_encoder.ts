@@ -1,5 +1,5 @@
 /**
- * Content as a client sends it behind `DATA`: CRLF line ends, stuffed dots, the end of data.
+ * Encodes content as a client sends it after `DATA`: CRLF line ends, stuffed dots, the end of data.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import {
   loadBlock,
   MAX_BLOCK_LENGTH,
   NO_ESCAPE,
-  stateBehind,
+  stateAfter,
 } from "./content_block.ts";
 
 const LF = 0x0A;
@@ -30,9 +30,9 @@ export interface DataEncoderOptions {
 /**
  * Encodes a message for `DATA`, chunk by chunk.
  *
- * Bare CR and bare LF both become CRLF, and dots are stuffed after that: a lone one would let a message smuggle in an end
- * of data that another server sees (SMTP smuggling; RFC 5321, section 2.3.8). Nothing is held back: what a chunk holds
- * is in the output of the same call.
+ * Bare CR and bare LF both become CRLF, and dots are stuffed after that: with a bare one, a message could smuggle in an end
+ * of data that another server sees (SMTP smuggling; RFC 5321, section 2.3.8). Nothing is held back: all of a chunk is in the
+ * output of the same call.
  *
  * @example Encode a message
  * ```ts
@@ -48,11 +48,11 @@ export interface DataEncoderOptions {
 export class DataEncoder {
   readonly #escape: number;
   #state: LineState = "line-start";
-  /** How much of the last block needed no change. The output of the block lies behind it. */
+  /** How much of the last block needed no change. The output of the block follows it. */
   #unchanged = 0;
 
   /**
-   * Makes an encoder that stands before the first byte of a message.
+   * Makes an encoder, ready for the first byte of a message.
    *
    * @param options Whether dots are stuffed.
    */
@@ -74,8 +74,8 @@ export class DataEncoder {
   /**
    * Encodes the next chunk of the message.
    *
-   * @param chunk Any part of the message; it may be cut anywhere.
-   * @returns `chunk` itself where nothing has to be changed, else fresh memory of exactly the length needed.
+   * @param chunk Any part of the message; it may be split anywhere.
+   * @returns `chunk` itself if nothing has to be changed, else new memory of exactly the length needed.
    * @throws {TypeError} If `chunk` is not a `Uint8Array`.
    */
   encode(chunk: Uint8Array): Uint8Array {
@@ -96,10 +96,10 @@ export class DataEncoder {
   }
 
   /**
-   * Encodes the next chunk of the message into memory of the caller's, to save the allocation.
+   * Encodes the next chunk of the message into the caller's memory, to save the allocation.
    *
-   * @param source Any part of the message; it may be cut anywhere.
-   * @param target Where the output goes.
+   * @param source Any part of the message; it may be split anywhere.
+   * @param target The memory for the output.
    * @param offset The index in `target` of the first byte to write.
    * @returns The number of bytes written.
    * @throws {TypeError} If `source` or `target` is not a `Uint8Array`.
@@ -118,9 +118,9 @@ export class DataEncoder {
   }
 
   /**
-   * Completes the last line and ends the content. The encoder then stands before the next message.
+   * Completes the last line and ends the content. The encoder is then ready for the next message.
    *
-   * @returns What the line lacks of its line end and, with transparency, the line `.`; may be empty without.
+   * @returns The missing part of the last line end and, with transparency, the line `.`; may be empty without.
    */
   end(): Uint8Array {
     const end = new Uint8Array(DataEncoder.maxEndLength);
@@ -131,9 +131,9 @@ export class DataEncoder {
   static readonly maxEndLength = 5;
 
   /**
-   * {@linkcode DataEncoder.end} into memory of the caller's, to save the allocation.
+   * {@linkcode DataEncoder.end} into the caller's memory, to save the allocation.
    *
-   * @param target Where the output goes; what does not fit is lost.
+   * @param target The memory for the output; bytes that do not fit are lost.
    * @param offset The index in `target` of the first byte to write.
    * @returns The number of bytes written.
    */
@@ -150,7 +150,7 @@ export class DataEncoder {
     return at - offset;
   }
 
-  /** Encodes without keeping the output, unless there is but one block. Gives the length. */
+  /** Encodes without keeping the output, unless there is only one block. Returns the length. */
   #measure(chunk: Uint8Array): number {
     if (chunk.length <= MAX_BLOCK_LENGTH) return this.#encodeBlock(chunk);
     let length = 0;
@@ -184,10 +184,10 @@ export class DataEncoder {
     if (length === 0) return 0;
     loadBlock(block);
     const state = this.#state;
-    this.#state = stateBehind(length);
+    this.#state = stateAfter(length);
     const unchanged = this.#unchanged = findChange(length, state, this.#escape);
     if (unchanged === length) return length;
-    const stateThere = unchanged === 0 ? state : stateBehind(unchanged);
+    const stateThere = unchanged === 0 ? state : stateAfter(unchanged);
     return encodeBlock(unchanged, unchanged, length, stateThere, this.#escape);
   }
 
@@ -200,8 +200,8 @@ export class DataEncoder {
 }
 
 /**
- * Encodes a message for `DATA` as it flows through: {@linkcode DataEncoder} with the end of data behind the last chunk.
- * Chunks longer than 64 KiB come out in several.
+ * Encodes a message for `DATA` as it flows through: {@linkcode DataEncoder} with the end of data after the last chunk.
+ * Chunks longer than 64 KiB are split.
  *
  * @example Encode a stream
  * ```ts
@@ -235,14 +235,14 @@ export class DataEncoderStream extends TransformStream<Uint8Array, Uint8Array> {
   }
 }
 
-/** Cuts a chunk into what fits into the block. */
+/** Splits a chunk into pieces that fit into the block. */
 function* blocks(chunk: Uint8Array): Generator<Uint8Array, void, undefined> {
   for (let start = 0; start < chunk.length; start += MAX_BLOCK_LENGTH) {
     yield chunk.subarray(start, start + MAX_BLOCK_LENGTH);
   }
 }
 
-/** Refuses strings above all: `set()` would take their characters for numbers, and the message would be NULs. */
+/** Refuses strings above all: `set()` would read their characters as numbers, and the message would be NULs. */
 function assertBytes(bytes: unknown): asserts bytes is Uint8Array {
   if (!(bytes instanceof Uint8Array)) {
     throw new TypeError(`Cannot encode content: expected a Uint8Array, got ${describe(bytes)}`);

@@ -1,9 +1,9 @@
 /**
  * The bytes of SMTP, as streams and without them: message content as `DATA` carries it, and replies.
  *
- * - {@linkcode DataEncoder} and {@linkcode DataEncoderStream} make the line ends CRLF, stuff dots and end the data.
+ * - {@linkcode DataEncoder} and {@linkcode DataEncoderStream} make all line ends CRLF, stuff dots and end the data.
  * - {@linkcode DataDecoder} and {@linkcode DataDecoderStream} are the inverse.
- * - {@linkcode readReplies} and {@linkcode ReplyDecoderStream} turn what a server sends into {@linkcode Reply} objects.
+ * - {@linkcode readReplies} and {@linkcode ReplyDecoderStream} turn a server's bytes into {@linkcode Reply} objects.
  *
  * @example Encode, and decode again
  * ```ts

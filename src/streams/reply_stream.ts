@@ -1,5 +1,5 @@
 /**
- * A server's replies, as a stream and as an async iterator.
+ * Reads a server's replies, as a stream and as an async iterator.
  *
  * @module
  */
@@ -7,9 +7,9 @@ import type { Reply } from "../core/reply.ts";
 import { ReplyDecoder, type ReplyDecoderOptions } from "../core/reply_decoder.ts";
 
 /**
- * Turns what a server sends into replies, with {@linkcode ReplyDecoder}. Fails with a `ProtocolError` if that is no reply, is
- * too long, or ends within one. A chunk that holds many replies gives them all at once; {@linkcode readReplies} gives
- * them one at a time.
+ * Turns a server's bytes into replies, with {@linkcode ReplyDecoder}. Fails with a `ProtocolError` if they are not a reply, are
+ * too long, or end within one. A chunk that holds many replies gives them all at once; {@linkcode readReplies} gives them one
+ * at a time.
  *
  * @example Read replies through a stream
  * ```ts
@@ -27,7 +27,7 @@ export class ReplyDecoderStream extends TransformStream<Uint8Array, Reply> {
    * Makes a stream for one connection.
    *
    * @param options The limits.
-   * @throws {RangeError} If a limit is not a positive integer.
+   * @throws {RangeError} If a limit is not a whole number from 1 up.
    */
   constructor(options?: ReplyDecoderOptions) {
     const decoder = new ReplyDecoder(options);
@@ -46,7 +46,7 @@ export class ReplyDecoderStream extends TransformStream<Uint8Array, Reply> {
 
 /** Options of {@linkcode readReplies}. */
 export interface ReadRepliesOptions extends ReplyDecoderOptions {
-  /** Ends the iteration: a waiting `next()`, or else the following one, rejects with the signal's reason. */
+  /** Ends the iteration: the `next()` that waits, or else the following one, rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Whether the readable stays open when the iteration ends before it does. Default: `false`. */
   preventCancel?: boolean | undefined;
@@ -60,12 +60,12 @@ export interface ReadRepliesOptions extends ReplyDecoderOptions {
  * once and released as soon as the iteration ends: at the end of the stream, with an error, on abort, or by `return()`,
  * which also settles every `next()` that waits. Unless `preventCancel` is set, all but the first cancel the readable.
  *
- * @param readable What the server sends.
+ * @param readable The server's bytes.
  * @param options The limits, a signal, and whether to leave the readable open.
- * @returns The replies. Where the stream is no reply, too long, or ends within a reply, `next()` rejects with a
- * `ProtocolError`; where the readable fails, with its error.
+ * @returns The replies. If the bytes are not a reply, are too long, or end within a reply, `next()` rejects with a
+ * `ProtocolError`; if the readable fails, with its error.
  * @throws {TypeError} If the readable is locked.
- * @throws {RangeError} If a limit is not a positive integer.
+ * @throws {RangeError} If a limit is not a whole number from 1 up.
  *
  * @example Read replies
  * ```ts
@@ -91,7 +91,7 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
-// Not an async generator: there a `return()` would wait behind a `next()` that a silent server never answers.
+// Not an async generator: its `return()` would wait for a `next()` that a silent server never answers.
 class ReplyIterator implements AsyncIterableIterator<Reply> {
   readonly #decoder: ReplyDecoder;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -101,7 +101,7 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
   readonly #waiters: Waiter[] = [];
   #reading = false;
   #ended = false;
-  /** An error that no `next()` has been told yet. */
+  /** An error that no `next()` has reported yet. */
   #failure: { readonly error: unknown } | undefined;
 
   constructor(readable: ReadableStream<Uint8Array>, options: ReadRepliesOptions) {
@@ -118,7 +118,7 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
   }
 
   next(): Promise<IteratorResult<Reply, undefined>> {
-    // Fast path: a reply that was received already waits for nobody.
+    // Fast path: the reply has been received already.
     if (!this.#ended && !this.#reading) {
       const reply = this.#nextReceived();
       if (reply !== undefined) return Promise.resolve({ done: false, value: reply });
@@ -151,7 +151,7 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
     }
   }
 
-  /** Reads on until nobody waits any more. */
+  /** Reads until no `next()` waits any more. */
   async #read(): Promise<void> {
     this.#reading = true;
     try {
@@ -168,15 +168,14 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
         }
       }
     } catch (error) {
-      // The read in flight when the iteration ends finds the end of the stream, or that the lock is gone. #stop() passes
-      // over what follows from that.
+      // The read in flight when the iteration ends meets the end of the stream, or a lost lock. #stop() then does nothing.
       void this.#stop({ error });
     } finally {
       this.#reading = false;
     }
   }
 
-  /** Ends the iteration. The first to wait, or else the next to ask, is told of the failure, the others that it is over. */
+  /** Ends the iteration. The first `next()` that waits, or else the following one, gets the failure, the others `done`. */
   async #stop(failure?: { readonly error: unknown }): Promise<void> {
     if (this.#ended) return;
     this.#ended = true;
@@ -191,7 +190,7 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
     try {
       await cancelled;
     } catch (error) {
-      // The caller of `return()` hears of it, as with the iterator of a ReadableStream; the others have their error.
+      // It goes to the caller of `return()`, as with the iterator of a ReadableStream; the others have their error.
       if (failure === undefined) throw error;
     }
   }

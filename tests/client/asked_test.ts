@@ -119,7 +119,7 @@ for (
       "invalid-envelope",
       "BODY: it is given twice",
     ],
-    [{ to: { address: TO, notify: [] } }, ["DSN"], "invalid-envelope", "notify is"],
+    [{ to: { address: TO, notify: [] } }, ["DSN"], "invalid-envelope", "notify must be"],
     [{ to: null as unknown as string }, [], "invalid-envelope", ""],
     [{ to: {} as { address: string } }, [], "invalid-envelope", ""],
     [{ to: [undefined] as unknown as string[] }, [], "invalid-envelope", ""],

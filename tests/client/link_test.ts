@@ -7,7 +7,7 @@ import { tapped } from "../support/model_server.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-/** A link, what it has written, and the other side. */
+/** A link, its writes, and the other side. */
 async function linked(
   body: (link: Link, writes: string[], peer: ReturnType<typeof memorySocketPair>[0]) => Promise<void>,
   highWaterMark = 65_536,
@@ -96,7 +96,7 @@ test("Link gives replies in whatever pieces they come, and the end of the connec
     await said;
   }));
 
-test("Link.startTls() refuses what stands behind the reply to STARTTLS, and a read that is under way", () =>
+test("Link.startTls() refuses bytes after the reply to STARTTLS, and a read that is under way", () =>
   linked(async (link, _writes, peer) => {
     await peer.writable.getWriter().write(encode("220 go\r\n250 injected\r\n"));
     await link.fill();

@@ -34,8 +34,8 @@ test("readOptions() refuses what makes no sense, by name", () => {
       [{ maxInFlight: 0 }, RangeError, "maxInFlight must be a whole number from 1"],
       [{ maxBytesInFlight: 1.5 }, RangeError, "maxBytesInFlight must be a whole number from 1"],
       [{ timeouts: { mail: 0 } }, RangeError, "timeouts.mail must be a number of milliseconds above 0"],
-      [{ maxLineLength: 0 }, RangeError, "maxLineLength must be a positive integer"],
-      [{ maxReplyLength: -1 }, RangeError, "maxReplyLength must be a positive integer"],
+      [{ maxLineLength: 0 }, RangeError, "maxLineLength must be a whole number from 1 up"],
+      [{ maxReplyLength: -1 }, RangeError, "maxReplyLength must be a whole number from 1 up"],
     ] as [object, typeof TypeError, string][]
   ) {
     assertThrows(() => readOptions(options as SmtpClientOptions), kind, message);

@@ -51,7 +51,7 @@ const INVALID = [
   "[IPv6:1:2:3:4:5:6:7]",
   "[IPv6:1:2:3:4:5:6:7:8:]",
   "[IPv6:1:2:3:4:5:6:7:8:9]",
-  "[IPv6:1:2:3:4:5:6:7::]", // "::" stands for two groups or more, RFC 5321, section 4.1.3
+  "[IPv6:1:2:3:4:5:6:7::]", // "::" replaces two groups or more, RFC 5321, section 4.1.3
   "[IPv6:1::2:3:4:5:6:7:8]",
   "[IPv6:12345::]",
   "[IPv6:g::1]",

@@ -93,7 +93,7 @@ test("toAscii() gives A-labels", () => {
   assertEquals(toAscii("straße.de"), "xn--strae-oqa.de");
 });
 
-test("toAscii() gives nothing where a character turns into one that may not stand in a domain", () => {
+test("toAscii() gives nothing if a character turns into one that a domain may not hold", () => {
   for (
     const text of [
       "a／b", // full-width slash

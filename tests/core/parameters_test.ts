@@ -4,7 +4,7 @@ import { mailParameters, rcptParameters } from "../../src/core/parameters.ts";
 import type { DsnRequest, MailParameters, Parameter, RcptParameters } from "../../src/core/parameters.ts";
 import { test } from "../support/harness.ts";
 
-/** `EXTENSION? KEYWORD=VALUE`; with `?` it is left out where the extension is not offered. */
+/** `EXTENSION? KEYWORD=VALUE`; with `?` it is left out if the extension is not offered. */
 function show({ extension, keyword, value, ifOffered }: Parameter): string {
   return `${extension}${ifOffered ? "?" : ""} ${value === true ? keyword : `${keyword}=${value}`}`;
 }
@@ -60,31 +60,56 @@ for (
 
 for (
   const [what, wanted, kind, message] of [
-    ["an unknown ret", { dsn: { ret: "none" } }, TypeError, 'dsn.ret is "full" or "headers", it is "none"'],
-    ["an empty envid", { dsn: { envid: "" } }, TypeError, "dsn.envid is printable ASCII text"],
-    ["an envid with a line end", { dsn: { envid: "a\r\nDATA" } }, TypeError, 'it is "a\\r\\nDATA"'],
+    [
+      "an unknown ret",
+      { dsn: { ret: "none" } },
+      TypeError,
+      'dsn.ret must be "full" or "headers", the current value is "none"',
+    ],
+    ["an empty envid", { dsn: { envid: "" } }, TypeError, "dsn.envid must be printable ASCII text"],
+    [
+      "an envid with a line end",
+      { dsn: { envid: "a\r\nDATA" } },
+      TypeError,
+      'the current value is "a\\r\\nDATA"',
+    ],
     ["an envid beyond ASCII", { dsn: { envid: "ü" } }, TypeError, "printable ASCII"],
-    ["a long envid", { dsn: { envid: "x".repeat(101) } }, RangeError, "it has 101"],
-    ["an envid that is too long as xtext", { dsn: { envid: "+".repeat(34) } }, RangeError, "it has 102"],
-    ["a priority of 10", { priority: 10 }, RangeError, "from -9 to 9, it is 10"],
-    ["a priority of 1.5", { priority: { level: 1.5 } }, RangeError, "it is 1.5"],
-    ["a priority that is no number", { priority: "3" }, RangeError, "it is undefined"],
+    ["a long envid", { dsn: { envid: "x".repeat(101) } }, RangeError, "the current value has 101"],
+    [
+      "an envid that is too long as xtext",
+      { dsn: { envid: "+".repeat(34) } },
+      RangeError,
+      "the current value has 102",
+    ],
+    ["a priority of 10", { priority: 10 }, RangeError, "from -9 to 9, the current value is 10"],
+    ["a priority of 1.5", { priority: { level: 1.5 } }, RangeError, "the current value is 1.5"],
+    ["a priority that is no number", { priority: "3" }, RangeError, "the current value is undefined"],
     ["0 seconds to return", { deliverBy: { seconds: 0, mode: "return" } }, RangeError, "from 1 to"],
-    ["half a second", { deliverBy: { seconds: 0.5, mode: "notify" } }, RangeError, "it is 0.5"],
-    ["ten digits", { deliverBy: { seconds: 1_000_000_000, mode: "notify" } }, RangeError, "it is 1000000000"],
+    [
+      "half a second",
+      { deliverBy: { seconds: 0.5, mode: "notify" } },
+      RangeError,
+      "the current value is 0.5",
+    ],
+    [
+      "ten digits",
+      { deliverBy: { seconds: 1_000_000_000, mode: "notify" } },
+      RangeError,
+      "the current value is 1000000000",
+    ],
     [
       "an unknown mode",
       { deliverBy: { seconds: 9, mode: "R" } },
       TypeError,
-      'deliverBy.mode is "return" or "notify"',
+      'deliverBy.mode must be "return" or "notify"',
     ],
-    ["a hold of no time", { holdFor: 0 }, RangeError, "holdFor is a whole number of seconds"],
-    ["a hold of half a second", { holdFor: 0.5 }, RangeError, "it is 0.5"],
-    ["an invalid date", { holdUntil: new Date(NaN) }, TypeError, "holdUntil is a valid Date"],
-    ["a date that is text", { holdUntil: "2026-01-01" }, TypeError, "holdUntil is a valid Date"],
+    ["a hold of no time", { holdFor: 0 }, RangeError, "holdFor must be a whole number of seconds"],
+    ["a hold of half a second", { holdFor: 0.5 }, RangeError, "the current value is 0.5"],
+    ["an invalid date", { holdUntil: new Date(NaN) }, TypeError, "holdUntil must be a valid Date"],
+    ["a date that is text", { holdUntil: "2026-01-01" }, TypeError, "holdUntil must be a valid Date"],
     ["both holds", { holdFor: 1, holdUntil: new Date(0) }, TypeError, "contradict each other"],
     ["a submitter who is no address", { auth: "me" }, SyntaxError, "me"],
-    ["a submitter beyond ASCII", { auth: "jörg@b.test" }, TypeError, "auth is an address in ASCII"],
+    ["a submitter beyond ASCII", { auth: "jörg@b.test" }, TypeError, "auth must be an address in ASCII"],
     ["a parameter twice", { auth: null, parameters: { auth: "x" } }, TypeError, "AUTH: it is given twice"],
     ["an unknown one twice", { parameters: { x: "1", X: "2" } }, TypeError, "X: it is given twice"],
   ] as unknown as [string, MailParameters, ErrorConstructor, string][]
@@ -117,18 +142,23 @@ for (
 
 for (
   const [what, wanted, kind, message] of [
-    ["no condition", { notify: [] }, TypeError, 'notify is "never" or some of success, failure, delay'],
-    ["never among others", { notify: ["never", "delay"] }, TypeError, "notify is"],
-    ["a condition in capitals", { notify: ["FAILURE"] }, TypeError, "notify is"],
-    ["a condition alone", { notify: "failure" }, TypeError, 'it is "\\"failure\\""'],
-    ["an address that is none", { orcpt: "jane" }, SyntaxError, "jane"],
-    ["a kind that is no word", { orcpt: { type: "a;b", address: "c" } }, TypeError, "orcpt.type is a word"],
-    ["a kind that is empty", { orcpt: { type: "", address: "c" } }, TypeError, "orcpt.type is a word"],
+    ["no condition", { notify: [] }, TypeError, 'notify must be "never" or some of success, failure, delay'],
+    ["never among others", { notify: ["never", "delay"] }, TypeError, "notify must be"],
+    ["a condition in capitals", { notify: ["FAILURE"] }, TypeError, "notify must be"],
+    ["a condition alone", { notify: "failure" }, TypeError, 'the current value is "failure"'],
+    ["an address that is not valid", { orcpt: "jane" }, SyntaxError, "jane"],
+    [
+      "a kind that is no word",
+      { orcpt: { type: "a;b", address: "c" } },
+      TypeError,
+      "orcpt.type must be a word",
+    ],
+    ["a kind that is empty", { orcpt: { type: "", address: "c" } }, TypeError, "orcpt.type must be a word"],
     [
       "an address that is too long",
       { orcpt: { type: "x", address: "c".repeat(499) } },
       RangeError,
-      "it has 501",
+      "the current value has 501",
     ],
     ["ORCPT twice", { orcpt: "a@b.test", parameters: { orcpt: "x" } }, TypeError, "ORCPT: it is given twice"],
     ["an unknown one twice", { parameters: { y: true, Y: true } }, TypeError, "Y: it is given twice"],

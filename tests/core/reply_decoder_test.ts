@@ -80,8 +80,8 @@ const CASES: [name: string, wire: string, expected: Outcome][] = [
   ["a reply of several lines", "250-mx.test\r\n250-PIPELINING\r\n250 SIZE 1000\r\n", [
     "250: mx.test|PIPELINING|SIZE 1000",
   ]],
-  ["a code that stands alone", "250\r\n", ["250: "]],
-  ["a code that stands alone behind others", "250-mx.test\r\n250\r\n", ["250: mx.test|"]],
+  ["a code alone", "250\r\n", ["250: "]],
+  ["a code alone after others", "250-mx.test\r\n250\r\n", ["250: mx.test|"]],
   ["a space without text", "250 \r\n", ["250: "]],
   ["a hyphen without text", "250-\r\n250-\r\n250 \r\n", ["250: ||"]],
   ["bare line feeds", "220-a\n220 b\n250 c\n", ["220: a|b", "250: c"]],
@@ -144,7 +144,7 @@ test("ReplyDecoder takes no CR for the end of the code", () => {
   assertDecodes("250\r\r\n", ["failed"]);
 });
 
-test("ReplyDecoder says what came instead of a reply", () => {
+test("ReplyDecoder shows what came instead of a reply", () => {
   const failure = (text: string | Uint8Array): string => {
     const decoder = new ReplyDecoder();
     decoder.push(bytesOf(text));
@@ -216,10 +216,14 @@ test("ReplyDecoder bounds a reply that never ends", () => {
   assertLess(pushed, 262_144);
 });
 
-test("ReplyDecoder throws RangeError when a limit is not a positive integer", () => {
+test("ReplyDecoder throws RangeError when a limit is not a whole number from 1 up", () => {
   for (const value of [0, -1, 1.5, NaN, Infinity]) {
     assertThrows(() => new ReplyDecoder({ maxLineLength: value }), RangeError, `maxLineLength`);
-    assertThrows(() => new ReplyDecoder({ maxReplyLength: value }), RangeError, `it is ${value}`);
+    assertThrows(
+      () => new ReplyDecoder({ maxReplyLength: value }),
+      RangeError,
+      `the current value is ${value}`,
+    );
   }
 });
 
@@ -234,7 +238,7 @@ test("ReplyDecoder.end() throws ProtocolError within a reply only", () => {
   assertThrows(() => decoder.end(), ProtocolError, 'The connection ended within a reply: "250-half"');
 });
 
-test("ReplyDecoder.bufferedLength counts what stands behind a reply (STARTTLS response injection)", () => {
+test("ReplyDecoder.bufferedLength counts the bytes after a reply (STARTTLS response injection)", () => {
   const decoder = new ReplyDecoder();
   decoder.push(bytesOf("220 Go ahead\r\n250-injected\r\n250 AUTH PLAIN\r\n"));
   assertEquals(decoder.bufferedLength, 44);

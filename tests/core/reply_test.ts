@@ -59,7 +59,7 @@ test("Reply shows its text in JSON and in the console", () => {
 
 test("Reply throws RangeError when the code is not one of a reply", () => {
   for (const code of [0, 100, 199, 600, 250.5, NaN, Infinity, "250" as unknown as number]) {
-    assertThrows(() => new Reply(code, "x"), RangeError, `it is ${code}`);
+    assertThrows(() => new Reply(code, "x"), RangeError, `the current value is ${code}`);
   }
 });
 

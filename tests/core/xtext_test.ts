@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { encodeUtf8AddrUnitext, encodeUtf8AddrXtext, encodeXtext } from "../../src/core/xtext.ts";
 import { test } from "../support/harness.ts";
 
-test("encodeXtext() encodes what may not stand in xtext", () => {
+test("encodeXtext() encodes what xtext may not hold", () => {
   assertEquals(encodeXtext(""), "");
   assertEquals(encodeXtext("jane@example.org"), "jane@example.org");
   assertEquals(encodeXtext("a+b=c d"), "a+2Bb+3Dc+20d");

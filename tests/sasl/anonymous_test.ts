@@ -9,7 +9,7 @@ test("anonymous() sends the trace information of RFC 4505, section 3", () => {
   assertEquals([mechanism.name, btoa(text(mechanism.initialResponse))], ["ANONYMOUS", "c2lyaGM="]);
 });
 
-test("anonymous() sends nothing where it is told nothing", () => {
+test("anonymous() sends nothing by default", () => {
   assertEquals(anonymous().initialResponse, new Uint8Array());
 });
 

@@ -42,7 +42,7 @@ for (
   }
 }
 
-test("createMechanism() tells each mechanism what it has to know", async () => {
+test("createMechanism() gives each mechanism what it needs", async () => {
   const first = async (name: string, credentials: Credentials, context: SaslContext = CONTEXT) => {
     const mechanism = createMechanism(name, credentials, context);
     const { initialResponse = new Uint8Array() } = mechanism;

@@ -28,7 +28,7 @@ test("oauthBearer() says no host and no port where it knows none, and escapes th
   );
 });
 
-test("oauthBearer() answers the challenge of RFC 7628, section 4.3, with 0x01 and passes on what it says", () => {
+test("oauthBearer() answers the challenge of RFC 7628, section 4.3, with 0x01 and shows its reason", () => {
   const mechanism = oauthBearer({ user: USER, accessToken: TOKEN });
   assertEquals(mechanism.refusal, undefined);
   mechanism.finish?.();

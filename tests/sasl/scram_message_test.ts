@@ -1,20 +1,15 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  MAX_ITERATIONS,
-  MIN_ITERATIONS,
-  parseServerFinal,
-  parseServerFirst,
-} from "../../src/sasl/scram_message.ts";
+import { parseServerFinal, parseServerFirst } from "../../src/sasl/scram_message.ts";
 import { test } from "../support/harness.ts";
 
 const parse = (message: string) => parseServerFirst(message, "client");
 
-test("parseServerFirst() reads nonce, salt and iteration count, and passes over extensions behind them", () => {
+test("parseServerFirst() reads nonce, salt and iteration count, and skips extensions after them", () => {
   const salt = Uint8Array.of(65, 37);
   assertEquals(parse("r=clientserver,s=QSU=,i=4096"), { nonce: "clientserver", salt, iterations: 4096 });
   assertEquals(parse("r=client=!,s=QSU=,i=10000,x=,y=z").nonce, "client=!");
-  assertEquals(parse(`r=clients,s=QSU=,i=${MIN_ITERATIONS}`).iterations, MIN_ITERATIONS);
-  assertEquals(parse(`r=clients,s=QSU=,i=${MAX_ITERATIONS}`).iterations, MAX_ITERATIONS);
+  assertEquals(parse(`r=clients,s=QSU=,i=4096`).iterations, 4096);
+  assertEquals(parse(`r=clients,s=QSU=,i=5000000`).iterations, 5_000_000);
 });
 
 for (

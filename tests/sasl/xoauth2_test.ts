@@ -17,7 +17,7 @@ test("xoauth2() sends the initial response of Google's example", () => {
   );
 });
 
-test("xoauth2() answers Google's error challenge with nothing and passes on what it says", () => {
+test("xoauth2() answers Google's error challenge with nothing and shows its reason", () => {
   const mechanism = xoauth2({ user: USER, accessToken: TOKEN });
   mechanism.finish?.();
   const challenge = '{"status":"401","schemes":"bearer mac","scope":"https://mail.google.com/"}\n';
@@ -27,7 +27,7 @@ test("xoauth2() answers Google's error challenge with nothing and passes on what
   assertThrows(() => mechanism.respond(new Uint8Array()), Error, "second challenge");
 });
 
-test("xoauth2() refuses a token or a name that could not stand in its response", () => {
+test("xoauth2() refuses a token or a name that its response cannot hold", () => {
   assertThrows(() => xoauth2({ user: USER, accessToken: "a\x01b" }), TypeError, "visible ASCII");
   assertThrows(() => xoauth2({ user: "a\x01b", accessToken: "a" }), TypeError, "control characters");
 });

@@ -21,7 +21,7 @@ const ENVELOPE = `
   S: 354 End data with <CR><LF>.<CR><LF>
 `;
 
-test("serveSocket() takes a message, and another one pipelined behind it", async () => {
+test("serveSocket() takes a message, and another one pipelined after it", async () => {
   await assertTranscript(`
     ${GREETED}
     C: MAIL FROM:<a@example.com> SIZE=20 BODY=8BITMIME
@@ -135,7 +135,7 @@ test("serveSocket() refuses parameters that it does not know", async () => {
   `);
 });
 
-test("serveSocket() refuses a line that is too long and reads on behind it", async () => {
+test("serveSocket() refuses a line that is too long and reads on after it", async () => {
   await assertTranscript(`
     S: 220 mx.test ESMTP
     C: NOOP ${"x".repeat(2041)}
@@ -217,7 +217,7 @@ test("serveSocket() takes no more recipients than it says", async () => {
   );
 });
 
-test("serveSocket() hangs up when bytes stand behind DATA, accepted or refused", async () => {
+test("serveSocket() hangs up when bytes follow DATA, accepted or refused", async () => {
   await assertTranscript(
     `
     ${GREETED}
@@ -293,7 +293,7 @@ test("serveSocket() hangs up after too many errors", async () => {
   );
 });
 
-test("serveSocket() counts no errors behind a refused MAIL, and forgets them with a message", async () => {
+test("serveSocket() counts no errors after a refused MAIL, and forgets them with a message", async () => {
   await assertTranscript(
     `
     ${GREETED}
@@ -399,7 +399,7 @@ test("serveSocket() goes over to TLS and forgets what was said before", async ()
   );
 });
 
-test("serveSocket() hangs up when bytes stand behind STARTTLS", async () => {
+test("serveSocket() hangs up when bytes follow STARTTLS", async () => {
   await assertTranscript(
     `
     ${GREETED.replace("S: 250 SIZE 33554432", "S: 250-SIZE 33554432\n S: 250 STARTTLS")}

@@ -28,7 +28,7 @@ function inBothWays(handlers: ServerHandlers): ServerHandlers[] {
   return [handlers, slow as ServerHandlers];
 }
 
-test("a handler's Reply is what the client hears, whether returned or thrown", async () => {
+test("a handler's Reply goes to the client, whether returned or thrown", async () => {
   for (
     const handlers of inBothWays({
       connect: () => new Reply(220, "mx.test ESMTP at your service"),
@@ -152,7 +152,7 @@ test("what a handler returns that is no Reply is not taken for a yes", async () 
   assertEquals(errors.length, 30);
 });
 
-test("handlers see the session as it stands", async () => {
+test("handlers see the session as it is now", async () => {
   let seen: unknown[] = [];
   const look = (name: string, session: ServerSession) => {
     const { clientName, esmtp, secure, user, envelope } = session;

@@ -56,7 +56,7 @@ test("LineDecoder finds lines wherever the bytes are cut", () => {
   }
 });
 
-test("LineDecoder says what a simple one says, for any bytes in any pieces", () => {
+test("LineDecoder agrees with a simple one, for any bytes in any pieces", () => {
   const byte = fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom(0x41, 0x20) },
     { weight: 3, arbitrary: fc.constantFrom(0x0d, 0x0a) },

@@ -98,7 +98,7 @@ test("serve() carries large messages in pieces, both ways of TLS and none", asyn
   }
 });
 
-test("serve() hangs up when bytes stand behind STARTTLS", async () => {
+test("serve() hangs up when bytes follow STARTTLS", async () => {
   await using server = serve({ tls });
   const peer = await connectTo(server);
   await peer.reply();
@@ -122,7 +122,7 @@ test("serve() reports a TLS handshake that fails, and hangs up", async () => {
   await peer.close();
 });
 
-test("serve() answers a client that has ended its side behind its last command", async () => {
+test("serve() answers a client that has ended its side after its last command", async () => {
   await using server = serve();
   const { port } = await server.listening;
   const socket = connect({ hostname: "127.0.0.1", port }, { allowHalfOpen: true });
@@ -217,7 +217,7 @@ test("serve() turns away connections beyond the limit", async () => {
   await first.close();
 });
 
-test("shutdown() ends idle sessions at once and the others behind their transaction", async () => {
+test("shutdown() ends idle sessions at once and the others after their transaction", async () => {
   await using server = serve();
   const idle = await connectTo(server);
   const busy = await connectTo(server);

@@ -157,7 +157,7 @@ test("SessionMachine never throws at what a client sends, and always ends its re
   );
 });
 
-test("SessionMachine carries out nothing that stood before TLS", () => {
+test("SessionMachine carries out nothing that came before TLS", () => {
   const session = createMachine();
   say(session, "EHLO client.test\r\nAUTH PLAIN AGEAYg==\r\n");
   assertEquals(session.user, "tim");
@@ -218,7 +218,7 @@ test("SessionMachine gives no content away that is at fault", () => {
   assertEquals(heard(session), ["552 5.3.4 Message is too large"]);
 });
 
-test("SessionMachine hears nothing more once it is closed", () => {
+test("SessionMachine ignores all input once it is closed", () => {
   const session = createMachine();
   say(session, WAYS.ready);
   session.close(new Reply(421, "Bye", { enhancedCode: "4.3.2" }));

@@ -3,7 +3,7 @@
  *
  * `C: ` is what the client says, `S: ` what it hears; consecutive lines of the client's are one group, which leaves
  * in one write, line by line or byte by byte. `(tls)` goes over to TLS, `(end)` is the end of what the server sends,
- * `(cut)` cuts the connection. `\r`, `\n` and `\0` in a client's line stand for themselves.
+ * `(cut)` cuts the connection. `\r`, `\n` and `\0` in a client's line are those characters.
  * @module
  */
 import { assertEquals } from "@std/assert";
@@ -106,7 +106,7 @@ export function split(text: string, cut: Cut): Uint8Array[] {
   return text.split(/(?<=\r\n)/).map((line) => new TextEncoder().encode(line));
 }
 
-/** A raw client: it says what it is told and hears what comes. */
+/** A raw client, which sends what a test gives it and returns what arrives. */
 export class Peer {
   #socket: Socket;
   #reader: ReadableStreamDefaultReader<Uint8Array>;

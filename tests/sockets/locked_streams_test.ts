@@ -47,7 +47,7 @@ test("LockedStreams.startTls() goes on with the streams of the new socket", asyn
   await secure.close();
 });
 
-test("LockedStreams.close() gives its reason to whoever writes later", async () => {
+test("LockedStreams.close() gives its reason to later writes", async () => {
   const [socket] = memorySocketPair();
   const streams = new LockedStreams(socket);
   const reason = new Error("enough");

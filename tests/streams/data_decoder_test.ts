@@ -15,12 +15,12 @@ interface Decoded {
 
 /** What the decoder must do, on strings with a character for each byte. */
 function reference(wire: string): Decoded {
-  // The line end of the DATA command stands before the first line.
+  // The line end of the DATA command precedes the first line.
   const lines = `\r\n${wire}`;
   const end = lines.indexOf("\r\n.\r\n");
   const ended = end >= 0;
   let stuffed = ended ? lines.slice(0, end + 2) : lines;
-  // What a CR at the very end is, the next byte tells; behind CRLF and a dot it is not even content yet.
+  // Only the next byte tells what a CR at the very end is; after CRLF and a dot it is not even content yet.
   const bareLineEnds = /\r(?!\n|$)|(?<!\r)\n/.test(stuffed);
   if (stuffed.endsWith("\r\n.\r")) stuffed = stuffed.slice(0, -1);
   return {
@@ -67,28 +67,28 @@ const CASES: Record<string, string> = {
   "an empty message": ".\r\n",
   "one empty line": "\r\n.\r\n",
   "a message": "Subject: Hi\r\n\r\nHello\r\n.\r\n",
-  "a message with commands behind it": "Hello\r\n.\r\nMAIL FROM:<a@b.test>\r\nQUIT\r\n",
-  "a message with another behind it": "a\r\n.\r\nb\r\n.\r\n",
+  "a message with commands after it": "Hello\r\n.\r\nMAIL FROM:<a@b.test>\r\nQUIT\r\n",
+  "a message with another after it": "a\r\n.\r\nb\r\n.\r\n",
   "stuffed dots": "..\r\n...\r\n..a\r\na..\r\n.\r\n",
   "stuffed dots in long lines": `..${x}\r\n${x}\r\n..${x}\r\n..${x}\r\n.\r\n`,
   "dots that nobody stuffed": ".a\r\n.b\r\n.\r\n",
   "only dots": "......\r\n.......\r\n.\r\n",
   "a half message": "Subject: Hi\r\nHel",
-  "a half message behind CR": "Hello\r",
-  "a half message behind CRLF": "Hello\r\n",
-  "a half message behind CRLF dot": "Hello\r\n.",
-  "a half message behind CRLF dot CR": "Hello\r\n.\r",
+  "a half message after CR": "Hello\r",
+  "a half message after CRLF": "Hello\r\n",
+  "a half message after CRLF dot": "Hello\r\n.",
+  "a half message after CRLF dot CR": "Hello\r\n.\r",
   "bare LF": "a\nb\r\n.\r\n",
   "bare CR": "a\rb\r\n.\r\n",
   "a bare LF as the last byte": "a\n",
   "a bare LF as the last byte of two": "a\r\n\n",
-  "a dot behind a bare LF": "a\n.b\r\n.\r\n",
-  "two dots behind a bare LF": "a\n..b\r\n.\r\n",
-  "a dot behind a bare CR": "a\r.b\r\n.\r\n",
+  "a dot after a bare LF": "a\n.b\r\n.\r\n",
+  "two dots after a bare LF": "a\n..b\r\n.\r\n",
+  "a dot after a bare CR": "a\r.b\r\n.\r\n",
   "CR CR LF": "a\r\r\n.\r\n",
-  "CR CR LF behind a dot": "a\r\n.\r\r\n.\r\n",
-  "CR and text behind a dot": "a\r\n.\rb\r\n.\r\n",
-  "LF behind a dot": "a\r\n.\nb\r\n.\r\n",
+  "CR CR LF after a dot": "a\r\n.\r\r\n.\r\n",
+  "CR and text after a dot": "a\r\n.\rb\r\n.\r\n",
+  "LF after a dot": "a\r\n.\nb\r\n.\r\n",
   "LF CR": "a\n\r\n.\r\n",
   "NUL bytes": "\0\r\0\n\0\r\n\0.\r\n.\0\r\n.\r\n",
   "bytes above 0x7F": "\x80\x8D\x8E\xFF\r\n..\x85\r\n.\r\n",
@@ -148,10 +148,10 @@ test("DataDecoder does what the reference does, for any bytes in any pieces", ()
 
 test("DataDecoder gives back what DataEncoder was given, with its line ends made CRLF", () => {
   fc.assert(
-    fc.property(pieces, pieces, (pieces, behind) => {
+    fc.property(pieces, pieces, (pieces, following) => {
       const encoder = new DataEncoder();
       const encoded = pieces.map((piece) => text(encoder.encode(bytes(piece))));
-      const rest = behind.join("");
+      const rest = following.join("");
       const { content, ...end } = decodeAll([...encoded, text(encoder.end()) + rest]);
       const normalised = pieces.join("").replace(/\r\n|\r|\n/g, "\r\n");
       const complete = normalised === "" || normalised.endsWith("\r\n") ? normalised : `${normalised}\r\n`;
@@ -162,7 +162,7 @@ test("DataDecoder gives back what DataEncoder was given, with its line ends made
   );
 });
 
-test("DataDecoder decodes chunks longer than a block, whatever stands at its border", () => {
+test("DataDecoder decodes chunks longer than a block, whatever is at its border", () => {
   for (const special of ["\r\n", "\r\n..", "\r\n.\r\nrest", "\n.\r\n", "\r", "\n", "\r\n.\rx"]) {
     for (let before = 0; before <= special.length; before++) {
       const wire = "a".repeat(65_536 - before) + special + "b".repeat(65_536) + "\r\n..\r\n.\r\nQUIT\r\n";
@@ -174,7 +174,7 @@ test("DataDecoder decodes chunks longer than a block, whatever stands at its bor
   }
 });
 
-test("DataDecoder gives the chunk itself, or a view of it, where no dot stands in the middle", () => {
+test("DataDecoder gives the chunk itself, or a view of it, if there is no dot in the middle", () => {
   const decoder = new DataDecoder();
   const whole = bytes("a\r\nb\n.c\r\n");
   assertStrictEquals(decoder.decode(whole), whole);
@@ -187,7 +187,7 @@ test("DataDecoder gives the chunk itself, or a view of it, where no dot stands i
   assertStrictEquals(decoder.rest.buffer, last.buffer);
 });
 
-test("DataDecoder takes all behind the end of data for the rest", () => {
+test("DataDecoder takes everything after the end of data for the rest", () => {
   const decoder = new DataDecoder();
   assertEquals(text(decoder.decode(bytes(".\r\nQUIT"))), "");
   assertEquals(text(decoder.rest), "QUIT");

@@ -14,7 +14,7 @@ import { test } from "../support/harness.ts";
 /** What the encoder must do, on strings with a character for each byte. */
 function reference(text: string, transparency = true): string {
   const lines = text.replace(/\r\n|\r|\n/g, "\r\n").split("\r\n");
-  // Behind the last line end stands an empty line that is not there.
+  // Splitting leaves an empty line after the last line end.
   const complete = lines.at(-1) === "" ? lines : [...lines, ""];
   const stuffed = complete.map((line) => transparency && line.startsWith(".") ? `.${line}` : line);
   return stuffed.join("\r\n") + (transparency ? ".\r\n" : "");
@@ -50,7 +50,7 @@ function encodeAllInto(pieces: string[], options?: DataEncoderOptions): string {
     const written = encoder.encodeInto(source, target, shift);
     assert(written <= room);
     assert(target.subarray(0, shift).every((byte) => byte === 0xEE), "Wrote before the offset");
-    assert(target.subarray(shift + written).every((byte) => byte === 0xEE), "Wrote behind the output");
+    assert(target.subarray(shift + written).every((byte) => byte === 0xEE), "Wrote after the output");
     result += text(target.subarray(shift, shift + written));
   }
   return result + text(encoder.end());
@@ -96,7 +96,7 @@ const CASES: Record<string, string> = {
   "the end of data with LF and CRLF": "a\n.\r\nb",
   "the end of data with CR and CRLF": "a\r.\r\nb",
   "dots inside lines": "a.b.c\r\n a.\r\nb..\r\n",
-  "a dot behind a long line": `${x}\r\n.${x}\n.${x}`,
+  "a dot after a long line": `${x}\r\n.${x}\n.${x}`,
   "other control characters": "\0\t\v\f\x0E\x01a\0\n\0.\0",
   "NUL around a line end": "\0\r\0\n\0\r\n\0",
   "bytes above 0x7F": "\x80\x8D\x8E\xFF\n.\xFE\x85\r\xE2\x80\xA8",
@@ -131,7 +131,7 @@ test("DataEncoder completes the last line in end()", () => {
   assertEquals(encodeAll(["a\r"], { transparency: false }), "a\r\n");
 });
 
-test("DataEncoder stands before a new message after end()", () => {
+test("DataEncoder is ready for a new message after end()", () => {
   const encoder = new DataEncoder();
   for (const message of ["a", ".\r", "\n.", "\r\n"]) {
     assertEquals(text(encoder.encode(bytes(message)), encoder.end()), reference(message));
@@ -148,7 +148,7 @@ test("DataEncoder finds line ends and dots at every place of a long line", () =>
   }
 });
 
-/** Bytes in which what is special is frequent, also behind long stretches of nothing. */
+/** Bytes with many special ones, also after long stretches of plain ones. */
 const content = fc.array(
   fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom("\r", "\n", "\r\n", ".", "\r\n.", "\n.", "a", "\t", "\0") },
@@ -179,7 +179,7 @@ test("DataEncoder leaves its own output unchanged but for the dots", () => {
   }));
 });
 
-test("DataEncoder encodes chunks longer than a block, whatever stands at its border", () => {
+test("DataEncoder encodes chunks longer than a block, whatever is at its border", () => {
   const border = 65_536;
   for (const special of ["", "\n", "\r", "\r\n", "\n.", "\r\n.", "\r.", "\r\r\n", "."]) {
     for (let before = 0; before <= special.length + 1; before++) {

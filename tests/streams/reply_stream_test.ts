@@ -8,7 +8,7 @@ function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** A server's side of the wire: what it says, and what became of it. */
+/** The server's side: what it sends, and whether its stream was cancelled. */
 class Wire {
   #controller!: ReadableStreamDefaultController<Uint8Array>;
   /** How often the reader asked for a chunk. */
@@ -233,7 +233,7 @@ test("readReplies() reads nothing when the signal has aborted before", async () 
   assertEquals(wire.pulls, 0);
 });
 
-test("readReplies() passes over an abort behind the end, and forgets one that return() overtook", async () => {
+test("readReplies() ignores an abort after the end, and forgets one that return() overtook", async () => {
   const controller = new AbortController();
   const ended = readReplies(streamOf([]), { signal: controller.signal });
   assertEquals(await ended.next(), { done: true, value: undefined });
@@ -271,7 +271,7 @@ test("readReplies() ends well when return() overtakes a reply half received", as
   assertEquals(await replies.next(), { done: true, value: undefined });
 });
 
-test("readReplies() gives the replies before the one that is none, then fails and cancels", async () => {
+test("readReplies() gives the replies before a malformed one, then fails and cancels", async () => {
   const wire = new Wire("220 a\r\n250 b\r\nHTTP/1.1 400\r\n");
   const replies = readReplies(wire.readable);
   assertEquals((await replies.next()).value?.code, 220);
