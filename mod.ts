@@ -1,6 +1,6 @@
 /**
- * SMTP on web streams: a client that keeps whole transactions in flight and says honestly what became of each mail. One
- * source for Deno, Bun, Node and every other runtime that has streams.
+ * SMTP on web streams: a client that keeps whole transactions in flight and reports exactly what happened to each message. One
+ * source for Deno, Bun, Node and every other runtime that has web streams.
  *
  * @example A first mail
  * ```ts ignore
@@ -18,11 +18,9 @@
  */
 export * from "./src/client/channel.ts";
 export * from "./src/client/client.ts";
-export type { AddressList, SmtpCommands } from "./src/client/commands.ts";
-export type { Progress } from "./src/client/delivery.ts";
 export type { Envelope, Recipient } from "./src/client/envelope.ts";
-export type { ContentEncoder } from "./src/client/encode.ts";
-export type { Message, MessageStream } from "./src/client/message.ts";
+export type { Message, MessageStream } from "./src/client/content.ts";
+export type { ContentEncoder } from "./src/client/content_encoder.ts";
 export type { MessageWriter } from "./src/client/message_writer.ts";
 export type {
   AnonymousAuth,
@@ -31,13 +29,16 @@ export type {
   ExternalAuth,
   MechanismAuth,
   PasswordAuth,
+  Progress,
   Security,
+  SendOptions,
+  SmtpChannelOptions,
   SmtpClientOptions,
   Timeouts,
   TokenAuth,
 } from "./src/client/options.ts";
 export * from "./src/client/receipt.ts";
-export * from "./src/client/send.ts";
+export * from "./src/client/send_mail.ts";
 export type { XclientAttributes, XforwardAttributes } from "./src/client/xclient.ts";
 export type { NamedAddress } from "./src/core/address_list.ts";
 export type { EsmtpParameters } from "./src/core/command.ts";
@@ -56,12 +57,10 @@ export { Reply } from "./src/core/reply.ts";
 export type { ReplyJson, ReplyOptions } from "./src/core/reply.ts";
 export type { ReplyDecoderOptions } from "./src/core/reply_decoder.ts";
 export * from "./src/errors.ts";
-export { loggerTrace } from "./src/logger.ts";
-export type { Logger } from "./src/logger.ts";
 export type { ChannelBinding } from "./src/sasl/channel_binding.ts";
 export type * from "./src/sasl/mechanism.ts";
 export * from "./src/sockets/socket.ts";
 export type { StreamPair } from "./src/sockets/stream_pair.ts";
 export type { OpenSocket, SocketSource } from "./src/sockets/to_socket.ts";
-export { consoleTrace, formatTrace } from "./src/trace.ts";
-export type { SessionState, Trace, TraceEvent } from "./src/trace.ts";
+export { consoleTrace, formatTrace, loggerTrace } from "./src/trace.ts";
+export type { Logger, SessionState, Trace, TraceEvent } from "./src/trace.ts";

@@ -1,5 +1,5 @@
 /**
- * What goes wrong when mail is sent, and what became of the message.
+ * The errors of sending mail, and what became of the message.
  *
  * @module
  */
@@ -47,7 +47,7 @@ export type SmtpErrorCode =
   | "protocol-error"
   /** TLS was required and is not offered, or was refused. */
   | "starttls-unavailable"
-  /** Bytes stood behind the reply to STARTTLS: somebody injects commands into the session. */
+  /** Bytes followed the reply to STARTTLS: somebody injects replies into the session. */
   | "starttls-injection"
   /** Credentials were given and would travel in the clear. */
   | "auth-insecure"
@@ -128,7 +128,7 @@ export class SmtpError extends Error {
   readonly phase: Phase;
   /** What became of the message. */
   readonly outcome: Outcome;
-  /** The server's reply, where there is one. */
+  /** The server's reply, if there is one. */
   readonly reply: Reply | undefined;
   /** The command that was answered or under way, secrets masked. */
   readonly command: string | undefined;
@@ -137,7 +137,7 @@ export class SmtpError extends Error {
   /** Every recipient that the server refused, with its reply. */
   readonly rejected: readonly RejectedRecipient[];
   /**
-   * Recipients for whom the server took the message before something failed, over LMTP or where a message goes in several
+   * Recipients for whom the server took the message before something failed, over LMTP or if a message goes in several
    * transactions; `outcome` is about the others.
    */
   readonly accepted: readonly string[];

@@ -1,5 +1,5 @@
 /**
- * A session seen from outside: typed events, secrets already masked.
+ * A session seen from outside: typed events, secrets already masked, on a console or in a log.
  *
  * @module
  */
@@ -12,7 +12,7 @@ export const MASK = "********";
 export type SessionState =
   /** The connection is being opened. */
   | "connecting"
-  /** The connection stands. */
+  /** The connection is open. */
   | "connected"
   /** The connection is protected by TLS. */
   | "secured"
@@ -24,37 +24,37 @@ export type SessionState =
 /** Something that happened in a session. Secrets are masked before an event is made. */
 export type TraceEvent =
   | {
-    /** The session went over to another state. */
+    /** The session has changed its state. */
     readonly type: "state";
     /** The new state. */
     readonly state: SessionState;
-    /** What else there is to say: an address, a mechanism, a reason. */
+    /** More about it: an address, a mechanism, a reason. */
     readonly detail: string;
-    /** Whether it is an end before its time: an error is what has ended the session. */
+    /** Whether an error has ended the session. */
     readonly failed?: true;
   }
   | {
-    /** A command left. */
+    /** A command was sent. */
     readonly type: "command";
     /** The command line without its line end, secrets masked. */
     readonly line: string;
   }
   | {
-    /** A reply came. */
+    /** A reply was received. */
     readonly type: "reply";
     /** The reply. */
     readonly reply: Reply;
   }
   | {
     /** The server announces an extension and fails at it. Later connections to it do without for a while. */
-    readonly type: "finding";
+    readonly type: "broken-extension";
     /** The extension's keyword. */
     readonly extension: string;
     /** What happened, now or on an earlier connection. */
     readonly detail: string;
   }
   | {
-    /** The content of a message has left. */
+    /** The content of a message was sent. */
     readonly type: "content";
     /** Its size on the wire, in bytes. */
     readonly bytes: number;
@@ -78,7 +78,7 @@ export function formatTrace(event: TraceEvent): string {
       return event.reply.toString().split("\n").map((line) => `S: ${printable(line)}`).join("\n");
     case "content":
       return `C: (content, ${event.bytes} bytes)`;
-    case "finding":
+    case "broken-extension":
       return `*  without ${event.extension}: ${event.detail}`;
     case "state":
       return event.detail === "" ? `*  ${event.state}` : `*  ${event.state}: ${printable(event.detail)}`;
@@ -119,11 +119,86 @@ export function consoleTrace(log: (line: string) => void = (line) => console.log
 }
 
 /**
+ * The methods that a logger needs: `console` has them, and so do the loggers of pino and bunyan. A console is given a text, other
+ * loggers an object with the event, and then the text.
+ */
+export interface Logger {
+  /** Takes commands, replies and contents. */
+  debug(...words: unknown[]): void;
+  /** Takes the states of the session. */
+  info(...words: unknown[]): void;
+  /** Takes extensions that the server fails at. */
+  warn(...words: unknown[]): void;
+  /** Takes errors that end a session. */
+  error(...words: unknown[]): void;
+}
+
+/** Numbers the sessions of this program. */
+let sessions = 0;
+
+/**
+ * Makes a trace that writes to a logger: commands, replies and contents as `debug`, states as `info`, extensions that a server
+ * fails at as `warn`, an error that ends a session as `error`. Secrets are masked, as in every trace.
+ *
+ * @param logger The logger.
+ * @returns A trace, for one session.
+ * @throws {TypeError} If it lacks a method.
+ */
+export function loggerTrace(logger: Logger): Trace {
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    if (typeof logger?.[level] === "function") continue;
+    throw new TypeError(`Cannot connect: logger must have the method ${level}`);
+  }
+  const session = ++sessions;
+  // A console writes all its arguments side by side.
+  const plain = "dir" in logger;
+  return (event) => {
+    const level = levelOf(event);
+    for (const text of formatTrace(event).split("\n")) {
+      if (plain) logger[level](`smtp ${session} ${text}`);
+      else logger[level]({ component: "smtp", session, ...fieldsOf(event) }, text);
+    }
+  };
+}
+
+function levelOf(event: TraceEvent): keyof Logger {
+  switch (event.type) {
+    case "broken-extension":
+      return "warn";
+    case "state":
+      return event.failed ? "error" : "info";
+    default:
+      return "debug";
+  }
+}
+
+/** Fields that a program may want to search for. */
+function fieldsOf(event: TraceEvent): Record<string, unknown> {
+  if (event.type !== "reply") return { ...event };
+  const { code, enhancedCode } = event.reply;
+  return { type: "reply", code, enhancedCode };
+}
+
+/**
+ * Joins traces. One that throws does not disturb the others.
+ *
+ * @param traces The traces; `undefined` for none.
+ * @returns One trace for all, if there is any.
+ */
+export function joinTraces(...traces: readonly (Trace | undefined)[]): Trace | undefined {
+  const wanted = traces.filter((trace) => trace !== undefined);
+  if (wanted.length === 0) return undefined;
+  return (event) => {
+    for (const trace of wanted) callback(trace, event);
+  };
+}
+
+/**
  * Calls a function of the user's in the middle of our own work. As with event listeners, what it throws is reported as
  * an uncaught error and does not disturb the caller.
  *
  * @param call The function.
- * @param argument What it is given.
+ * @param argument Its argument.
  */
 export function callback<T>(call: (argument: T) => void, argument: T): void {
   try {

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { readFile } from "node:fs/promises";
 import { SmtpClient } from "../src/client/client.ts";
 import type { SmtpClientOptions } from "../src/client/options.ts";
-import { sendMail } from "../src/client/send.ts";
+import { sendMail } from "../src/client/send_mail.ts";
 import { SmtpError } from "../src/errors.ts";
 import type { Outcome, SmtpErrorCode } from "../src/errors.ts";
 import { serveSocket } from "../src/server/mod.ts";

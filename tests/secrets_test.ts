@@ -5,7 +5,7 @@ import { SmtpChannel } from "../src/client/channel.ts";
 import { SmtpClient } from "../src/client/client.ts";
 import type { Auth, SmtpClientOptions } from "../src/client/options.ts";
 import { SmtpError } from "../src/errors.ts";
-import type { Logger } from "../src/logger.ts";
+import type { Logger } from "../src/trace.ts";
 import { computeProofs } from "../src/sasl/scram_keys.ts";
 import type { ScramHash } from "../src/sasl/scram_keys.ts";
 import { serveSocket } from "../src/server/mod.ts";
@@ -229,7 +229,7 @@ async function toServer(
   });
   const replies: string[] = [];
   {
-    await using channel = await SmtpChannel.open(near);
+    await using channel = await SmtpChannel.open({ socket: near });
     for (const line of ["", "EHLO client.test", ...lines]) {
       if (line !== "") await channel.write(`${line}\r\n`);
       const { value } = await channel.replies.next();

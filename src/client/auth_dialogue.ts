@@ -31,7 +31,7 @@ export class AuthDialogue {
   /**
    * @param conversation Where to.
    * @param mechanism Whose words to carry.
-   * @param secrets What must not be shown, whoever repeats it.
+   * @param secrets The texts that must not be shown, also if the server repeats them.
    */
   constructor(conversation: Conversation, mechanism: SaslMechanism, secrets: readonly string[]) {
     this.#conversation = conversation;
@@ -75,7 +75,7 @@ export class AuthDialogue {
     });
   }
 
-  /** The server's yes is not enough where the mechanism asks for a proof. */
+  /** A 235 is not enough if the mechanism asks the server for a proof. */
   async #finish(reply: Reply): Promise<void> {
     try {
       await this.#mechanism.finish?.();

@@ -1,56 +1,125 @@
 /**
- * AUTH (RFC 4954): which mechanism, and what comes of it.
+ * AUTH (RFC 4954): checks the credentials, chooses the mechanism, and logs in.
  *
  * @module
  */
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import { encodeBase64 } from "../sasl/base64.ts";
+import { channelBindingOf } from "../sasl/channel_binding.ts";
 import { createMechanism, mechanismsFor } from "../sasl/choose.ts";
 import type { Credentials, SaslContext, SaslMechanism } from "../sasl/mechanism.ts";
 import { AuthDialogue } from "./auth_dialogue.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Auth, MechanismAuth, TokenAuth } from "./options.ts";
+import type { Session } from "./session.ts";
 
-/** "Unrecognized authentication type", and what servers say that have never heard of it, or find it too weak. */
+/** "Unrecognized authentication type", and the replies of servers that do not know a mechanism, or find it too weak. */
 const NOT_SUPPORTED: ReadonlySet<number> = new Set([500, 502, 504, 534]);
 
 /** Makes a mechanism for an attempt. */
 type Make = () => SaslMechanism;
 
+/** The property that distinguishes each kind of {@linkcode Auth}. */
+const AUTH_KINDS = ["pass", "accessToken", "external", "anonymous", "mechanism"] as const;
+
 /**
- * Logs in: with the strongest mechanism that the server offers and the credentials allow. One that the server does not
- * support after all, or that cannot carry the credentials, gives way to the next; credentials that are refused are refused.
+ * Checks credentials.
  *
- * @param conversation Where to.
- * @param offered The mechanisms that the server offers, in capitals.
- * @param auth Who as, checked.
- * @param connection What mechanisms may need to know about the connection. `channelBinding` makes those with -PLUS possible.
+ * @param auth The credentials.
+ * @throws {TypeError} If they make no sense. The message shows no secret.
+ */
+export function checkAuth(auth: Auth): void {
+  const given = AUTH_KINDS.filter((kind) => kind in auth);
+  if (given.length !== 1) {
+    throw new TypeError(
+      `Cannot log in: auth must have one of ${AUTH_KINDS.join(", ")}, it has ${
+        given.join(" and ") || "none"
+      }`,
+    );
+  }
+  if ("mechanism" in auth) {
+    if (typeof auth.mechanism === "function") return;
+    throw new TypeError("Cannot log in: auth.mechanism must be a function that makes a mechanism");
+  }
+  if ("pass" in auth) {
+    checkText("user", auth.user);
+    checkText("pass", auth.pass);
+    if (auth.authzid !== undefined) checkText("authzid", auth.authzid);
+  }
+  if ("accessToken" in auth) {
+    checkText("user", auth.user);
+    if (typeof auth.accessToken !== "function") checkText("accessToken", auth.accessToken);
+  }
+  if ("external" in auth && auth.external !== true) checkText("external", auth.external);
+  if ("anonymous" in auth) checkText("anonymous", auth.anonymous);
+  checkMechanisms(auth);
+}
+
+/** NUL separates the parts of PLAIN: one more would shift name and password. */
+function checkText(name: string, value: unknown): void {
+  if (typeof value === "string" && !value.includes("\0")) return;
+  throw new TypeError(`Cannot log in: auth.${name} must be a string without NUL`);
+}
+
+function checkMechanisms(auth: Exclude<Auth, MechanismAuth>): void {
+  if (auth.mechanisms === undefined) return;
+  const known = mechanismsFor(auth);
+  const unknown = auth.mechanisms.filter((name) => !known.includes(name.toUpperCase()));
+  if (auth.mechanisms.length > 0 && unknown.length === 0) return;
+  throw new TypeError(
+    `Cannot log in: auth.mechanisms must be some of ${known.join(", ")}, it is ${
+      JSON.stringify(auth.mechanisms)
+    }`,
+  );
+}
+
+/**
+ * Tells mechanisms what they need to know about the session.
+ *
+ * @param session The session.
+ * @returns The mechanisms that the server offers, its name, and the channel binding, which makes those with -PLUS possible.
+ */
+export async function saslContextOf(session: Session): Promise<SaslContext> {
+  const { settings: { address }, extensions, agreed: { info } } = session;
+  return {
+    // OAUTHBEARER tells the server its own name (RFC 7628, section 3.1).
+    ...(address !== undefined && "hostname" in address ? address : {}),
+    channelBinding: info.tls && await channelBindingOf(info.tls),
+    offered: extensions.auth,
+  };
+}
+
+/**
+ * Logs in with the strongest mechanism that the server offers and the credentials allow. A mechanism that the server does not
+ * support after all, or that cannot carry the credentials, gives way to the next; refused credentials are not tried again.
+ *
+ * @param conversation Where to send AUTH.
+ * @param auth The credentials, checked.
+ * @param context What mechanisms need to know about the session.
  * @returns The name of the mechanism that worked.
  * @throws {SmtpError} `"auth-unsupported"` or `"auth-failed"`. `usable` says whether the session can go on, and another
  * attempt be made.
  */
 export async function authenticate(
   conversation: Conversation,
-  offered: readonly string[],
   auth: Auth,
-  connection: Omit<SaslContext, "offered"> = {},
+  context: SaslContext,
 ): Promise<string> {
-  const context: SaslContext = { ...connection, offered };
-  if ("mechanism" in auth) return await withOwn(conversation, auth, context);
+  if ("mechanism" in auth) return await withCustomMechanism(conversation, auth, context);
   const names = namesFor(auth, context);
-  if (!("accessToken" in auth)) return await withFirst(conversation, names, auth, auth, context);
+  if (!("accessToken" in auth)) return await withCredentials(conversation, names, auth, auth, context);
   if (names.length === 0) throw unsupported(context);
   const accessToken = await tokenOf(auth);
   try {
-    return await withFirst(conversation, names, auth, { user: auth.user, accessToken }, context);
+    return await withCredentials(conversation, names, auth, { user: auth.user, accessToken }, context);
   } catch (error) {
     // An expired token looks like a wrong one. Whoever makes tokens may have a fresh one.
     if (!isRefusal(error)) throw error;
     const fresh = await tokenOf(auth, accessToken);
     if (fresh === accessToken) throw error;
     const known = secretsOf({ user: auth.user, accessToken });
-    return await withFirst(
+    return await withCredentials(
       conversation,
       names,
       auth,
@@ -69,7 +138,7 @@ function namesFor(auth: Exclude<Auth, MechanismAuth>, { offered, channelBinding 
   );
 }
 
-async function withFirst(
+async function withCredentials(
   conversation: Conversation,
   names: readonly string[],
   { mechanisms, initialResponse }: Exclude<Auth, MechanismAuth>,
@@ -77,7 +146,7 @@ async function withFirst(
   context: SaslContext,
   refused: readonly string[] = [],
 ): Promise<string> {
-  // Who leaves -PLUS out on purpose must not tell the server that he has not seen it on offer (RFC 5802, section 6).
+  // A client that leaves -PLUS out on purpose must not tell the server that it has not seen the offer (RFC 5802, section 6).
   const passedOver = mechanisms !== undefined &&
     !mechanisms.some((name) => name.toUpperCase().endsWith("-PLUS"));
   const known = passedOver ? { ...context, channelBinding: undefined } : context;
@@ -88,7 +157,7 @@ async function withFirst(
   ]);
 }
 
-/** What no reply may show, as it is or in base64. */
+/** The texts that no reply may show, as they are or in base64. */
 function secretsOf(credentials: Credentials): string[] {
   const secret = "pass" in credentials
     ? credentials.pass
@@ -98,7 +167,7 @@ function secretsOf(credentials: Credentials): string[] {
   return secret === undefined ? [] : [secret, encodeBase64(new TextEncoder().encode(secret))];
 }
 
-async function withOwn(
+async function withCustomMechanism(
   conversation: Conversation,
   auth: MechanismAuth,
   context: SaslContext,
@@ -173,8 +242,8 @@ async function tokenOf({ accessToken }: TokenAuth, refused?: string): Promise<st
     if (typeof token === "string") return token;
     throw new TypeError(`The access token must be a string, it is of type ${typeof token}`);
   } catch (cause) {
-    // What it says may hold a token: it is in the cause for who asks, and not in the message.
-    throw new SmtpError("auth-failed", "The access token could not be had", {
+    // Its text may hold a token: it is in the cause, and not in the message.
+    throw new SmtpError("auth-failed", "Could not obtain the access token", {
       phase: "auth",
       cause,
       usable: true,

@@ -1,23 +1,24 @@
 /**
- * The lowest storey: bytes and replies, for those who want to speak SMTP themselves.
+ * The lowest storey: bytes and replies, for programs that speak SMTP themselves.
  *
  * @module
  */
+import { renderLine } from "../core/command.ts";
 import type { Reply } from "../core/reply.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
-import { renderLine } from "../core/command.ts";
-import type { StreamPair } from "../sockets/stream_pair.ts";
-import type { Socket, SocketAddress, SocketInfo, SocketOptions, TlsOptions } from "../sockets/socket.ts";
+import { readReplies } from "../streams/reply_stream.ts";
+import type { ReplyIterator } from "../streams/reply_stream.ts";
+import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
 import { Link } from "./link.ts";
-
-/** How to open a channel. */
-export interface SmtpChannelOptions extends SocketOptions, ReplyDecoderOptions {}
+import { opened, openSocket } from "./open_socket.ts";
+import { readChannelOptions } from "./options.ts";
+import type { SmtpChannelOptions } from "./options.ts";
 
 /**
- * A connection that carries commands and replies. It knows their form, and nothing of their meaning: who waits for
- * which reply is the owner's affair.
+ * A connection that carries commands and replies. It knows their form and not their meaning: which reply answers which
+ * command is up to the caller.
  *
- * @example A conversation of one's own
+ * @example A conversation by hand
  * ```ts
  * import { SmtpChannel } from "@streams/smtp";
  * import { serve } from "@streams/smtp/server";
@@ -33,29 +34,33 @@ export interface SmtpChannelOptions extends SocketOptions, ReplyDecoderOptions {
  */
 export class SmtpChannel implements AsyncDisposable {
   readonly #link: Link;
-  readonly #info: SocketInfo;
-  #replies: AsyncIterableIterator<Reply> | undefined;
+  readonly #replies: ReplyIterator;
+  #info: SocketInfo;
 
-  private constructor(link: Link, info: SocketInfo) {
+  private constructor(link: Link, info: SocketInfo, limits: ReplyDecoderOptions) {
     this.#link = link;
     this.#info = info;
+    this.#replies = readReplies(received(link), limits);
   }
 
   /**
-   * Connects.
+   * Opens a connection. Nothing is sent; the server's greeting is the first of {@linkcode replies}.
    *
-   * @param address Where to, or a connection of one's own: a socket or a pair of streams.
-   * @param options How.
-   * @returns The channel, once the connection stands. The server's greeting is its first reply.
-   * @throws {SocketError} If the connection cannot be made.
+   * @param options Where to and how.
+   * @returns The channel, once the connection is open.
+   * @throws {TypeError | RangeError} If an option makes no sense; nothing was opened.
+   * @throws {SmtpError} If the connection cannot be opened; its `code` says why, its `cause` is the `SocketError`.
    */
-  static async open(
-    address: SocketAddress | Socket | StreamPair,
-    options: SmtpChannelOptions = {},
-  ): Promise<SmtpChannel> {
-    const { openChannelSocket } = await import("./open_socket.ts");
-    const link = new Link(openChannelSocket(address, options), options);
-    return new SmtpChannel(link, await link.opened);
+  static async open(options: SmtpChannelOptions = {}): Promise<SmtpChannel> {
+    const settings = readChannelOptions(options);
+    const link = new Link(openSocket(settings), settings.replyLimits);
+    try {
+      const info = await opened(link.opened, settings, "connect");
+      return new SmtpChannel(link, info, settings.replyLimits);
+    } catch (error) {
+      link.close(error).catch(() => {});
+      throw error;
+    }
   }
 
   /** What is known about the connection. */
@@ -77,25 +82,17 @@ export class SmtpChannel implements AsyncDisposable {
    * The replies, one after the other, across `startTls()` too. Nothing is read from the network before a reply is asked
    * for. Ends when the server closes the connection.
    *
-   * @throws {ProtocolError} From `next()`, if what comes is not a reply or is larger than the limits.
+   * @throws {ProtocolError} From `next()`, if what arrives is not a reply or is larger than the limits.
    */
   get replies(): AsyncIterableIterator<Reply> {
-    return this.#replies ??= this.#iterate();
-  }
-
-  async *#iterate(): AsyncGenerator<Reply, undefined> {
-    while (true) {
-      const reply = this.#link.takeReply();
-      if (reply !== undefined) yield reply;
-      else if (!await this.#link.fill()) return;
-    }
+    return this.#replies;
   }
 
   /**
    * Writes a command line. What is written in one turn leaves in one chunk.
    *
    * @param line The command, without its line end.
-   * @returns Resolves once the socket took it.
+   * @returns Resolves once the socket has taken it.
    * @throws {TypeError} If the line has control characters or is not ASCII; nothing is sent.
    */
   async command(line: string): Promise<void> {
@@ -107,7 +104,7 @@ export class SmtpChannel implements AsyncDisposable {
    * Writes bytes as they are. What is written in one turn leaves in one chunk.
    *
    * @param data Bytes, or text to be sent as UTF-8. Nothing is checked or encoded.
-   * @returns Resolves once the socket took it.
+   * @returns Resolves once the socket has taken it.
    */
   async write(data: Uint8Array | string): Promise<void> {
     if (typeof data === "string") this.#link.output.text(data);
@@ -116,20 +113,20 @@ export class SmtpChannel implements AsyncDisposable {
   }
 
   async #drainTogether(): Promise<void> {
-    await Promise.resolve(); // what else this turn has to say goes with it
+    await Promise.resolve(); // what else this turn writes goes with it
     await this.#link.drain();
   }
 
   /**
-   * Goes over to TLS, after the server's 220 to STARTTLS was taken from {@linkcode replies}.
+   * Switches to TLS, after the server's 220 to STARTTLS was taken from {@linkcode replies}.
    *
    * @param options How TLS is spoken.
-   * @throws {SmtpError} If bytes stand behind the 220 (`"starttls-injection"`).
-   * @throws {SocketError} If the handshake fails or the certificate is not good.
+   * @throws {SmtpError} If bytes followed the 220 (`"starttls-injection"`).
+   * @throws {SocketError} If the handshake fails or the certificate is not valid.
    * @throws {TypeError} If a reply is being waited for.
    */
   async startTls(options: TlsOptions = {}): Promise<void> {
-    await this.#link.startTls(options);
+    this.#info = await this.#link.startTls(options, this.#replies.bufferedLength);
   }
 
   /** Closes the connection at once. */
@@ -141,4 +138,15 @@ export class SmtpChannel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+/** The bytes of a connection as a stream that outlives STARTTLS. Cancelling it leaves the connection open. */
+function received(link: Link): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const bytes = await link.read();
+      if (bytes === undefined) controller.close();
+      else controller.enqueue(bytes);
+    },
+  }, { highWaterMark: 0 });
 }

@@ -3,29 +3,41 @@
  *
  * @module
  */
+import { isAsciiMailbox } from "../core/address.ts";
+import { parseAddressList } from "../core/address_list.ts";
+import type { NamedAddress } from "../core/address_list.ts";
+import { renderCommand, renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
+import type { MailParameters } from "../core/parameters.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { SocketInfo } from "../sockets/socket.ts";
-import { SmtpCommands } from "./commands.ts";
-import type { Progress } from "./delivery.ts";
-import type { ContentEncoder } from "./encode.ts";
-import { asksForMore } from "./envelope.ts";
-import type { Asked, Envelope } from "./envelope.ts";
-import { discardMessage } from "./message.ts";
-import type { Message } from "./message.ts";
+import type { Phase } from "../errors.ts";
+import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
+import { hello, introduce, login, openSession, startTls } from "./connect.ts";
+import { discardMessage } from "./content.ts";
+import type { Message } from "./content.ts";
+import { rulesFor } from "./content_check.ts";
+import { Conversation } from "./conversation.ts";
+import {
+  needsSmtpUtf8,
+  parseRecipient,
+  parseReversePath,
+  renderMailCommand,
+  renderRcptCommand,
+} from "./envelope.ts";
+import type { Envelope, Recipient } from "./envelope.ts";
+import { badSequence, commandRefused, extensionMissing } from "./failure.ts";
+import { ManualDelivery } from "./manual_delivery.ts";
+import type { MessageWriter } from "./message_writer.ts";
 import { readOptions } from "./options.ts";
-import type { SmtpClientOptions } from "./options.ts";
+import type { Auth, SendOptions, SmtpClientOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
-import { badSequence } from "./refusal.ts";
-import { Sending } from "./sending.ts";
-import { Session } from "./session.ts";
-
-let asked: Asked | undefined;
-
-async function loadAsked(): Promise<void> {
-  asked = await import("./asked.ts");
-}
+import { admit, mustBeReady, mustBeUsable, readMessage } from "./send.ts";
+import type { ReadyMessage } from "./send.ts";
+import type { Session } from "./session.ts";
+import { sendSplit } from "./split.ts";
+import { renderAttributes } from "./xclient.ts";
+import type { XclientAttributes, XforwardAttributes } from "./xclient.ts";
 
 /** What {@linkcode SmtpClient.verify} has found. */
 export interface Verification {
@@ -41,38 +53,43 @@ export interface Verification {
   readonly authenticated: boolean;
 }
 
-/** How to send one message. */
-export interface SendOptions {
-  /**
-   * What to do when the server refuses some of the recipients: `"some"` delivers to the others, `"all"` to nobody.
-   * Default: `"some"`.
-   */
-  recipients?: "some" | "all";
-  /** Gives up. What became of the message then stands in the error's `outcome`. */
-  signal?: AbortSignal;
-  /**
-   * Told again and again how much of the content was handed over. Where the message goes in several transactions, all of
-   * them count.
-   */
-  onProgress?: (progress: Progress) => void;
-  /**
-   * What to do with a message that the server cannot take as it is: one with bytes above 127 where 8BITMIME is not offered, or
-   * a binary one where BINARYMIME is not. `"never"`: it is an error. A function makes ASCII of it: `toSevenBit` of
-   * `./compose`, which is also what `"auto"` stands for once `./compose` is imported. Default: `"never"`.
-   */
-  encode?: "never" | "auto" | ContentEncoder;
-  /**
-   * What to do with lines of more than 998 octets, which SMTP does not allow (RFC 5321, section 4.5.3.1.6) and many servers
-   * cut: `"error"`, or `"allow"` to send them as they are. In a message that comes as a stream they are found on the
-   * way: the session is then lost, unless the content goes with BDAT. Default: `"error"`.
-   */
-  lineLength?: "error" | "allow";
+/** What a server knows about an address or a list. */
+export interface AddressList {
+  /** The server's reply. */
+  readonly reply: Reply;
+  /** Whether the server has looked: `false` for 252, "cannot tell, but will try" (RFC 5321, section 3.5.3). */
+  readonly verified: boolean;
+  /** The addresses that it names. */
+  readonly addresses: readonly NamedAddress[];
+}
+
+/** Commands that change the dialogue itself: sent as a plain line they would break it. */
+const NOT_ALONE: ReadonlySet<string> = new Set([
+  ...["EHLO", "HELO", "LHLO", "DATA", "BDAT", "STARTTLS", "AUTH", "QUIT", "XCLIENT"],
+]);
+
+/** Commands that open or end a transaction: inside one that was begun with `mail()` they have methods of their own. */
+const TRANSACTION_COMMANDS: ReadonlyMap<string, "unknown" | "none"> = new Map([
+  ...["MAIL", "RCPT", "SEND", "SOML", "SAML"].map((verb) => [verb, "unknown"] as const),
+  ["RSET", "none"],
+]);
+
+/** A transaction that was begun with `mail()`, with what its commands need to know. */
+interface OpenTransaction {
+  readonly delivery: ManualDelivery;
+  readonly parameters: MailParameters;
 }
 
 /**
  * A session with a server: connected, greeted, protected and logged in as the options ask.
  *
- * `send()` may be called again before the last one has ended: what the server lets be in flight at the same time is.
+ * `send()` may be called again before the last call has ended: as many messages are in flight as the server allows.
+ *
+ * Each command of SMTP has a method of its own, too. The client knows the state of the session: a command that the protocol
+ * forbids at this point is an `SmtpError` with the code `"bad-sequence"`, and nothing is sent. A negative reply is an error that
+ * holds the reply, and the session goes on; only {@linkcode SmtpClient.command} returns every reply as it is. From `mail()` to the
+ * end of the transaction (`data()`, the last `bdat()`, or `reset()`) the connection belongs to that transaction: a `send()`
+ * meanwhile is refused.
  *
  * @example Two messages at once
  * ```ts
@@ -90,44 +107,43 @@ export interface SendOptions {
  * console.log(first.queueId, second.queueId);
  * ```
  */
-export class SmtpClient extends SmtpCommands implements AsyncDisposable {
+export class SmtpClient implements AsyncDisposable {
   readonly #session: Session;
   #quitting: Promise<void> | undefined;
-  /** What a message waits for that asks for more than to be delivered. */
-  #loading: Promise<void> | undefined;
+  /** `"opening"` while `mail()` waits for its turn or its reply. */
+  #transaction: OpenTransaction | "opening" | undefined;
 
   private constructor(session: Session) {
-    super(session);
     this.#session = session;
   }
 
   /**
-   * Connects, and waits for the greeting, EHLO, STARTTLS and AUTH as the options ask for them.
+   * Opens a connection, and goes through greeting, EHLO, STARTTLS and AUTH as the options ask for them.
    *
    * @param options Where to and how.
    * @returns The client, ready to send.
    * @throws {TypeError | RangeError} If an option makes no sense; nothing was opened.
-   * @throws {SmtpError} If the session cannot be had; its `code` and `phase` say why.
+   * @throws {SmtpError} If the session cannot be opened; its `code` and `phase` say why.
    */
   static async connect(options: SmtpClientOptions = {}): Promise<SmtpClient> {
-    return new SmtpClient(await Session.open(readOptions(options)));
+    return new SmtpClient(await openSession(readOptions(options), "ready"));
   }
 
   /**
-   * Connects, waits for the greeting, and says nothing: for those who want to take each step by themselves, `ehlo()`,
-   * `startTls()`, `authenticate()`, `mail()`.
+   * Opens a connection, waits for the greeting, and sends nothing: for programs that take each step by themselves with `ehlo()`,
+   * `startTls()`, `authenticate()` and `mail()`.
    *
-   * @param options Where to and how. `auth` is what `authenticate()` takes if it is given nothing.
+   * @param options Where to and how. `authenticate()` uses `auth` if it is called without credentials.
    * @returns The client.
    * @throws As {@linkcode SmtpClient.connect}.
    */
   static async open(options: SmtpClientOptions = {}): Promise<SmtpClient> {
-    return new SmtpClient(await Session.open(readOptions(options), "greeting"));
+    return new SmtpClient(await openSession(readOptions(options), "greeting"));
   }
 
   /**
-   * Checks that a server can be reached, that TLS can be had as the options ask for it, and that it accepts the login. Nothing
-   * is sent; the connection is closed again.
+   * Checks that a server can be reached, that TLS works as the options ask for it, and that the server accepts the login. No
+   * message is sent; the connection is closed again.
    *
    * @param options Where to and how.
    * @returns What was found.
@@ -146,7 +162,12 @@ export class SmtpClient extends SmtpCommands implements AsyncDisposable {
 
   /** The server's greeting. */
   get greeting(): Reply {
-    return this.#session.greeting!;
+    return this.#session.agreed.greeting!;
+  }
+
+  /** What the server offers, from its last reply to EHLO. */
+  get extensions(): Extensions {
+    return this.#session.extensions;
   }
 
   /** Whether the session is protected by TLS. */
@@ -156,12 +177,12 @@ export class SmtpClient extends SmtpCommands implements AsyncDisposable {
 
   /** Whether the server has accepted the credentials. */
   get authenticated(): boolean {
-    return this.#session.authenticated;
+    return this.#session.agreed.authenticated;
   }
 
   /** What is known about the connection: the addresses of both sides, what TLS has agreed on. */
   get info(): SocketInfo {
-    return this.#session.info;
+    return this.#session.agreed.info;
   }
 
   /** Whether anything can still be sent. */
@@ -171,7 +192,7 @@ export class SmtpClient extends SmtpCommands implements AsyncDisposable {
 
   /** Resolves when the session is over, in good order or not. Never rejects. */
   get closed(): Promise<void> {
-    return this.#session.closed;
+    return this.#session.pipeline.closed;
   }
 
   /** How many messages and commands wait or are in flight. */
@@ -182,67 +203,336 @@ export class SmtpClient extends SmtpCommands implements AsyncDisposable {
   /**
    * Sends a message.
    *
-   * Where the server announces how many recipients it takes at a time (LIMITS, RFC 9422), or says it when there are too
+   * If the server announces how many recipients it takes at a time (LIMITS, RFC 9422), or says so when there are too
    * many, the message goes in as many transactions as it takes, with one result. A stream that can be read only once is
    * kept in memory for that, up to 64 MiB.
    *
    * @param envelope Who it is from and who it is for.
-   * @param message The message itself. A stream belongs to the call: at its end it was read or cancelled.
+   * @param message The message itself. A stream belongs to the call: when the call ends, it was read or cancelled.
    * @param options How.
    * @returns What the server said, once it has taken the message for at least one recipient.
    * @throws {SmtpError} If it has not; `outcome` says what became of the message, `usable` whether the client can go on.
    */
   async send(envelope: Envelope, message: Message, options: SendOptions = {}): Promise<Receipt> {
-    let sending: Sending;
+    let ready: ReadyMessage;
     try {
-      if (asked === undefined && (options.encode !== undefined || asksForMore(envelope))) {
-        this.#loading ??= loadAsked().finally(() => this.#loading = undefined);
-      }
-      // Messages leave in the order of the calls.
-      if (this.#loading !== undefined) await this.#loading;
-      if (this.stepping) throw badSequence("Cannot send: a transaction that was begun with mail() is open");
-      sending = new Sending(this.#session, envelope, message, options, asked);
+      if (this.#isTransactionOpen) throw transactionOpen("Cannot send");
+      ready = readMessage(this.#session, envelope, message, options);
     } catch (error) {
       discardMessage(message, error);
       throw error;
     }
-    const result = sending.run();
-    this.#quitInTime();
+    const result = sendSplit(this.#session, ready);
+    this.#quitIfExhausted();
     try {
       return await result;
     } finally {
-      this.#quitInTime(); // after as many transactions as it took
+      this.#quitIfExhausted(); // after as many transactions as it took
     }
   }
 
   /** The server has said how many transactions it takes in a session (MAILMAX, RFC 9422). */
-  #quitInTime(): void {
-    if (this.#session.exhausted && !this.stepping) void this.quit();
+  #quitIfExhausted(): void {
+    if (this.#session.exhausted && !this.#isTransactionOpen) void this.quit();
   }
 
   /**
-   * Ends the session as RFC 5321 wants it: waits for what is in flight, says QUIT, and closes. A transaction that was begun
+   * EHLO, or LHLO over LMTP: greets the server and learns what it offers. It ends a transaction that is open on the server
+   * (RFC 5321, section 4.1.4). `connect()` has done it.
+   *
+   * @param domain The client's name: a domain or an address literal. Default: as the options say.
+   * @returns The reply; {@linkcode SmtpClient.extensions} has what it says.
+   */
+  async ehlo(domain?: string): Promise<Reply> {
+    return await this.#hello(this.#session.settings.protocol === "lmtp" ? "LHLO" : "EHLO", domain);
+  }
+
+  /**
+   * HELO: greets a server that does not know EHLO. It then offers no extensions.
+   *
+   * @param domain The client's name: a domain or an address literal. Default: as the options say.
+   * @returns The reply.
+   */
+  async helo(domain?: string): Promise<Reply> {
+    if (this.#session.settings.protocol === "lmtp") {
+      throw badSequence("Cannot say HELO: LMTP has only LHLO (RFC 2033)");
+    }
+    return await this.#hello("HELO", domain);
+  }
+
+  async #hello(verb: "EHLO" | "HELO" | "LHLO", domain: string | undefined): Promise<Reply> {
+    this.#mustBeOutside(verb);
+    if (domain !== undefined) renderCommand({ verb, domain }); // throws if it is not valid
+    return await this.#converse(async (conversation) => {
+      const reply = await hello(this.#session, conversation, verb, domain);
+      if (reply.positive) return reply;
+      throw commandRefused(verb, "ehlo", reply);
+    });
+  }
+
+  /**
+   * STARTTLS: switches to TLS, and greets the server anew, since what was learnt before TLS may have been somebody
+   * else's words (RFC 3207). `connect()` has done it if the options ask for it.
+   *
+   * @param tls How, if not as the options say.
+   * @throws {SmtpError} `"starttls-unavailable"` if it is not offered or refused; the session can go on then.
+   */
+  async startTls(tls: TlsOptions = this.#session.settings.tls): Promise<void> {
+    this.#mustBeGreeted("STARTTLS");
+    if (this.#session.link.secure) throw badSequence("Cannot say STARTTLS: the session is already under TLS");
+    await this.#converse((conversation) => startTls(this.#session, conversation, tls));
+  }
+
+  /**
+   * AUTH: logs in, with the strongest mechanism that the server offers and the credentials allow (RFC 4954). `connect()` has
+   * done it if the options have `auth`. After a refusal it may be called again.
+   *
+   * @param auth The credentials. Default: as the options say.
+   * @returns The name of the mechanism that worked.
+   * @throws {SmtpError} `"auth-failed"`, `"auth-unsupported"` or `"auth-insecure"`; `usable` says whether the session goes on.
+   * @throws {TypeError} If there are no credentials, or `auth` makes no sense.
+   */
+  async authenticate(auth: Auth | undefined = this.#session.settings.auth): Promise<string> {
+    this.#mustBeGreeted("AUTH");
+    if (auth === undefined) throw new TypeError("Cannot log in: auth is missing");
+    // RFC 4954, section 4: once and no more.
+    if (this.authenticated) throw badSequence("Cannot say AUTH: the server has already accepted a login");
+    const { checkAuth } = await import("./authenticate.ts");
+    checkAuth(auth);
+    return await this.#converse((conversation) => login(this.#session, conversation, auth));
+  }
+
+  /**
+   * MAIL: begins a transaction, once everything that is in flight has ended.
+   *
+   * @param from Where bounces go; `null` or `""` for nowhere.
+   * @param parameters What is asked for with the message.
+   * @returns The reply.
+   * @throws {SmtpError} `"sender-refused"`; or why it was not sent.
+   */
+  async mail(from: string | null, parameters: MailParameters = {}): Promise<Reply> {
+    if (this.#isTransactionOpen) throw transactionOpen("Cannot say MAIL");
+    const session = this.#session;
+    mustBeReady(session);
+    const path = parseReversePath(from);
+    const smtpUtf8 = parameters.smtpUtf8 ?? (path !== null && !isAsciiMailbox(path));
+    if (smtpUtf8 && !this.extensions.smtpUtf8) throw needsSmtpUtf8(path ?? undefined);
+    const wanted = { ...parameters, smtpUtf8 };
+    const mail = renderMailCommand(path, wanted, { size: undefined, kinds: undefined }, session);
+    admit(session);
+    const rules = rulesFor(parameters.body, "error", this.extensions);
+    this.#transaction = "opening";
+    try {
+      const [delivery, reply] = await this.#watched(ManualDelivery.begin(session, mail, rules));
+      this.#transaction = { delivery, parameters: wanted };
+      return reply;
+    } finally {
+      if (this.#transaction === "opening") this.#transaction = undefined;
+    }
+  }
+
+  /**
+   * RCPT: names a recipient of the transaction.
+   *
+   * @param recipient The address, or the address with what is asked for.
+   * @returns The reply.
+   * @throws {SmtpError} `"recipients-refused"`: the transaction goes on with the others.
+   */
+  async rcpt(recipient: string | Recipient): Promise<Reply> {
+    const { delivery, parameters } = this.#mustBeInside("RCPT");
+    const path = parseRecipient(recipient);
+    if (!parameters.smtpUtf8 && !isAsciiMailbox(path)) {
+      throw badSequence(
+        "Cannot say RCPT: the local part is not ASCII and mail() was called without smtpUtf8",
+      );
+    }
+    const line = renderRcptCommand(path, recipient, parameters, this.#session);
+    const address = typeof recipient === "string" ? recipient : recipient.address;
+    return await this.#watched(delivery.rcpt(line, address));
+  }
+
+  /**
+   * DATA: returns a stream to write the message to. Closing it ends the transaction, aborting it cuts the connection.
+   *
+   * @returns The stream; its `receipt` has what the server says at the end.
+   * @throws {SmtpError} `"message-refused"` if the server does not want it.
+   */
+  async data(): Promise<MessageWriter> {
+    return await this.#watched(this.#mustBeInside("DATA").delivery.data());
+  }
+
+  /**
+   * BDAT: a chunk of the message, sent exactly as it is (RFC 3030). The last one ends the transaction.
+   *
+   * @param chunk The bytes. Line ends have to be CRLF, unless the body is BINARYMIME; dots need no care.
+   * @param options `last`: whether it is the last chunk. Default: `false`.
+   * @returns The reply, or the receipt after the last chunk.
+   * @throws {SmtpError} `"message-refused"`: only `reset()` is possible then.
+   */
+  bdat(chunk: Uint8Array, options: { last: true }): Promise<Receipt>;
+  /**
+   * BDAT: a chunk that is not the last.
+   *
+   * @param chunk The bytes.
+   * @param options Nothing, or `last: false`.
+   * @returns The reply.
+   */
+  bdat(chunk: Uint8Array, options?: { last?: false }): Promise<Reply>;
+  async bdat(chunk: Uint8Array, { last = false }: { last?: boolean } = {}): Promise<Reply | Receipt> {
+    if (!this.extensions.chunking) throw extensionMissing("say BDAT", "CHUNKING", "command");
+    return await this.#watched(this.#mustBeInside("BDAT").delivery.bdat(chunk, last));
+  }
+
+  /**
+   * RSET: makes the server forget the transaction that was begun.
+   *
+   * @returns Its reply.
+   */
+  async reset(): Promise<Reply> {
+    const open = this.#open("RSET");
+    if (open !== undefined) return await this.#watched(open.delivery.reset());
+    return await this.#positive("RSET\r\n", "reset", "none");
+  }
+
+  /**
+   * NOOP: asks whether the server is still there.
+   *
+   * @returns Its reply.
+   */
+  async noop(): Promise<Reply> {
+    return await this.#positive("NOOP\r\n");
+  }
+
+  /**
+   * VRFY: asks who an address or a name is.
+   *
+   * @param address The address, or the name of a user.
+   * @returns What the server knows.
+   * @throws {SmtpError} `"command-refused"`: there is no such user, or the server does not tell.
+   */
+  async vrfy(address: string): Promise<AddressList> {
+    return await this.#list("VRFY", address);
+  }
+
+  /**
+   * EXPN: asks who is on a list.
+   *
+   * @param list The name of the list.
+   * @returns Its members.
+   * @throws {SmtpError} `"command-refused"`: there is no such list, or the server does not tell.
+   */
+  async expn(list: string): Promise<AddressList> {
+    return await this.#list("EXPN", list);
+  }
+
+  async #list(verb: "VRFY" | "EXPN", argument: string): Promise<AddressList> {
+    const { smtpUtf8 } = this.extensions;
+    const line = renderCommand({ verb, argument }, { smtpUtf8 });
+    // RFC 6531, section 3.7.4.2: the reply may then be beyond ASCII, too.
+    const isForeign = line.length !== new TextEncoder().encode(line).length;
+    const reply = await this.#positive(isForeign ? `${line.slice(0, -2)} SMTPUTF8\r\n` : line);
+    return { reply, verified: reply.code !== 252, addresses: parseAddressList(reply) };
+  }
+
+  /**
+   * HELP: asks for help.
+   *
+   * @param topic The topic. Default: help in general.
+   * @returns The reply; its `text` is the help.
+   */
+  async help(topic?: string): Promise<Reply> {
+    return await this.#positive(
+      renderCommand({ verb: "HELP", ...(topic !== undefined && { argument: topic }) }),
+    );
+  }
+
+  /**
+   * ETRN: asks the server to send what it holds for a node (RFC 1985).
+   *
+   * @param node The node's domain; with `@` before it for its subdomains too, with `#` before it the name of a queue.
+   * @returns The reply.
+   */
+  async etrn(node: string): Promise<Reply> {
+    this.#mustBeOutside("ETRN");
+    if (!this.extensions.has("ETRN")) throw extensionMissing("say ETRN", "ETRN", "command");
+    return await this.#positive(renderCommand({ verb: "ETRN", argument: node }));
+  }
+
+  /**
+   * XCLIENT: tells a Postfix that trusts us which client we speak for. The session then begins anew, as that client's.
+   *
+   * @param attributes What to tell. `login` makes the session one that has logged in.
+   * @returns The reply.
+   */
+  async xclient(attributes: XclientAttributes): Promise<Reply> {
+    this.#mustBeOutside("XCLIENT");
+    const [line] = renderAttributes("XCLIENT", attributes, this.extensions);
+    return await this.#converse(async (conversation) => {
+      const reply = await conversation.say(line!, "command");
+      if (!reply.positive) throw commandRefused("XCLIENT", "command", reply);
+      const authenticated = attributes.login !== undefined && attributes.login !== null;
+      this.#session.agreed = { ...this.#session.agreed, authenticated };
+      await introduce(this.#session, conversation);
+      return reply;
+    });
+  }
+
+  /**
+   * XFORWARD: tells a Postfix that trusts us what to log about the client that the next message comes from.
+   *
+   * @param attributes What to tell.
+   * @returns The last reply.
+   */
+  async xforward(attributes: XforwardAttributes): Promise<Reply> {
+    this.#mustBeOutside("XFORWARD");
+    const lines = renderAttributes("XFORWARD", attributes, this.extensions);
+    return await this.#converse(async (conversation) => {
+      let reply: Reply | undefined;
+      for (const line of lines) {
+        reply = await conversation.say(line, "command");
+        if (!reply.positive) throw commandRefused("XFORWARD", "command", reply);
+      }
+      return reply!;
+    });
+  }
+
+  /**
+   * Sends a command that has no method of its own, and returns the reply, whatever it is.
+   *
+   * @param line The command without its line end.
+   * @returns The server's reply.
+   * @throws {TypeError} If the line has control characters, or is a command that changes the dialogue itself.
+   */
+  async command(line: string): Promise<Reply> {
+    const rendered = renderLine(line, { smtpUtf8: this.extensions.smtpUtf8 });
+    const verb = line.trim().split(" ", 1)[0]!.toUpperCase();
+    if (NOT_ALONE.has(verb)) throw new TypeError(`Cannot say ${verb} as a single command`);
+    return await this.#say(rendered, "command", TRANSACTION_COMMANDS.get(verb));
+  }
+
+  /**
+   * Ends the session as RFC 5321 asks: waits for what is in flight, sends QUIT, and closes. A transaction that was begun
    * with `mail()` and has no end is given up.
    *
-   * @returns Resolves when the connection is closed. Never rejects: whether the server has a word for QUIT changes nothing.
+   * @returns Resolves when the connection is closed. Never rejects: the server's answer to QUIT changes nothing.
    */
   quit(): Promise<void> {
     return this.#quitting ??= this.#quit();
   }
 
   async #quit(): Promise<void> {
-    const { pipeline } = this.#session;
-    this.#session.quitting = true;
-    if (this.stepping) return await this.close();
-    if (pipeline.failure === undefined) {
+    const session = this.#session;
+    session.quitting = true;
+    if (this.#isTransactionOpen) return await this.close();
+    if (session.pipeline.failure === undefined) {
       try {
-        await this.#session.converse((conversation) => conversation.say("QUIT\r\n", "quit"));
+        await Conversation.hold(session, (conversation) => conversation.say("QUIT\r\n", "quit"));
       } catch {
-        // The connection is gone already, and everything in flight has been told.
+        // The connection is gone already, and everything in flight has failed with the reason.
       }
     }
     this.#end("The session has ended");
-    await this.#session.link.close().catch(() => {});
+    await session.link.close().catch(() => {});
   }
 
   /**
@@ -256,11 +546,81 @@ export class SmtpClient extends SmtpCommands implements AsyncDisposable {
   }
 
   #end(message: string): void {
-    this.#session.end(new SmtpError("client-closed", message, { phase: "quit" }));
+    this.#session.pipeline.fail(new SmtpError("client-closed", message, { phase: "quit" }));
   }
 
   /** Ends the session with {@linkcode quit}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.quit();
   }
+
+  async #positive(line: string, phase: Phase = "command", held?: "unknown" | "none"): Promise<Reply> {
+    const reply = await this.#say(line, phase, held);
+    if (reply.positive) return reply;
+    const name = line.slice(0, -2).split(" ", 1)[0]!;
+    return await this.#watched(Promise.reject(commandRefused(name, phase, reply)));
+  }
+
+  /** Sends a command within the transaction that is open, or after what is in flight. */
+  async #say(line: string, phase: Phase, held?: "unknown" | "none"): Promise<Reply> {
+    const session = this.#session;
+    mustBeUsable(session);
+    const open = this.#open("a command");
+    if (open === undefined) {
+      // Exim adds the recipients of the next message to a transaction that is open: that message begins with RSET then.
+      const reply = await Conversation.command(session, line, phase, held);
+      if (held === "none" && !reply.positive) session.held = "unknown";
+      return reply;
+    }
+    if (held !== undefined) throw transactionOpen("Cannot say this");
+    return await open.delivery.command(line, phase);
+  }
+
+  #converse<T>(body: (conversation: Conversation) => Promise<T>): Promise<T> {
+    return this.#watched(Conversation.hold(this.#session, body));
+  }
+
+  /** A server that breaks the protocol is not spoken to any longer, nor is one after TLS or a login broke down. */
+  async #watched<T>(result: Promise<T>): Promise<T> {
+    try {
+      return await result;
+    } catch (error) {
+      if (error instanceof SmtpError && !error.usable) this.#session.pipeline.fail(error);
+      throw error;
+    }
+  }
+
+  /** The transaction that was begun with `mail()`, if there is one. */
+  #open(verb: string): OpenTransaction | undefined {
+    // The command would wait for the end of the transaction.
+    if (this.#transaction === "opening") throw badSequence(`Cannot say ${verb}: mail() waits for its reply`);
+    return this.#transaction?.delivery.over === false ? this.#transaction : undefined;
+  }
+
+  get #isTransactionOpen(): boolean {
+    return this.#transaction === "opening" || this.#transaction?.delivery.over === false;
+  }
+
+  #mustBeInside(verb: string): OpenTransaction {
+    const open = this.#open(verb);
+    mustBeUsable(this.#session);
+    if (open !== undefined) return open;
+    throw badSequence(`Cannot say ${verb}: no transaction is open, say mail() first`);
+  }
+
+  #mustBeGreeted(verb: string): void {
+    this.#mustBeOutside(verb);
+    if (this.#session.agreed.hello !== undefined) return;
+    throw badSequence(`Cannot say ${verb}: the server was not greeted, say ehlo() first`);
+  }
+
+  #mustBeOutside(verb: string): void {
+    const open = this.#open(verb);
+    mustBeUsable(this.#session);
+    if (open !== undefined) throw transactionOpen(`Cannot say ${verb}`);
+  }
+}
+
+function transactionOpen(what: string): SmtpError {
+  return badSequence(`${what}: a transaction that was begun with mail() is open`);
 }

@@ -1,5 +1,5 @@
 /**
- * What a content must not have in it, found before it leaves.
+ * Rejects content that SMTP forbids, before it is sent.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { SmtpError } from "../errors.ts";
 
 /** What is allowed in a content. */
 export interface ContentRules {
-  /** Whether bytes above 127 are: not without 8BITMIME, and not where the caller says that there are none. */
+  /** Whether bytes above 127 are: not without 8BITMIME, and not if the caller says that there are none. */
   readonly eightBit: "allowed" | "not-offered" | "excluded";
   /** Whether lines of more than 998 octets are. */
   readonly longLines: boolean;
@@ -34,7 +34,7 @@ export class ContentCheck {
   readonly #rules: ContentRules;
   /** How many bytes of the line that is not complete have come. */
   #column = 0;
-  /** Whether the last byte was a CR: an LF behind it belongs to the same line end. */
+  /** Whether the last byte was a CR: a following LF belongs to the same line end. */
   #afterCr = false;
 
   /** @param rules What is allowed. */
@@ -46,7 +46,7 @@ export class ContentCheck {
    * Looks at the next piece.
    *
    * @param piece Any part of the content.
-   * @param kinds What kinds of bytes are in it, where that is known.
+   * @param kinds What kinds of bytes are in it, if that is known.
    * @throws {SmtpError} `"invalid-message"` or `"extension-missing"`.
    */
   push(piece: Uint8Array, kinds: ByteKinds = findKinds(piece)): void {

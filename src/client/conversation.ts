@@ -6,46 +6,67 @@
  */
 import type { Reply } from "../core/reply.ts";
 import type { Phase, SmtpError } from "../errors.ts";
-import type { Trace } from "../trace.ts";
-import type { Awaited } from "./failure.ts";
-import type { Link } from "./link.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
-import type { Exchange, Pipeline } from "./pipeline.ts";
+import type { Exchange } from "./pipeline.ts";
+import type { Session } from "./session.ts";
 
-/** Says commands one by one. While it lasts, nothing else is said. */
+/** Sends commands one by one. While it lasts, nothing else is sent. */
 export class Conversation implements Exchange {
-  readonly #link: Link;
-  readonly #pipeline: Pipeline;
-  readonly #trace: Trace | undefined;
+  readonly #session: Session;
   readonly #turn: PromiseWithResolvers<void> = Promise.withResolvers();
   #answer: PromiseWithResolvers<Reply> | undefined;
-  /** Why nothing can be said any more, once that is so. */
-  failure: SmtpError | undefined;
+  #failure: SmtpError | undefined;
   #ended = false;
   #mask: ((reply: Reply) => Reply) | undefined;
-  /** What the server has said in the middle of a content: it wants no more of it. */
-  early: Reply | undefined;
 
   readonly exclusive: boolean;
-  watches = false;
-  awaited: Awaited = "command";
+  readonly watches = false;
+  awaited: Phase = "command";
   position = NOT_BEGUN;
 
-  /**
-   * @param link Where to write.
-   * @param pipeline Whose turn it takes.
-   * @param options `exclusive: false` for a single command that may leave behind others still in flight.
-   */
-  constructor(
-    link: Link,
-    pipeline: Pipeline,
-    options: { trace: Trace | undefined; exclusive?: boolean },
-  ) {
-    this.#link = link;
-    this.#pipeline = pipeline;
-    this.#trace = options.trace;
-    this.exclusive = options.exclusive ?? true;
+  private constructor(session: Session, exclusive: boolean) {
+    this.#session = session;
+    this.exclusive = exclusive;
     this.#turn.promise.catch(() => {});
+  }
+
+  /**
+   * Holds a conversation once everything that was queued before has ended.
+   *
+   * @param session The session.
+   * @param body Sends the commands.
+   * @returns What `body` returns.
+   */
+  static hold<T>(session: Session, body: (conversation: Conversation) => Promise<T>): Promise<T> {
+    return new Conversation(session, true).#hold(body);
+  }
+
+  /**
+   * Sends one command, which may leave while others are still in flight.
+   *
+   * @param session The session.
+   * @param line The command with its line end, rendered.
+   * @param phase What it is about.
+   * @param held Whether the server may hold a transaction open afterwards. Default: as before.
+   * @returns The reply, whatever it is.
+   */
+  static command(session: Session, line: string, phase: Phase, held?: "unknown" | "none"): Promise<Reply> {
+    return new Conversation(session, false).#hold((conversation) => {
+      // Only now: a message that goes first may reset what was open until then.
+      if (held !== undefined) session.held = held;
+      return conversation.say(line, phase);
+    });
+  }
+
+  async #hold<T>(body: (conversation: Conversation) => Promise<T>): Promise<T> {
+    this.#session.pipeline.enqueue(this);
+    await this.#turn.promise;
+    try {
+      return await body(this);
+    } finally {
+      this.#ended = true;
+      this.#session.pipeline.release(this);
+    }
   }
 
   /** Whether the reply may have a secret in it. */
@@ -62,29 +83,12 @@ export class Conversation implements Exchange {
   }
 
   /**
-   * Waits for its turn, holds the conversation, and lets go.
-   *
-   * @param body What to say.
-   * @returns What `body` returns.
-   */
-  async hold<T>(body: (conversation: Conversation) => Promise<T>): Promise<T> {
-    this.#pipeline.enqueue(this);
-    await this.#turn.promise;
-    try {
-      return await body(this);
-    } finally {
-      this.#ended = true;
-      this.#pipeline.release(this);
-    }
-  }
-
-  /**
-   * Says a command.
+   * Sends a command.
    *
    * @param line The command with its line end, rendered.
    * @param phase What it is about.
-   * @param shown What a trace shows, where the line has a secret in it.
-   * @param mask What a trace shows of the reply, where that may have one too.
+   * @param shown What a trace shows, if the line has a secret in it.
+   * @param mask What a trace shows of the reply, if that may have one too.
    * @returns The reply, whatever it is.
    */
   say(
@@ -94,19 +98,20 @@ export class Conversation implements Exchange {
     mask?: (reply: Reply) => Reply,
   ): Promise<Reply> {
     this.#mask = mask;
-    if (this.failure !== undefined) return Promise.reject(this.failure);
-    this.#link.output.text(line);
-    this.#trace?.({ type: "command", line: shown.endsWith("\r\n") ? shown.slice(0, -2) : shown });
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const { link, trace } = this.#session;
+    link.output.text(line);
+    trace?.({ type: "command", line: shown.endsWith("\r\n") ? shown.slice(0, -2) : shown });
     return this.listen(phase);
   }
 
-  /** Waits for a reply without saying anything. */
+  /** Waits for a reply without sending anything. */
   listen(phase: Phase): Promise<Reply> {
-    if (this.failure !== undefined) return Promise.reject(this.failure);
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     this.awaited = phase;
     const answer = this.#answer = Promise.withResolvers();
-    // Where the reply is here already, it is taken at once.
-    this.#pipeline.progress();
+    // If the reply is here already, it is taken at once.
+    this.#session.pipeline.progress();
     return answer.promise;
   }
 
@@ -119,14 +124,13 @@ export class Conversation implements Exchange {
   }
 
   receive(reply: Reply): void {
-    const answer = this.#answer;
+    const answer = this.#answer!; // nothing else is given to an exchange that awaits no reply and watches nothing
     this.#answer = undefined;
-    if (answer === undefined) this.early = reply;
-    else answer.resolve(reply);
+    answer.resolve(reply);
   }
 
   fail(error: SmtpError): void {
-    this.failure = error;
+    this.#failure = error;
     this.#turn.reject(error);
     this.#answer?.reject(error);
     this.#answer = undefined;

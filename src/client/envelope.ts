@@ -1,5 +1,5 @@
 /**
- * Who a message is from and who it is for, as the server is told, and what is asked for with it.
+ * The sender and the recipients of a message, and the parameters that go with them, as commands.
  *
  * @module
  */
@@ -7,10 +7,11 @@ import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "../c
 import type { Mailbox } from "../core/address.ts";
 import { renderCommand } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
-import type { DsnRequest, MailParameters, RcptParameters } from "../core/parameters.ts";
+import { mailParameters, rcptParameters } from "../core/parameters.ts";
+import type { MailParameters, Parameter, RcptParameters } from "../core/parameters.ts";
 import { SmtpError } from "../errors.ts";
-import { needsEightBitMime } from "./content_check.ts";
-import type { Content } from "./message.ts";
+import { needsEightBitMime, notSevenBit } from "./content_check.ts";
+import type { ByteKinds } from "./content_check.ts";
 
 /** A recipient of whom more is to be said than the address. */
 export interface Recipient extends RcptParameters {
@@ -19,10 +20,10 @@ export interface Recipient extends RcptParameters {
 }
 
 /**
- * The envelope: what the server goes by, whatever the header of the message says.
+ * The envelope: the server uses it, whatever the header of the message says.
  *
- * Addresses are bare addr-specs, `local-part@domain`, never header text such as `Name <a@b>`. What is asked for and not
- * offered by the server is an error before anything is sent.
+ * Addresses are bare addr-specs, `local-part@domain`, never header text such as `Name <a@b>`. Asking for an extension that
+ * the server lacks is an error before anything is sent.
  */
 export interface Envelope extends MailParameters {
   /** The reverse-path: where bounces go. `null` or `""` for none, as bounces themselves have it (RFC 5321, section 4.5.5). */
@@ -31,25 +32,20 @@ export interface Envelope extends MailParameters {
   to: string | Recipient | readonly (string | Recipient)[];
 }
 
-/** What renders the parameters that are asked for. Most envelopes ask for none: it is loaded when one does. */
-export type Asked = typeof import("./asked.ts");
-
-/** What every message has, and the client sees to by itself. */
-const PLAIN: ReadonlySet<string> = new Set(["from", "to", "smtpUtf8"]);
-
-/** Whether an envelope asks for more than the delivery of a message. */
-export function asksForMore(envelope: Envelope): boolean {
-  for (const key in envelope) if (!PLAIN.has(key)) return true;
-  const { to } = envelope;
-  if (typeof to === "string") return false;
-  return !Array.isArray(to) || to.some((recipient) => typeof recipient !== "string");
-}
-
-/** What an envelope is for: a content, a server, and the connection to it. */
-export interface EnvelopeContext {
+/** What an envelope is rendered for. */
+export interface EnvelopeTarget {
+  /** What the server offers. */
   readonly extensions: Extensions;
   /** Whether the connection is protected by TLS, with the server's certificate checked. */
   readonly protected: boolean;
+}
+
+/** What the parameters of MAIL say about a message. */
+export interface MessageFacts {
+  /** Its size in bytes, if it is known. */
+  readonly size: number | undefined;
+  /** What kinds of bytes it has, if that is known. */
+  readonly kinds: ByteKinds | undefined;
 }
 
 /** The commands that say an envelope. */
@@ -63,20 +59,17 @@ export interface RenderedEnvelope {
  * Checks an envelope and renders it for a server.
  *
  * @param envelope The envelope.
- * @param content The message that it is for.
- * @param context The server.
- * @param asked What renders the parameters that are asked for; needed where {@linkcode asksForMore}.
+ * @param message The message that it is for.
+ * @param target The server.
  * @returns The commands.
  * @throws {SmtpError} `"invalid-envelope"`, `"extension-missing"` or `"message-too-large"`, before anything is sent.
  */
 export function renderEnvelope(
   envelope: Envelope,
-  content: Pick<Content, "size" | "kinds">,
-  context: EnvelopeContext,
-  asked?: Asked,
+  message: MessageFacts,
+  target: EnvelopeTarget,
 ): RenderedEnvelope {
-  const { to: given } = envelope;
-  const to: readonly (string | Recipient)[] = Array.isArray(given) ? given : [given];
+  const to: readonly (string | Recipient)[] = Array.isArray(envelope.to) ? envelope.to : [envelope.to];
   if (to.length === 0) {
     throw new SmtpError("invalid-envelope", "Cannot send: the envelope has no recipient", {
       phase: "rcpt",
@@ -89,12 +82,11 @@ export function renderEnvelope(
     ? from
     : paths.find((mailbox) => !isAsciiMailbox(mailbox));
   const smtpUtf8 = foreign !== undefined || envelope.smtpUtf8 === true;
-  if (smtpUtf8 && !context.extensions.smtpUtf8) throw needsSmtpUtf8(foreign);
+  if (smtpUtf8 && !target.extensions.smtpUtf8) throw needsSmtpUtf8(foreign);
+  const wanted = (envelope.smtpUtf8 ?? false) === smtpUtf8 ? envelope : { ...envelope, smtpUtf8 };
   return {
-    mail: renderMailFor(from, envelope, content, context, smtpUtf8, asked),
-    rcpts: to.map((recipient, index) =>
-      renderRcptFor(paths[index]!, recipient, envelope.dsn, context.extensions, smtpUtf8, asked)
-    ),
+    mail: renderMailCommand(from, wanted, message, target),
+    rcpts: to.map((recipient, index) => renderRcptCommand(paths[index]!, recipient, wanted, target)),
     recipients: to.map((recipient) => typeof recipient === "string" ? recipient : recipient.address),
   };
 }
@@ -121,7 +113,7 @@ export function parseRecipient(recipient: string | Recipient): Mailbox {
   return parse(typeof recipient === "string" ? recipient : recipient?.address, "rcpt");
 }
 
-/** A domain goes as its A-label, with SMTPUTF8 too: the message then gets to servers behind this one that lack it. */
+/** A domain goes as its A-label, with SMTPUTF8 too: the message then gets to later servers that lack it. */
 function parse(address: string, phase: "mail" | "rcpt"): Mailbox {
   try {
     return toAsciiDomain(parseMailbox(address));
@@ -134,32 +126,37 @@ function parse(address: string, phase: "mail" | "rcpt"): Mailbox {
  * Renders MAIL.
  *
  * @param from Where bounces go.
- * @param wanted What is asked for.
- * @param content The message that it is for.
- * @param context The server.
- * @param smtpUtf8 Whether SMTPUTF8 is needed; the server is known to offer it then.
- * @param asked What renders the parameters that are asked for.
+ * @param wanted What is asked for. `smtpUtf8`: whether SMTPUTF8 is needed; the server is known to offer it then.
+ * @param message The message that it is for.
+ * @param target The server.
  * @returns The command with its line end.
  * @throws {SmtpError} If something is not valid, or not offered.
  */
-export function renderMailFor(
+export function renderMailCommand(
   from: Mailbox | null,
   wanted: MailParameters,
-  content: Pick<Content, "size" | "kinds">,
-  { extensions, protected: isProtected }: EnvelopeContext,
-  smtpUtf8: boolean,
-  asked: Asked | undefined,
+  message: MessageFacts,
+  target: EnvelopeTarget,
 ): string {
+  const { extensions } = target;
+  const { smtpUtf8 = false } = wanted;
   const parameters: Record<string, string | true> = {};
   try {
-    const size = wanted.size === undefined ? content.size : asked!.sizeOf(wanted.size, content);
+    const size = sizeOf(wanted.size, message);
     if (size !== undefined && extensions.has("SIZE")) parameters.SIZE = String(withinSize(size, extensions));
-    const body = wanted.body === undefined
-      ? bodyOf(content, extensions)
-      : asked!.bodyOf(wanted.body, content, extensions);
+    const body = bodyOf(wanted.body, message, extensions);
     if (body !== undefined) parameters.BODY = body;
     if (smtpUtf8) parameters.SMTPUTF8 = true;
-    asked?.addMail(wanted, { extensions, protected: isProtected }, parameters);
+    if (wanted.requireTls && !target.protected) {
+      // RFC 8689, section 4.2.1.
+      throw new SmtpError(
+        "extension-missing",
+        "Cannot send: requireTls needs a session under TLS in which the server's certificate was checked",
+        { phase: "mail", usable: true },
+      );
+    }
+    addOffered(mailParameters(wanted), extensions, parameters);
+    mustBeWithinLimits(wanted, extensions);
     return renderCommand({ verb: "MAIL", reversePath: from, parameters }, { smtpUtf8 });
   } catch (cause) {
     throw invalid(cause, "mail");
@@ -171,28 +168,82 @@ export function renderMailFor(
  *
  * @param path The recipient's mailbox.
  * @param recipient The recipient, with what is asked for.
- * @param dsn What is asked for with the message.
- * @param extensions What the server offers.
- * @param smtpUtf8 Whether the transaction has SMTPUTF8.
- * @param asked What renders the parameters that are asked for.
+ * @param wanted What is asked for with the message.
+ * @param target The server.
  * @returns The command with its line end.
  * @throws {SmtpError} If something is not valid, or not offered.
  */
-export function renderRcptFor(
+export function renderRcptCommand(
   path: Mailbox,
   recipient: string | Recipient,
-  dsn: DsnRequest | undefined,
-  extensions: Extensions,
-  smtpUtf8: boolean,
-  asked: Asked | undefined,
+  { dsn, smtpUtf8 = false }: MailParameters,
+  { extensions }: EnvelopeTarget,
 ): string {
-  const address = typeof recipient === "string" ? recipient : recipient.address;
+  const isPlain = typeof recipient === "string";
+  const address = isPlain ? recipient : recipient.address;
   try {
-    const parameters = asked?.rcptParametersFor(recipient, dsn, extensions, smtpUtf8);
+    if (isPlain && dsn?.notify === undefined) {
+      return renderCommand({ verb: "RCPT", forwardPath: path }, { smtpUtf8 });
+    }
+    const parameters: Record<string, string | true> = {};
+    addOffered(rcptParameters(isPlain ? {} : recipient, dsn, smtpUtf8), extensions, parameters);
     return renderCommand({ verb: "RCPT", forwardPath: path, parameters }, { smtpUtf8 });
   } catch (cause) {
     throw invalid(cause, "rcpt", address);
   }
+}
+
+/** Adds what the server offers. What it does not offer is left out, if that was allowed, or an error. */
+function addOffered(
+  wanted: readonly Parameter[],
+  extensions: Extensions,
+  parameters: Record<string, string | true>,
+): void {
+  for (const { extension, keyword, value, ifOffered } of wanted) {
+    if (extension !== "") {
+      if (ifOffered && !extensions.has(extension)) continue;
+      mustOffer(extension, `${keyword} is asked for`, extensions);
+    }
+    if (keyword in parameters) throw new TypeError(`Cannot send the parameter ${keyword}: it is given twice`);
+    parameters[keyword] = value;
+  }
+}
+
+/** What a server says that it does not do, it need not be asked. */
+function mustBeWithinLimits({ deliverBy, holdFor, holdUntil }: MailParameters, extensions: Extensions): void {
+  const least = extensions.deliverBy ?? 0;
+  if (deliverBy?.mode === "return" && deliverBy.seconds < least) {
+    throw new RangeError(
+      `Cannot send: deliverBy.seconds must be at least ${least} for this server, the current value is ${deliverBy.seconds}`,
+    );
+  }
+  const { maxInterval, maxDateTime } = extensions.futureRelease ?? {};
+  if (holdFor !== undefined && holdFor > (maxInterval ?? Infinity)) {
+    throw new RangeError(
+      `Cannot send: holdFor must be at most ${maxInterval} for this server, the current value is ${holdFor}`,
+    );
+  }
+  if (holdUntil !== undefined && holdUntil.getTime() > Date.parse(maxDateTime ?? "")) {
+    throw new RangeError(
+      `Cannot send: holdUntil must be at most ${maxDateTime} for this server, the current value is ${holdUntil.toISOString()}`,
+    );
+  }
+}
+
+/** The size to announce: the caller's word, or what is known. */
+function sizeOf(size: number | undefined, message: MessageFacts): number | undefined {
+  if (size === undefined) return message.size;
+  if (!Number.isSafeInteger(size) || size < 0) {
+    throw new RangeError(
+      `Cannot send: size must be a whole number of bytes, the current value is ${size}`,
+    );
+  }
+  if (message.size !== undefined && size < message.size) {
+    throw new RangeError(
+      `Cannot send: size must be at least the ${message.size} bytes of the message, the current value is ${size}`,
+    );
+  }
+  return size;
 }
 
 /** No message that is known to be too large for the server is begun. */
@@ -205,11 +256,43 @@ function withinSize(size: number, { size: limit = Infinity }: Extensions): numbe
   );
 }
 
-/** What a content is whose kind the caller leaves to us. A stream may have bytes above 127: they are found on the way. */
-function bodyOf({ kinds }: Pick<Content, "kinds">, { eightBitMime }: Extensions): string | undefined {
-  if (eightBitMime) return kinds?.eightBit === false ? undefined : "8BITMIME";
-  if (kinds?.eightBit) throw needsEightBitMime();
-  return undefined;
+/** The value of BODY; `undefined` if none is needed. A stream may have bytes above 127: they are found on the way. */
+function bodyOf(
+  body: MailParameters["body"],
+  { kinds }: MessageFacts,
+  extensions: Extensions,
+): string | undefined {
+  switch (body) {
+    case undefined:
+      if (extensions.eightBitMime) return kinds?.eightBit === false ? undefined : "8BITMIME";
+      if (kinds?.eightBit) throw needsEightBitMime();
+      return undefined;
+    case "binarymime":
+      mustOffer("BINARYMIME", 'body is "binarymime"', extensions);
+      mustOffer("CHUNKING", 'body is "binarymime"', extensions);
+      return "BINARYMIME";
+    case "8bitmime":
+      mustOffer("8BITMIME", 'body is "8bitmime"', extensions);
+      return "8BITMIME";
+    case "7bit":
+      if (kinds?.eightBit) throw notSevenBit();
+      return extensions.eightBitMime ? "7BIT" : undefined;
+    default:
+      throw new TypeError(
+        `Cannot send: body must be "7bit", "8bitmime" or "binarymime", the current value is "${
+          String(body)
+        }"`,
+      );
+  }
+}
+
+function mustOffer(extension: string, why: string, extensions: Extensions): void {
+  if (extensions.has(extension)) return;
+  throw new SmtpError(
+    "extension-missing",
+    `Cannot send: ${why} and the server does not offer ${extension}`,
+    { phase: "mail", usable: true },
+  );
 }
 
 /** A local part has no other form (RFC 6531, section 3.2). */

@@ -1,16 +1,17 @@
 /**
- * What ends a session, in our words.
+ * The errors of a session: what the link, the server or the order of the calls has made fail.
  *
  * @module
  */
 import { ProtocolError } from "../core/protocol_error.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { Phase } from "../errors.ts";
+import type { Phase, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
+import type { Refusal } from "./transaction.ts";
 
 /**
- * What is awaited: the reply to something, `"block"` that the server takes more of a content, `"end"` its reply to it,
- * `"source"` that the caller gives more of it.
+ * What is awaited: the reply to something, `"block"` that the server takes more of the content, `"end"` its reply to the
+ * content, `"source"` that the caller provides more of it.
  */
 export type Awaited = Phase | "block" | "end" | "source";
 
@@ -19,7 +20,7 @@ export function phaseOf(awaited: Awaited): Phase {
   return awaited === "block" || awaited === "end" || awaited === "source" ? "content" : awaited;
 }
 
-/** A limit of time was reached. */
+/** A time limit was reached. */
 export function timedOut(awaited: Awaited, limit: number): SmtpError {
   return new SmtpError("timeout", `No answer within ${limit} ms: ${describe(awaited)}`, {
     phase: phaseOf(awaited),
@@ -41,16 +42,17 @@ function describe(awaited: Awaited): string {
   }
 }
 
-/** The server has said 421. */
-export function serviceClosing(reply: Reply, phase: Phase): SmtpError {
+/** The server said 421, or is about to hang up: another connection may take the message. */
+export function serviceClosing(reply: Reply, phase: Phase, cause?: unknown): SmtpError {
   return new SmtpError("service-unavailable", `The server closes the session: ${reply.text}`, {
     phase,
     reply,
     temporary: true,
+    cause,
   });
 }
 
-/** Puts what a socket, a decoder or a stream threw into our words. */
+/** Turns what a socket, a decoder or a stream threw into an {@linkcode SmtpError}. */
 export function toSmtpError(error: unknown, phase: Phase): SmtpError {
   if (error instanceof SmtpError) return error;
   if (error instanceof ProtocolError) {
@@ -71,6 +73,19 @@ export function toSmtpError(error: unknown, phase: Phase): SmtpError {
   });
 }
 
+const TEMPORARY: ReadonlySet<string> = new Set([
+  "connection-refused",
+  "connection-reset",
+  "timed-out",
+  "unreachable",
+  "network",
+]);
+
+/** The text of whatever was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A connection was cut, so that a server does not take a part of a message for the whole. */
 export function cutShort(): SmtpError {
   return new SmtpError(
@@ -80,20 +95,91 @@ export function cutShort(): SmtpError {
   );
 }
 
-/** The same error, of a session that has ended with it. */
+/** The same error, for a session that has ended with it. */
 export function unusable(error: SmtpError): SmtpError {
   if (!error.usable) return error;
   return new SmtpError(error.code, error.message, { ...error, cause: error.cause, usable: false });
 }
 
-const TEMPORARY: ReadonlySet<string> = new Set([
-  "connection-refused",
-  "connection-reset",
-  "timed-out",
-  "unreachable",
-  "network",
-]);
+/** The caller's signal was aborted. */
+export function aborted(signal: AbortSignal, phase: Phase): SmtpError {
+  return new SmtpError("aborted", "The session was aborted", { phase, cause: signal.reason });
+}
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+/** The protocol does not allow this now; nothing was sent. */
+export function badSequence(message: string): SmtpError {
+  return new SmtpError("bad-sequence", message, { phase: "command", usable: true });
+}
+
+/** The server lacks an extension that was asked for; nothing was sent. */
+export function extensionMissing(what: string, extension: string, phase: Phase): SmtpError {
+  return new SmtpError(
+    "extension-missing",
+    `Cannot ${what}: the server does not offer ${extension}`,
+    { phase, usable: true },
+  );
+}
+
+const REFUSALS = {
+  mail: ["sender-refused", "The server refuses the sender"],
+  rcpt: ["recipients-refused", "The server refuses the recipients"],
+  data: ["message-refused", "The server refuses the message"],
+  chunk: ["message-refused", "The server refuses the message"],
+  end: ["message-refused", "The server refuses the message"],
+} as const;
+
+/**
+ * The server refused a message, or a part of its envelope.
+ *
+ * @param refusal Which command, and with what reply.
+ * @param rejected The recipients that were refused.
+ * @param usable Whether the session goes on. Default: `true`, unless the reply is a 421.
+ * @returns The error.
+ */
+export function messageRefused(
+  { command, reply }: Refusal,
+  rejected: readonly RejectedRecipient[],
+  usable = true,
+): SmtpError {
+  const closing = reply.code === 421;
+  const phase = command === "chunk" || command === "end" ? "content" : command;
+  // A 421 before the end of the content says nothing about this message: another connection may take it.
+  if (closing && command !== "end") return unsent(serviceClosing(reply, phase), rejected);
+  const [code, text] = REFUSALS[command];
+  return new SmtpError(code, `${text}: ${reply.toString()}`, {
+    outcome: "refused",
+    phase,
+    reply,
+    rejected,
+    recipient: command === "rcpt" && rejected.length === 1 ? rejected[0]!.recipient : undefined,
+    usable: usable && !closing,
+  });
+}
+
+function unsent(error: SmtpError, rejected: readonly RejectedRecipient[]): SmtpError {
+  return new SmtpError(error.code, error.message, { ...error, rejected });
+}
+
+/**
+ * The server refused a command that is not about a message.
+ *
+ * @param command The command's name, for the text.
+ * @param phase What the session was doing.
+ * @param reply The reply.
+ * @param usable Whether the session can go on. Default: `true`.
+ * @returns The error; `"protocol-error"` if the reply is neither 4xx nor 5xx, `"service-unavailable"` if it is 421.
+ */
+export function commandRefused(command: string, phase: Phase, reply: Reply, usable = true): SmtpError {
+  if (reply.code === 421) return serviceClosing(reply, phase);
+  if (!reply.temporary && !reply.permanent) {
+    return new SmtpError("protocol-error", `Unexpected reply to ${command}: ${reply.code}`, { phase, reply });
+  }
+  const code: SmtpErrorCode = "command-refused";
+  return new SmtpError(code, `The server refuses ${command}: ${reply.toString()}`, {
+    outcome: "refused",
+    phase,
+    reply,
+    command,
+    usable,
+  });
 }

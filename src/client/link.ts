@@ -146,18 +146,30 @@ export class Link {
   };
 
   /**
+   * Reads bytes past the reply decoder, for an owner who decodes by himself.
+   *
+   * @returns The bytes; `undefined` at the end of the connection.
+   */
+  read(): Promise<Uint8Array | undefined> {
+    return this.#streams.read((bytes) => bytes);
+  }
+
+  /**
    * Starts TLS, after the server's 220.
    *
+   * @param options How.
+   * @param buffered How many received bytes are not part of a reply that was taken. Default: {@linkcode bufferedLength}.
+   * @returns What is known about the connection.
    * @throws {SmtpError} With code `"starttls-injection"` if bytes followed that reply: the words of anybody who can write
    * into the session before TLS would be taken for the server's (CVE-2011-0411, "NO STARTTLS", 2021).
    * @throws {TypeError} If a read is under way.
    */
-  async startTls(options: TlsOptions): Promise<SocketInfo> {
+  async startTls(options: TlsOptions, buffered: number = this.bufferedLength): Promise<SocketInfo> {
     if (this.#streams.reading) throw new TypeError("Cannot start TLS: a read is under way");
-    if (this.bufferedLength > 0) {
+    if (buffered > 0) {
       throw new SmtpError(
         "starttls-injection",
-        `Cannot start TLS: ${this.bufferedLength} bytes followed the reply to STARTTLS`,
+        `Cannot start TLS: ${buffered} bytes followed the reply to STARTTLS`,
         { phase: "starttls" },
       );
     }

@@ -5,7 +5,7 @@
  */
 import { DataEncoder } from "../streams/data_encoder.ts";
 
-/** Enough for a window of small mails; it grows where one group of commands needs more. */
+/** Enough for a window of small mails; it grows if one group of commands needs more. */
 const INITIAL_CAPACITY = 16 * 1024;
 
 /** The largest buffer that is used again. */
@@ -54,7 +54,7 @@ export class OutputBuffer {
   /**
    * Appends a whole content as one last BDAT chunk, as it is or encoded on the way.
    *
-   * @returns The chunk's size: what stands behind its command.
+   * @returns The chunk's size: the bytes after its command.
    */
   lastChunk(data: DataEncoder | undefined, content: Uint8Array): number {
     if (data === undefined) {
@@ -87,7 +87,7 @@ export class OutputBuffer {
   lend(): Uint8Array {
     const bytes = this.#bytes.subarray(0, this.#length);
     const spare = this.#spare;
-    // What one burst needed is not kept for ever.
+    // The memory of one burst is not kept.
     this.#spare = this.#bytes.length > MAX_KEPT ? new Uint8Array(INITIAL_CAPACITY) : this.#bytes;
     this.#bytes = spare;
     this.#length = 0;

@@ -2,7 +2,7 @@
  * Commands in flight on one connection, in order, and who waits for which reply.
  *
  * Everything that is said to the server is an {@linkcode Exchange}. Exchanges take the wire one after the other; one that
- * has written all it will ever write lets go of it, so that the next may write before the replies to the first came.
+ * has written everything releases it, so that the next may write before the replies to the first have come.
  * Replies come in the order of the commands (RFC 2920, section 3.1), so they belong to the oldest exchange that still
  * awaits one.
  *
@@ -21,7 +21,7 @@ import { Queue } from "./queue.ts";
 
 /** What a part of the conversation has to know and to do. Every method is called synchronously. */
 export interface Exchange {
-  /** Whether it goes out only when nothing is in flight, and lets nothing behind it out before its end. */
+  /** Whether it begins only when nothing is in flight, and lets nothing else begin before its end. */
   readonly exclusive: boolean;
   /** Whether a reply is due. */
   readonly awaitsReply: boolean;
@@ -39,8 +39,10 @@ export interface Exchange {
   receive(reply: Reply): void;
   /** Whether there may be a secret in the reply. */
   readonly secret?: boolean;
-  /** What is shown of a reply, where there may be a secret in it. */
+  /** What is shown of a reply that may have a secret in it. */
   shown?(reply: Reply): Reply;
+  /** The better error for a lost connection, if an earlier reply explains the loss. */
+  explain?(error: SmtpError): SmtpError;
   /** The connection failed, or the exchange never had its turn. Called once, and nothing else afterwards. */
   fail(error: SmtpError): void;
 }
@@ -54,7 +56,7 @@ export type PipelineTimeouts = Readonly<Record<Awaited, number>>;
 /** How long a connection that can no longer be written to is still read, for a last word of the server. */
 const LAST_WORD_TIMEOUT = 1_000;
 
-/** What is closed with a reset: something hangs, or stands half said. Everywhere else that would be rude. */
+/** Errors that close the connection with a reset: something hangs, or was sent by half. Elsewhere that would be rude. */
 const RESETTING: ReadonlySet<string> = new Set(["aborted", "timeout", "connection-lost"]);
 
 /** Carries exchanges over a link. */
@@ -73,29 +75,23 @@ export class Pipeline {
   #reading = false;
   #failure: SmtpError | undefined;
   readonly #deadline: Deadline = new Deadline(() => this.#expired());
-  readonly #onFailure: (error: SmtpError) => void;
+  readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** How many exchanges may be in flight. 1 until the server is known to offer PIPELINING. */
   maxInFlight = 1;
 
   /**
    * @param link What carries it. Nobody else may read from it or write to it while exchanges are in flight.
-   * @param options Limits, and who is told of replies and of the end.
+   * @param options Limits, and what sees the replies and the end.
    */
   constructor(
     link: Link,
-    options: {
-      timeouts: PipelineTimeouts;
-      maxBytesInFlight: number;
-      trace: Trace | undefined;
-      onFailure: (error: SmtpError) => void;
-    },
+    options: { timeouts: PipelineTimeouts; maxBytesInFlight: number; trace: Trace | undefined },
   ) {
     this.#link = link;
     this.#timeouts = options.timeouts;
     this.#maxBytesInFlight = options.maxBytesInFlight;
     this.#trace = options.trace;
-    this.#onFailure = options.onFailure;
     link.onWriteError = (error) => this.#onWriteError(error);
   }
 
@@ -104,12 +100,17 @@ export class Pipeline {
     return this.#failure;
   }
 
+  /** Resolves once nothing can be sent any more. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
   /** How many exchanges wait or are in flight. */
   get pending(): number {
     return this.#waiting.length - this.#withdrawn.size + this.#flying.length;
   }
 
-  /** Queues an exchange behind all others. */
+  /** Queues an exchange after all others. */
   enqueue(exchange: Exchange): void {
     if (this.#failure !== undefined) {
       exchange.fail(this.#failure);
@@ -269,7 +270,7 @@ export class Pipeline {
       const phase = phaseOf(front.awaited);
       front.receive(reply);
       // A server that says 421 closes the connection (RFC 5321, section 3.8). Replies come in order, so it has done
-      // nothing of what was said behind the command that is answered so.
+      // nothing of what was sent after the command that it answers.
       if (reply.code === 421) this.fail(serviceClosing(shown, phase));
     }
     return false;
@@ -292,10 +293,11 @@ export class Pipeline {
   }
 
   #failWith(error: unknown): void {
-    // What the server says that is no reply stands in the error, but for a login that it may repeat.
+    // An error shows bytes that are not a reply, except during a login, which the server may repeat.
     const hides = error instanceof ProtocolError && this.#flying.peek()?.secret;
-    const cause = hides ? new ProtocolError("The server's answer is no reply") : error;
-    this.fail(toSmtpError(cause, this.#phase));
+    const cause = hides ? new ProtocolError("The server's answer is not a reply") : error;
+    const failure = toSmtpError(cause, this.#phase);
+    this.fail(this.#flying.peek()?.explain?.(failure) ?? failure);
   }
 
   get #phase(): Phase {
@@ -320,7 +322,9 @@ export class Pipeline {
     }
     this.#withdrawn.clear();
     this.#link.close(RESETTING.has(error.code) ? error : undefined).catch(() => {});
-    this.#onFailure(error);
+    const failed = error.code === "client-closed" ? {} : { failed: true } as const;
+    this.#trace?.({ type: "state", state: "closed", detail: error.message, ...failed });
+    this.#closed.resolve();
   }
 
   #expired(): void {

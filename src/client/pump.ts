@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { SmtpError } from "../errors.ts";
 import { DataEncoder } from "../streams/data_encoder.ts";
 import type { Link } from "./link.ts";
-import type { Content } from "./message.ts";
+import type { Content } from "./content.ts";
 import { OutputBuffer } from "./output_buffer.ts";
 
 /**
@@ -49,7 +48,7 @@ export class Pump {
   /**
    * @param link Where to.
    * @param content What.
-   * @param hooks Who is told.
+   * @param hooks Called as it goes on.
    */
   constructor(link: Link, content: Content, hooks: PumpHooks) {
     this.#link = link;
@@ -124,21 +123,17 @@ export class Pump {
 
   /** The source, cut small and without empty pieces. Ends when the pump is stopped. */
   async *#pieces(): AsyncGenerator<Uint8Array, undefined> {
-    let source: AsyncIterator<Uint8Array> | undefined;
+    const source = this.#content.read();
     while (!this.#stopped) {
       this.#reads(true);
       let piece: IteratorResult<Uint8Array>;
       try {
-        source ??= this.#content.read();
         piece = await source.next();
-      } catch (cause) {
-        throw sourceFailed(cause);
       } finally {
         this.#reads(false);
       }
       if (piece.done || this.#stopped) return;
       const bytes = piece.value;
-      this.#content.check?.push(bytes);
       for (let at = 0; at < bytes.length && !this.#stopped; at += MAX_PIECE) {
         yield bytes.length <= MAX_PIECE ? bytes : bytes.subarray(at, at + MAX_PIECE);
       }
@@ -149,9 +144,4 @@ export class Pump {
     this.#readingSource = reading;
     if (!this.#stopped) this.#hooks.turn();
   }
-}
-
-function sourceFailed(cause: unknown): SmtpError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new SmtpError("source-failed", `Cannot read the message: ${reason}`, { phase: "content", cause });
 }

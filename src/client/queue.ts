@@ -22,7 +22,7 @@ export class Queue<T> {
     return this.#items[this.#head];
   }
 
-  /** Puts one behind all others. */
+  /** Adds an item at the end. */
   push(item: T): void {
     this.#items.push(item);
   }

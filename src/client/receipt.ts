@@ -1,9 +1,9 @@
 /**
- * What the server said when it took a message.
+ * The result of a message that the server has taken.
  *
  * @module
  */
-import { findQueueId } from "../core/queue_id.ts";
+import { findQueueId } from "./queue_id.ts";
 import type { Reply } from "../core/reply.ts";
 import type { RejectedRecipient } from "../errors.ts";
 
@@ -38,14 +38,13 @@ export class Receipt {
   }
 
   /**
-   * One receipt for each transaction, where the server takes fewer recipients at a time than there were; else this one
-   * alone.
+   * One receipt for each transaction if the server takes fewer recipients at a time than there were; else only this one.
    */
   get parts(): readonly Receipt[] {
     return this.#parts ?? [this];
   }
 
-  /** The server's own name for the message, where the reply has one in a form that is known. */
+  /** The server's name for the message, if the reply has one in a known form. */
   get queueId(): string | undefined {
     return findQueueId(this.reply.text);
   }

@@ -24,7 +24,7 @@
  *
  * @module
  */
-import { provideEncoder } from "../client/encode.ts";
+import { provideEncoder } from "../client/content_encoder.ts";
 import { toSevenBit } from "./seven_bit.ts";
 
 provideEncoder(toSevenBit);

@@ -81,7 +81,7 @@ export interface ReadRepliesOptions extends ReplyDecoderOptions {
 export function readReplies(
   readable: ReadableStream<Uint8Array>,
   options: ReadRepliesOptions = {},
-): AsyncIterableIterator<Reply> {
+): ReplyIterator {
   return new ReplyIterator(readable, options);
 }
 
@@ -91,8 +91,9 @@ interface Waiter {
   reject(error: unknown): void;
 }
 
+/** The replies that {@linkcode readReplies} reads. */
 // Not an async generator: its `return()` would wait for a `next()` that a silent server never answers.
-class ReplyIterator implements AsyncIterableIterator<Reply> {
+export class ReplyIterator implements AsyncIterableIterator<Reply> {
   readonly #decoder: ReplyDecoder;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   readonly #signal: AbortSignal | undefined;
@@ -104,6 +105,12 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
   /** An error that no `next()` has reported yet. */
   #failure: { readonly error: unknown } | undefined;
 
+  /**
+   * `readReplies()` makes it.
+   *
+   * @param readable What the server sends.
+   * @param options The limits, a signal, and whether to leave the readable open.
+   */
   constructor(readable: ReadableStream<Uint8Array>, options: ReadRepliesOptions) {
     this.#decoder = new ReplyDecoder(options);
     this.#reader = readable.getReader();
@@ -113,10 +120,20 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
     else this.#signal?.addEventListener("abort", this.#onAbort, { once: true });
   }
 
+  /**
+   * How many bytes were received that are not part of a reply that was returned. Before TLS starts it must be 0: what else
+   * came may be somebody else's words (RFC 3207, "NO STARTTLS").
+   */
+  get bufferedLength(): number {
+    return this.#decoder.bufferedLength;
+  }
+
+  /** The iterator itself. */
   [Symbol.asyncIterator](): this {
     return this;
   }
 
+  /** Waits for the next reply. */
   next(): Promise<IteratorResult<Reply, undefined>> {
     // Fast path: the reply has been received already.
     if (!this.#ended && !this.#reading) {
@@ -135,6 +152,7 @@ class ReplyIterator implements AsyncIterableIterator<Reply> {
     });
   }
 
+  /** Ends the iteration. */
   async return(): Promise<IteratorResult<Reply, undefined>> {
     this.#failure = undefined;
     await this.#stop();

@@ -4,10 +4,11 @@ import { authenticate } from "../../src/client/authenticate.ts";
 import { SmtpClient } from "../../src/client/client.ts";
 import { Conversation } from "../../src/client/conversation.ts";
 import { Link } from "../../src/client/link.ts";
-import { checkAuth } from "../../src/client/auth_options.ts";
+import { checkAuth } from "../../src/client/authenticate.ts";
 import { readOptions } from "../../src/client/options.ts";
 import type { Auth } from "../../src/client/options.ts";
 import { Pipeline } from "../../src/client/pipeline.ts";
+import { Session } from "../../src/client/session.ts";
 import { SmtpError } from "../../src/errors.ts";
 import type { ChannelBinding } from "../../src/sasl/channel_binding.ts";
 import type { SaslContext, SaslMechanism } from "../../src/sasl/mechanism.ts";
@@ -49,7 +50,10 @@ async function logIn(
   const attempt: Attempt = { lines: [] };
   await withConversation(server, attempt.lines, (event) => events.push(event), async (conversation) => {
     try {
-      attempt.mechanism = await authenticate(conversation, offered.split(" "), auth, connection);
+      attempt.mechanism = await authenticate(conversation, auth, {
+        ...connection,
+        offered: offered.split(" "),
+      });
     } catch (error) {
       assert(error instanceof SmtpError, inspect(error));
       attempt.error = error;
@@ -98,11 +102,11 @@ async function withConversation(
   body: (conversation: Conversation) => Promise<void>,
 ): Promise<void> {
   const [near, far] = memorySocketPair({ secureTransport: "off" });
-  const { timeouts } = readOptions({});
+  const settings = readOptions({});
   const link = new Link(near);
-  const pipeline = new Pipeline(link, { timeouts, maxBytesInFlight: 1000, trace, onFailure: () => {} });
+  const pipeline = new Pipeline(link, { timeouts: settings.timeouts, maxBytesInFlight: 1000, trace });
   const serving = serve(far, server, lines);
-  await new Conversation(link, pipeline, { trace }).hold(body);
+  await Conversation.hold(new Session(settings, link, pipeline, trace), body);
   await link.close();
   await serving;
 }
@@ -571,9 +575,9 @@ test("authenticate() may be called again after a failure, in the same session", 
   const lines: string[] = [];
   const server = script("535 No", "504 No", "235 Welcome");
   await withConversation(server, lines, () => {}, async (conversation) => {
-    await rejectsWith("auth-failed", () => authenticate(conversation, ["PLAIN"], PASSWORD));
-    await rejectsWith("auth-unsupported", () => authenticate(conversation, ["PLAIN"], PASSWORD));
-    assertEquals(await authenticate(conversation, ["PLAIN"], PASSWORD), "PLAIN");
+    await rejectsWith("auth-failed", () => authenticate(conversation, PASSWORD, { offered: ["PLAIN"] }));
+    await rejectsWith("auth-unsupported", () => authenticate(conversation, PASSWORD, { offered: ["PLAIN"] }));
+    assertEquals(await authenticate(conversation, PASSWORD, { offered: ["PLAIN"] }), "PLAIN");
   });
   assertEquals(lines.length, 3);
 });

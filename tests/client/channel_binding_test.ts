@@ -2,7 +2,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import { createHash, createHmac, pbkdf2Sync, X509Certificate } from "node:crypto";
 import net from "node:net";
 import tls from "node:tls";
-import { channelBindingOf } from "../../src/client/channel_binding.ts";
+import { channelBindingOf } from "../../src/sasl/channel_binding.ts";
 import { SmtpClient } from "../../src/client/client.ts";
 import { readOptions } from "../../src/client/options.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
@@ -164,8 +164,7 @@ test("SmtpClient logs in without a binding where the runtime shows nothing to ma
 
 test("channelBindingOf() knows none without TLS, nor where nothing is known of it", async () => {
   assertEquals(await channelBindingOf({}), undefined);
-  assertEquals(await channelBindingOf({ tls: {} }), undefined);
-  assertEquals(await channelBindingOf({ tls: { protocol: "TLSv1.3" } }), undefined);
+  assertEquals(await channelBindingOf({ protocol: "TLSv1.3" }), undefined);
 });
 
 test("channelBindingOf() exports nothing with TLS 1.2, where it may be the same for two connections", async () => {
@@ -174,9 +173,7 @@ test("channelBindingOf() exports nothing with TLS 1.2, where it may be the same 
     throw new Error("Not with TLS 1.2");
   };
   const peerCertificate = new Uint8Array(new X509Certificate(good.cert).raw);
-  const binding = await channelBindingOf({
-    tls: { protocol: "TLSv1.2", exportKeyingMaterial, peerCertificate },
-  });
+  const binding = await channelBindingOf({ protocol: "TLSv1.2", exportKeyingMaterial, peerCertificate });
   assertEquals(binding?.type, "tls-server-end-point");
 });
 

@@ -18,7 +18,7 @@ for (const pieces of ALL_PIECES) {
       S: 250 mx.test`,
       pieces,
     );
-    const channel = await SmtpChannel.open(socket);
+    const channel = await SmtpChannel.open({ socket });
     const { replies } = channel;
     assertEquals((await replies.next()).value?.lines, ["mx.test", "ESMTP"]);
     await channel.command("STARTTLS");
@@ -35,7 +35,7 @@ for (const pieces of ALL_PIECES) {
 
 test("SmtpChannel.replies ends when the server closes, and always is the same", async () => {
   const { socket } = replay("S: 220 mx.test\nS! close");
-  await using channel = await SmtpChannel.open(socket);
+  await using channel = await SmtpChannel.open({ socket });
   const codes: number[] = [];
   for await (const reply of channel.replies) codes.push(reply.code);
   assertEquals([codes, channel.replies === channel.replies], [[220], true]);
@@ -43,7 +43,7 @@ test("SmtpChannel.replies ends when the server closes, and always is the same", 
 
 test("SmtpChannel.command() writes nothing of a line with control characters", async () => {
   const { socket, done } = replay("S: 220 mx.test\nC: NOOP");
-  const channel = await SmtpChannel.open(socket);
+  const channel = await SmtpChannel.open({ socket });
   await channel.replies.next();
   await assertRejects(() => channel.command("NOOP\r\nQUIT"), TypeError);
   await channel.command("NOOP");
@@ -51,9 +51,9 @@ test("SmtpChannel.command() writes nothing of a line with control characters", a
   await done;
 });
 
-test("SmtpChannel.startTls() refuses what stands behind the 220", async () => {
+test("SmtpChannel.startTls() refuses bytes that follow the 220", async () => {
   const { socket } = replay("S: 220 mx.test\nS: 250 injected");
-  await using channel = await SmtpChannel.open(socket);
+  await using channel = await SmtpChannel.open({ socket });
   await channel.replies.next();
   const error = await assertRejects(() => channel.startTls(), SmtpError);
   assertEquals(error.code, "starttls-injection");
@@ -61,7 +61,7 @@ test("SmtpChannel.startTls() refuses what stands behind the 220", async () => {
 
 test("SmtpChannel keeps to the limits that it is given", async () => {
   const [socket, peer] = memorySocketPair();
-  await using channel = await SmtpChannel.open(socket, { maxLineLength: 10 });
+  await using channel = await SmtpChannel.open({ socket, maxLineLength: 10 });
   await peer.writable.getWriter().write(new TextEncoder().encode("220 0123456789\r\n"));
   await assertRejects(() => channel.replies.next(), ProtocolError);
   await peer.close().catch(() => {});

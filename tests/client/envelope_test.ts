@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { renderEnvelope } from "../../src/client/envelope.ts";
 import type { Envelope } from "../../src/client/envelope.ts";
-import { toContent } from "../../src/client/message.ts";
-import type { Message } from "../../src/client/message.ts";
+import { toSource } from "../../src/client/content.ts";
+import type { Message } from "../../src/client/content.ts";
 import { Extensions } from "../../src/core/extensions.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { SmtpError } from "../../src/errors.ts";
@@ -10,7 +10,7 @@ import { test } from "../support/harness.ts";
 
 function render(envelope: Envelope, message: Message, ...keywords: string[]): string[] {
   const extensions = Extensions.parse(new Reply(250, ["mx.test", ...keywords]));
-  const { mail, rcpts, recipients } = renderEnvelope(envelope, toContent(message), {
+  const { mail, rcpts, recipients } = renderEnvelope(envelope, toSource(message), {
     extensions,
     protected: true,
   });

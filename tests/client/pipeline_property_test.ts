@@ -5,7 +5,7 @@
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { SmtpClient } from "../../src/client/client.ts";
-import type { Message } from "../../src/client/message.ts";
+import type { Message } from "../../src/client/content.ts";
 import type { Receipt } from "../../src/client/receipt.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";

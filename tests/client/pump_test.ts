@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
-import type { Message } from "../../src/client/message.ts";
+import type { Message } from "../../src/client/content.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import { test } from "../support/harness.ts";

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
-import type { Message } from "../../src/client/message.ts";
+import type { Message } from "../../src/client/content.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
-import { sendMail } from "../../src/client/send.ts";
+import { sendMail } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { serveSocket } from "../../src/server/mod.ts";
 import type { ServerHandlers, ServeSocketOptions } from "../../src/server/mod.ts";

@@ -235,10 +235,10 @@ test("SmtpChannel.open() connects with TLS, and checks the certificate", async (
   try {
     const { hostname, port } = await server.listening;
     const tls = { caCerts: [authority.cert] };
-    await using channel = await SmtpChannel.open({ hostname, port }, { secureTransport: "on", tls });
+    await using channel = await SmtpChannel.open({ hostname, port, security: "tls", tls });
     assertEquals(channel.secure, true);
     assertEquals((await channel.replies.next()).value?.code, 220);
-    await assertRejects(() => SmtpChannel.open({ hostname, port }, { secureTransport: "on" }), SocketError);
+    await rejectsWith("certificate-untrusted", () => SmtpChannel.open({ hostname, port, security: "tls" }));
   } finally {
     await server.shutdown();
   }
@@ -246,7 +246,7 @@ test("SmtpChannel.open() connects with TLS, and checks the certificate", async (
 
 test("SmtpChannel.close() ends a wait for a reply", async () => {
   const { socket } = replay("S: 220 mx.test\nC: NOOP");
-  const channel = await SmtpChannel.open(socket);
+  const channel = await SmtpChannel.open({ socket });
   await channel.replies.next();
   await channel.command("NOOP");
   const waiting = channel.replies.next();
@@ -256,8 +256,8 @@ test("SmtpChannel.close() ends a wait for a reply", async () => {
 });
 
 test("SmtpChannel.open() is given up by its signal", async () => {
-  const options = { signal: AbortSignal.abort() };
-  await assertRejects(() => SmtpChannel.open({ hostname: "127.0.0.1", port: 25 }, options), SocketError);
+  const options = { hostname: "127.0.0.1", port: 25, signal: AbortSignal.abort() };
+  await rejectsWith("aborted", () => SmtpChannel.open(options));
 });
 
 test("SmtpChannel sends what is written in one turn in one chunk", async () => {
@@ -265,7 +265,7 @@ test("SmtpChannel sends what is written in one turn in one chunk", async () => {
   const sent: string[] = [];
   const out = tap(sent, ">");
   void out.readable.pipeTo(near.writable);
-  const channel = await SmtpChannel.open({ readable: near.readable, writable: out.writable });
+  const channel = await SmtpChannel.open({ socket: { readable: near.readable, writable: out.writable } });
   await Promise.all([channel.command("MAIL FROM:<>"), channel.command("RCPT TO:<you@example.org>")]);
   assertEquals(sent, ["> MAIL FROM:<>\r\nRCPT TO:<you@example.org>\r\n"]);
   await channel.close();
@@ -273,11 +273,11 @@ test("SmtpChannel sends what is written in one turn in one chunk", async () => {
 });
 
 test("SmtpChannel rejects when the connection breaks or what comes is not SMTP", async () => {
-  const channel = await SmtpChannel.open(replay("S: 220 mx.test\nS! reset").socket);
+  const channel = await SmtpChannel.open({ socket: replay("S: 220 mx.test\nS! reset").socket });
   await channel.replies.next();
   await assertRejects(() => channel.replies.next(), SocketError);
   await assertRejects(() => channel.closed, SocketError);
-  const confused = await SmtpChannel.open(replay("S: What?").socket);
+  const confused = await SmtpChannel.open({ socket: replay("S: What?").socket });
   await assertRejects(() => confused.replies.next(), ProtocolError);
 });
 

@@ -10,11 +10,11 @@
  */
 import { inspect } from "node:util";
 import { SmtpClient } from "../../src/client/client.ts";
-import { SmtpCommands } from "../../src/client/commands.ts";
+
 import type { Auth, SmtpClientOptions } from "../../src/client/options.ts";
 import { SmtpError } from "../../src/errors.ts";
-import { loggerTrace } from "../../src/logger.ts";
-import type { Logger } from "../../src/logger.ts";
+import { loggerTrace } from "../../src/trace.ts";
+import type { Logger } from "../../src/trace.ts";
 import { formatTrace, MASK } from "../../src/trace.ts";
 import type { TraceEvent } from "../../src/trace.ts";
 import { formsOf } from "./secret_forms.ts";
@@ -201,8 +201,8 @@ function install(): void {
   const { connect, open } = SmtpClient;
   SmtpClient.connect = (options) => watchClient(connect, options);
   SmtpClient.open = (options) => watchClient(open, options);
-  const { authenticate } = SmtpCommands.prototype;
-  SmtpCommands.prototype.authenticate = async function (this: SmtpCommands, auth?: Auth) {
+  const { authenticate } = SmtpClient.prototype;
+  SmtpClient.prototype.authenticate = async function (this: SmtpClient, auth?: Auth) {
     return await reporting(() =>
       auth === undefined ? authenticate.call(this) : authenticate.call(this, seen(auth))
     );

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
 import type { Auth, SmtpClientOptions } from "../../src/client/options.ts";
-import { sendMail } from "../../src/client/send.ts";
+import { sendMail } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { formsOf } from "./secret_forms.ts";
 import { registerSecret, watchSecrets } from "./secrets.ts";

@@ -40,7 +40,7 @@ export async function send(): Promise<string | undefined> {
 /** The other entry points. */
 export async function others(readable: ReadableStream<Uint8Array>): Promise<void> {
   const socket: Socket = connect({ hostname: "mx.example.org", port: 25 });
-  const channel = await SmtpChannel.open(socket);
+  const channel = await SmtpChannel.open({ socket });
   for await (const reply of channel.replies) console.log(reply.code);
   for await (const reply of readReplies(readable)) console.log(reply.lines);
   const mechanism: SaslMechanism = plain({ user: "tim", pass: "tanstaaf" });

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { merge, shareOut, tooMany } from "../../src/client/parts.ts";
+import { merge, shareOut, tooMany } from "../../src/client/split.ts";
 import { Receipt } from "../../src/client/receipt.ts";
 import { SmtpClient } from "../../src/client/client.ts";
 import { Reply } from "../../src/core/reply.ts";

@@ -1,13 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { loggerTrace } from "../../src/logger.ts";
-import type { Logger } from "../../src/logger.ts";
-import { Reply } from "../../src/core/reply.ts";
-import type { TraceEvent } from "../../src/trace.ts";
-import { SmtpClient } from "../../src/client/client.ts";
-import { ehlo, QUIT } from "../support/conversation.ts";
-import { test } from "../support/harness.ts";
-import { replay } from "../support/replay.ts";
-import { rejectsWith } from "../support/rejects_with.ts";
+import { loggerTrace } from "../src/trace.ts";
+import type { Logger } from "../src/trace.ts";
+import { Reply } from "../src/core/reply.ts";
+import type { TraceEvent } from "../src/trace.ts";
+import { SmtpClient } from "../src/client/client.ts";
+import { ehlo, QUIT } from "./support/conversation.ts";
+import { test } from "./support/harness.ts";
+import { replay } from "./support/replay.ts";
+import { rejectsWith } from "./support/rejects_with.ts";
 
 const EVENTS: TraceEvent[] = [
   { type: "state", state: "connected", detail: "192.0.2.1:25" },
@@ -15,7 +15,7 @@ const EVENTS: TraceEvent[] = [
   { type: "reply", reply: new Reply(250, ["mx.test", "SIZE 1000"]) },
   { type: "reply", reply: new Reply(550, ["5.1.1 No\u001b[31m"].map((text) => text.slice(0, 8))) },
   { type: "content", bytes: 5 },
-  { type: "finding", extension: "CHUNKING", detail: "it fails" },
+  { type: "broken-extension", extension: "CHUNKING", detail: "it fails" },
   { type: "state", state: "closed", detail: "gone", failed: true },
 ];
 

@@ -1,12 +1,12 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { discardMessage, toContent } from "../../src/client/message.ts";
-import type { Content, Message } from "../../src/client/message.ts";
+import { discardMessage, toSource } from "../../src/client/content.ts";
+import type { Message, MessageSource } from "../../src/client/content.ts";
 import { test } from "../support/harness.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-async function read(content: Content): Promise<string> {
-  const source = content.read();
+async function read(message: MessageSource): Promise<string> {
+  const source = message.read();
   const decoder = new TextDecoder();
   let text = "";
   for (let next = await source.next(); !next.done; next = await source.next()) {
@@ -32,43 +32,43 @@ for (
     ["an AsyncIterable", () => pieces(), undefined, false],
   ] as [string, () => Message, number | undefined, boolean][]
 ) {
-  test(`toContent() reads ${what}`, async () => {
-    const content = toContent(make());
+  test(`toSource() reads ${what}`, async () => {
+    const source = toSource(make());
     const kinds = inMemory ? { eightBit: true, nul: false } : undefined;
-    assertEquals([content.size, content.kinds, content.bytes !== undefined], [size, kinds, inMemory]);
-    assertEquals(await read(content), "Grüße");
+    assertEquals([source.size, source.kinds, source.bytes !== undefined], [size, kinds, inMemory]);
+    assertEquals(await read(source), "Grüße");
   });
 }
 
-test("toContent() knows whether a message in memory has bytes above 127", () => {
+test("toSource() knows whether a message in memory has bytes above 127", () => {
   for (const [message, eightBit] of [["abc", false], ["abc\x7f", false], ["é", true], ["", false]] as const) {
-    assertEquals(toContent(message).kinds?.eightBit, eightBit);
-    assertEquals(toContent(encode(message)).kinds?.eightBit, eightBit);
+    assertEquals(toSource(message).kinds?.eightBit, eightBit);
+    assertEquals(toSource(encode(message)).kinds?.eightBit, eightBit);
   }
 });
 
-test("toContent() looks at every byte of a view, wherever it begins and ends", () => {
+test("toSource() looks at every byte of a view, wherever it begins and ends", () => {
   for (const at of [0, 1, 2, 3, 4, 5]) {
     for (const length of [0, 1, 2, 3, 4, 7, 9]) {
       for (const [byte, kinds] of [[65, [false, false]], [200, [true, false]], [0, [false, true]]] as const) {
         const bytes = new Uint8Array(at + length + 3).fill(255).fill(65, at, at + length);
         if (length > 0) bytes[at + length - 1] = byte;
         const view = bytes.subarray(at, at + length);
-        const found = toContent(view).kinds!;
+        const found = toSource(view).kinds!;
         assertEquals([found.eightBit, found.nul], length === 0 ? [false, false] : [...kinds]);
       }
     }
   }
 });
 
-test("toContent() takes a view for what it shows, and a Response without a body for nothing", async () => {
-  assertEquals(await read(toContent(encode("abcdef").subarray(2, 4))), "cd");
-  assertEquals(await read(toContent(new Response())), "");
+test("toSource() takes a view for what it shows, and a Response without a body for nothing", async () => {
+  assertEquals(await read(toSource(encode("abcdef").subarray(2, 4))), "cd");
+  assertEquals(await read(toSource(new Response())), "");
 });
 
-test("toContent() cuts what is in memory in pieces that are no copies", async () => {
+test("toSource() cuts what is in memory in pieces that are no copies", async () => {
   const bytes = new Uint8Array(600_000);
-  const source = toContent(bytes).read();
+  const source = toSource(bytes).read();
   let at = 0;
   for (let next = await source.next(); !next.done; next = await source.next()) {
     assertStrictEquals(next.value.buffer, bytes.buffer);
@@ -79,27 +79,30 @@ test("toContent() cuts what is in memory in pieces that are no copies", async ()
 });
 
 for (const message of [42, null, undefined, {}, []]) {
-  test(`toContent() refuses ${JSON.stringify(message) ?? typeof message}`, () => {
-    assertThrows(() => toContent(message as unknown as Message), TypeError, "Cannot send the message");
+  test(`toSource() refuses ${JSON.stringify(message) ?? typeof message}`, () => {
+    assertThrows(() => toSource(message as unknown as Message), TypeError, "Cannot send the message");
   });
 }
 
-test("toContent() locks a stream, and refuses one that is locked", () => {
+test("toSource() locks a stream, and refuses one that is locked", () => {
   const stream = new ReadableStream<string>();
-  const content = toContent(stream);
+  const source = toSource(stream);
   assertEquals(stream.locked, true);
-  assertThrows(() => toContent(stream), TypeError);
-  content.cancel(new Error("enough"));
+  assertThrows(() => toSource(stream), TypeError);
+  source.cancel(new Error("enough"));
 });
 
-test("toContent() refuses a piece that is neither bytes nor text", async () => {
+test("toSource() refuses a piece that is neither bytes nor text", async () => {
   async function* numbers() {
     yield await Promise.resolve(42);
   }
-  const source = toContent(numbers() as unknown as Message).read();
+  const source = toSource(numbers() as unknown as Message).read();
   let message = "";
   await source.next().catch((error) => message = error.message);
-  assertEquals(message, "Cannot send a piece of the message: it must be bytes or a string, it is number");
+  assertEquals(
+    message,
+    "Cannot read the message: Cannot send a piece of the message: it must be bytes or a string, the current value is number",
+  );
 });
 
 test("discardMessage() cancels a stream and an iterable, once, and leaves everything else alone", async () => {
@@ -132,12 +135,12 @@ for (
     ["gives no promise", () => ({ done: true, value: undefined })],
   ] as [string, () => unknown][]
 ) {
-  test(`Content.cancel() does not mind an iterator whose return() ${what}`, () => {
+  test(`MessageSource.cancel() does not mind an iterator whose return() ${what}`, () => {
     const iterable = {
       [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => {}), return: returns }),
     };
-    const content = toContent(iterable as unknown as Message);
-    void content.read().next();
-    content.cancel(new Error("enough"));
+    const source = toSource(iterable as unknown as Message);
+    void source.read().next();
+    source.cancel(new Error("enough"));
   });
 }

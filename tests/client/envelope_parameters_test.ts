@@ -1,8 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import * as asked from "../../src/client/asked.ts";
-import { asksForMore, renderEnvelope } from "../../src/client/envelope.ts";
+import { renderEnvelope } from "../../src/client/envelope.ts";
 import type { Envelope } from "../../src/client/envelope.ts";
-import { toContent } from "../../src/client/message.ts";
+import { toSource } from "../../src/client/content.ts";
 import { Extensions } from "../../src/core/extensions.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { SmtpError } from "../../src/errors.ts";
@@ -22,9 +21,8 @@ function render(
   const envelope = { from: "me@example.com", to: TO, ...more };
   const { mail, rcpts } = renderEnvelope(
     envelope,
-    toContent(message),
+    toSource(message),
     { extensions, protected: isProtected },
-    asked,
   );
   return [mail, ...rcpts].map((line) => line.slice(0, -2).replace(/^(MAIL FROM|RCPT TO):<.*?> ?/, ""));
 }
@@ -97,17 +95,22 @@ for (
     [{ body: "binarymime" }, ["BINARYMIME"], "extension-missing", "CHUNKING"],
     [{ smtpUtf8: true }, [], "extension-missing", "SMTPUTF8"],
     [{ to: "ü@b.test" }, [], "extension-missing", 'the local part of "ü@b.test" is not ASCII'],
-    [{ deliverBy: { seconds: 59, mode: "return" } }, ["DELIVERBY 60"], "invalid-envelope", "from 60"],
-    [{ holdFor: 61 }, ["FUTURERELEASE 60 2026-12-31T00:00:00Z"], "invalid-envelope", "for up to 60 seconds"],
+    [{ deliverBy: { seconds: 59, mode: "return" } }, ["DELIVERBY 60"], "invalid-envelope", "at least 60"],
+    [{ holdFor: 61 }, ["FUTURERELEASE 60 2026-12-31T00:00:00Z"], "invalid-envelope", "at most 60"],
     [
       { holdUntil: new Date("2027-01-01T00:00:00Z") },
       ["FUTURERELEASE 60 2026-12-31T00:00:00Z"],
       "invalid-envelope",
-      "until 2026-12-31T00:00:00Z",
+      "at most 2026-12-31T00:00:00Z",
     ],
     [{ priority: 10 }, ["MT-PRIORITY"], "invalid-envelope", "from -9 to 9"],
-    [{ body: "9bit" as "7bit" }, [], "invalid-envelope", 'it is "9bit"'],
-    [{ size: 1 }, [], "invalid-envelope", "size is 1 and the message has 2 bytes"],
+    [{ body: "9bit" as "7bit" }, [], "invalid-envelope", 'the current value is "9bit"'],
+    [
+      { size: 1 },
+      [],
+      "invalid-envelope",
+      "size must be at least the 2 bytes of the message, the current value is 1",
+    ],
     [{ size: 1.5 }, [], "invalid-envelope", "a whole number of bytes"],
     [{ size: 11 }, ["SIZE 10"], "message-too-large", "11 bytes, the server takes 10"],
     [{ parameters: { "X Y": true } }, [], "invalid-envelope", "not a keyword"],
@@ -146,17 +149,8 @@ test("renderEnvelope() refuses 7bit for a message that is not", () => {
   assertThrows(() => render({}, [], true, "é"), SmtpError, "does not offer 8BITMIME");
 });
 
-test("asksForMore() loads nothing for a plain envelope", () => {
-  for (const to of [TO, [TO, TO]]) {
-    assertEquals(asksForMore({ from: null, to }), false);
-  }
-  assertEquals(asksForMore({ from: null, to: { address: TO } }), true);
-  assertEquals(asksForMore({ from: null, to: [TO, { address: TO }] }), true);
-  assertEquals(asksForMore({ from: null, to: TO, priority: 1 }), true);
-});
-
 conversation(
-  "SmtpClient sends in the order of the calls, whatever has to be loaded for the first",
+  "SmtpClient sends in the order of the calls, whatever the first asks for",
   `${hello("DSN")}
   C: MAIL FROM:<> RET=FULL
   S: 250 Ok

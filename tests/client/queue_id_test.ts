@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { findQueueId } from "../../src/core/queue_id.ts";
+import { findQueueId } from "../../src/client/queue_id.ts";
 import { test } from "../support/harness.ts";
 
 for (

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createServer, type Socket } from "node:net";
 import type { AddressInfo } from "node:net";
 import { SmtpClient } from "../../src/client/client.ts";
-import { forgetFindings, recall, remember } from "../../src/client/findings.ts";
+import { forgetBroken, recall, remember } from "../../src/client/broken_extensions.ts";
 import { formatTrace } from "../../src/trace.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
@@ -14,7 +14,7 @@ async function flawed(
   onData: (text: string, socket: Socket) => void,
   body: (connect: () => Promise<SmtpClient>, trace: string[]) => Promise<void>,
 ): Promise<void> {
-  forgetFindings();
+  forgetBroken();
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -44,7 +44,7 @@ async function flawed(
   } finally {
     for (const socket of sockets) socket.destroy();
     await new Promise((resolve) => server.close(resolve));
-    forgetFindings();
+    forgetBroken();
   }
 }
 
@@ -100,7 +100,7 @@ test("SmtpClient keeps PIPELINING where a connection is lost later on", () =>
   }));
 
 test("recall() gives what was remembered, for an hour", () => {
-  forgetFindings();
+  forgetBroken();
   remember("mx.test:25", "CHUNKING", 1_000);
   remember("mx.test:25", "PIPELINING", 2_000);
   remember("mx.test:25", "CHUNKING", 3_000);
@@ -110,14 +110,14 @@ test("recall() gives what was remembered, for an hour", () => {
   assertEquals(recall("mx.test:26", 4_000), []);
   remember(undefined, "CHUNKING");
   assertEquals(recall(undefined), []);
-  forgetFindings();
+  forgetBroken();
 });
 
 test("remember() keeps the newest thousand servers", () => {
-  forgetFindings();
+  forgetBroken();
   for (let i = 0; i <= 1_000; i++) remember(`mx${i}.test:25`, "CHUNKING", 0);
   assertEquals(recall("mx0.test:25", 1), []);
   assertEquals(recall("mx1.test:25", 1), ["CHUNKING"]);
   assertEquals(recall("mx1000.test:25", 1), ["CHUNKING"]);
-  forgetFindings();
+  forgetBroken();
 });

@@ -5,7 +5,7 @@
  */
 
 /**
- * What stands before the id, or behind it where it begins with a space, in lower case; the more specific ones first.
+ * The text before the id, or after it if the mark begins with a space, in lower case; the more specific ones first.
  *
  * - Postfix, smtp-server and what passes them on: `Ok: queued as 4X8Zq`
  * - Exchange: `<id@host> [InternalId=12345, Hostname=…] 1234 bytes in 0.1, 10 KB/sec Queued mail for delivery`
@@ -37,24 +37,24 @@ const MAX_LENGTH = 128;
  * Finds the queue id in the text of a reply.
  *
  * @param text The text, without code and enhanced code.
- * @returns The id, or `undefined` where the text has none in a form that is known.
+ * @returns The id, or `undefined` if the text has none in a known form.
  */
 export function findQueueId(text: string): string | undefined {
   const lower = text.toLowerCase();
   for (const mark of MARKS) {
     const at = lower.indexOf(mark);
     if (at < 0) continue;
-    const id = mark.startsWith(" ") ? before(text, at) : behind(text, at, mark);
+    const id = mark.startsWith(" ") ? before(text, at) : after(text, at, mark);
     if (id) return id;
   }
   // Amazon SES and Courier: "Ok 0100018c-…-000000", "Ok. 000000000001.0000…". An id has a digit in it: "Ok queued" has none.
   const [ok, word = "", ...more] = text.split(" ", 3);
   const isAlone = /^ok\.?$/i.test(ok!) && more.length === 0 && /\d/.test(word);
-  return isAlone && behind(word, 0, "") === word ? word : undefined;
+  return isAlone && after(word, 0, "") === word ? word : undefined;
 }
 
-/** The word behind the mark. */
-function behind(text: string, at: number, mark: string): string {
+/** The word after the mark. */
+function after(text: string, at: number, mark: string): string {
   // Not the "id=" of "valid=yes".
   if (at > 0 && isIdCharacter(mark.charCodeAt(0)) && isIdCharacter(text.charCodeAt(at - 1))) return "";
   const begin = at + mark.length;

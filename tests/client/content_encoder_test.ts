@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { Envelope } from "../../src/client/envelope.ts";
-import { provideEncoder } from "../../src/client/encode.ts";
-import type { ContentEncoder } from "../../src/client/encode.ts";
+import { provideEncoder } from "../../src/client/content_encoder.ts";
+import type { ContentEncoder } from "../../src/client/content_encoder.ts";
 import { converse, hello, QUIT } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
@@ -82,7 +82,7 @@ test("SmtpClient says what encode may be, and lets the message go", () =>
     const message = () => new ReadableStream<Uint8Array>({ cancel: () => void cancelled++ });
     const send = (encode: "auto") => client.send(ENVELOPE, message(), { encode });
     await assertRejects(() => send("auto"), TypeError, 'needs import "@streams/smtp/compose"');
-    await assertRejects(() => send("always" as "auto"), TypeError, "it is always");
+    await assertRejects(() => send("always" as "auto"), TypeError, "the current value is always");
     const broken: ContentEncoder = () => {
       throw new RangeError("No MIME");
     };

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
-import type { Message } from "../../src/client/message.ts";
+import type { Message } from "../../src/client/content.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import { conversation, converse, hello, QUIT } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
@@ -99,7 +99,7 @@ conversation(
     await assertRejects(
       () => client.send(ENVELOPE, message, { lineLength: "cut" as "allow" }),
       TypeError,
-      'lineLength must be "error" or "allow", it is cut',
+      'lineLength must be "error" or "allow", the current value is cut',
     );
     await client.send(ENVELOPE, message, { lineLength: "allow" });
   },

@@ -1,0 +1,239 @@
+/**
+ * How a session begins: socket, greeting, EHLO, STARTTLS, AUTH. The top of a session's life: nothing that it imports
+ * imports it.
+ *
+ * @module
+ */
+import { renderLine } from "../core/command.ts";
+import { Extensions } from "../core/extensions.ts";
+import type { Reply } from "../core/reply.ts";
+import { SmtpError } from "../errors.ts";
+import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
+import { joinTraces, loggerTrace } from "../trace.ts";
+import type { SessionState } from "../trace.ts";
+import { recallBroken } from "./broken_extensions.ts";
+import { Conversation } from "./conversation.ts";
+import { aborted, commandRefused, toSmtpError } from "./failure.ts";
+import { Link } from "./link.ts";
+import { opened, openSocket } from "./open_socket.ts";
+import { describeAddress } from "./options.ts";
+import type { Auth, Settings } from "./options.ts";
+import { Pipeline } from "./pipeline.ts";
+import { Session } from "./session.ts";
+
+/** The name of a client that knows neither its name nor its address. */
+const LOCAL_NAME = "localhost";
+
+/**
+ * Opens a session.
+ *
+ * @param settings Where to and how.
+ * @param extent `"ready"`: as far as the settings ask for; `"greeting"`: up to the greeting, and nothing is sent.
+ * @returns The session.
+ * @throws {TypeError | SmtpError} If an option cannot be honoured, or the session cannot be opened.
+ */
+export async function openSession(settings: Settings, extent: "ready" | "greeting"): Promise<Session> {
+  const { auth, logger, signal } = settings;
+  // The mechanisms are loaded only for a login, and a login that makes no sense opens nothing.
+  const sasl = auth && await import("./authenticate.ts");
+  if (auth !== undefined) sasl!.checkAuth(auth);
+  const trace = joinTraces(settings.trace, logger && loggerTrace(logger));
+  if (signal?.aborted) throw aborted(signal, "connect");
+  const link = new Link(openSocket(settings), settings.replyLimits);
+  const { timeouts, maxBytesInFlight } = settings;
+  const pipeline = new Pipeline(link, { timeouts, maxBytesInFlight, trace });
+  const session = new Session(settings, link, pipeline, trace);
+  endOnAbort(session);
+  try {
+    await establish(session);
+    await Conversation.hold(session, async (conversation) => {
+      await readGreeting(session, conversation);
+      if (extent === "greeting") return;
+      await introduce(session, conversation);
+      await secure(session, conversation);
+      if (auth !== undefined) await login(session, conversation, auth);
+    });
+  } catch (error) {
+    const failure = toSmtpError(error, "connect");
+    const final = failure.usable || failure.outcome !== "not-sent"
+      ? new SmtpError(failure.code, failure.message, {
+        ...failure,
+        cause: failure.cause,
+        outcome: "not-sent",
+        usable: false,
+      })
+      : failure;
+    pipeline.fail(final);
+    // If the signal or a broken connection ended it, that is the reason, and not what followed from it.
+    throw pipeline.failure ?? final;
+  }
+  return session;
+}
+
+function endOnAbort({ settings: { signal }, pipeline }: Session): void {
+  if (signal === undefined) return;
+  const onAbort = () => pipeline.fail(aborted(signal, "command"));
+  signal.addEventListener("abort", onAbort);
+  void pipeline.closed.then(() => signal.removeEventListener("abort", onAbort));
+}
+
+/** Waits until the connection is open. */
+async function establish(session: Session): Promise<void> {
+  const { link, settings } = session;
+  traceState(session, "connecting", describeAddress(settings));
+  const info = await opened(link.opened, settings, "connect");
+  session.agreed = { ...session.agreed, info };
+  session.established = performance.now();
+  traceState(session, "connected", info.remoteAddress);
+  if (link.secure) traceState(session, "secured");
+}
+
+async function readGreeting(session: Session, conversation: Conversation): Promise<void> {
+  const greeting = await conversation.listen("greeting");
+  session.agreed = { ...session.agreed, greeting };
+  if (greeting.positive) return;
+  if (greeting.temporary || greeting.permanent) {
+    throw new SmtpError("service-unavailable", `The server refuses the connection: ${greeting.toString()}`, {
+      phase: "greeting",
+      reply: greeting,
+    });
+  }
+  throw new SmtpError("protocol-error", `Unexpected greeting: ${greeting.code}`, {
+    phase: "greeting",
+    reply: greeting,
+  });
+}
+
+/** EHLO, or HELO if the server does not know EHLO (RFC 5321, section 3.2). LMTP has only LHLO. */
+export async function introduce(session: Session, conversation: Conversation): Promise<void> {
+  const verb = session.settings.protocol === "lmtp" ? "LHLO" : "EHLO";
+  let reply = await hello(session, conversation, verb);
+  if (verb === "EHLO" && reply.permanent) reply = await hello(session, conversation, "HELO");
+  if (!reply.positive) throw commandRefused(verb, "ehlo", reply, false);
+}
+
+/**
+ * Sends EHLO, HELO or LHLO, and takes the server's extensions from its reply.
+ *
+ * @param session The session.
+ * @param conversation Where to send it.
+ * @param verb Which of them.
+ * @param domain The client's name. Default: as the settings say, else its address (RFC 5321, section 4.1.4).
+ * @returns The reply, whatever it is.
+ */
+export async function hello(
+  session: Session,
+  conversation: Conversation,
+  verb: "EHLO" | "HELO" | "LHLO",
+  domain: string = session.settings.clientName ?? localName(session.agreed.info),
+): Promise<Reply> {
+  const reply = await conversation.say(renderLine(`${verb} ${domain}`), "ehlo");
+  // One that is refused changes nothing (RFC 5321, section 4.1.4).
+  if (!reply.positive) return reply;
+  const extensions = verb !== "HELO" ? Extensions.parse(reply) : Extensions.none;
+  session.agreed = { ...session.agreed, hello: verb, extensions };
+  // It resets the server, too (RFC 5321, section 4.1.4).
+  session.held = "none";
+  recallBroken(session);
+  // Without PIPELINING nothing may be sent before the last reply has come (RFC 2920).
+  session.pipeline.maxInFlight = session.pipelining ? session.settings.maxInFlight : 1;
+  return reply;
+}
+
+/** A client without a name gives its address (RFC 5321, section 4.1.4). */
+function localName({ localAddress }: SocketInfo): string {
+  if (localAddress === undefined) return LOCAL_NAME;
+  const ipv6 = localAddress.startsWith("[") ? localAddress.slice(1, localAddress.indexOf("]")) : undefined;
+  if (ipv6 !== undefined) return `[IPv6:${ipv6.split("%")[0]}]`;
+  const ipv4 = localAddress.slice(0, localAddress.lastIndexOf(":"));
+  return ipv4.split(".").length === 4 ? `[${ipv4}]` : LOCAL_NAME;
+}
+
+/** STARTTLS, if the settings require or allow it. */
+async function secure(session: Session, conversation: Conversation): Promise<void> {
+  const { settings: { security, tls }, link, extensions } = session;
+  if (link.secure || security === "tls" || security === "none") return;
+  const isRequired = security === "starttls";
+  if (!isRequired && !(link.canStartTls && extensions.startTls)) return;
+  try {
+    await startTls(session, conversation, tls);
+  } catch (error) {
+    // If the server refuses, the session goes on without TLS; not if it hangs up.
+    const refused = error instanceof SmtpError && error.code === "starttls-unavailable" && error.usable;
+    if (isRequired || !refused) throw error;
+  }
+}
+
+/**
+ * Sends STARTTLS, switches to TLS, and greets the server anew (RFC 3207).
+ *
+ * @param session The session.
+ * @param conversation Where to send it.
+ * @param tls How TLS is spoken.
+ * @throws {SmtpError} `"starttls-unavailable"`; `usable` says whether the session can go on without.
+ */
+export async function startTls(session: Session, conversation: Conversation, tls: TlsOptions): Promise<void> {
+  const { link, settings } = session;
+  if (!link.canStartTls) throw startTlsUnavailable("the socket cannot start it here");
+  if (!session.extensions.startTls) throw startTlsUnavailable("the server does not offer STARTTLS");
+  const reply = await conversation.say("STARTTLS\r\n", "starttls");
+  if (!reply.positive) {
+    throw startTlsUnavailable(`the server refuses STARTTLS: ${reply.toString()}`, reply);
+  }
+  const { socket, address } = settings;
+  const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
+  // A socket that we have opened already knows its TLS options.
+  const options = socket === undefined && tls === settings.tls ? {} : { ...name, ...tls };
+  session.agreed = { ...session.agreed, tls };
+  const info = await opened(upgrade(link, options), settings, "starttls");
+  traceState(session, "secured");
+  // What was learnt before TLS may have been somebody else's words (RFC 3207, section 4.2).
+  session.agreed = { ...session.agreed, info, extensions: Extensions.none };
+  await introduce(session, conversation);
+}
+
+async function upgrade(link: Link, options: TlsOptions): Promise<SocketInfo> {
+  try {
+    return await link.startTls(options);
+  } catch (cause) {
+    // A socket of the caller's that cannot do it. (A SocketError is a TypeError too, and says more.)
+    if (!(cause instanceof TypeError) || cause.name === "SocketError") throw cause;
+    throw new SmtpError("starttls-unavailable", cause.message, { phase: "starttls", cause });
+  }
+}
+
+function startTlsUnavailable(why: string, reply?: Reply): SmtpError {
+  return new SmtpError("starttls-unavailable", `TLS is required and ${why}`, {
+    phase: "starttls",
+    reply,
+    usable: reply?.code !== 421,
+  });
+}
+
+/**
+ * Logs in. Credentials travel only under TLS, unless the caller has chosen `security: "none"`.
+ *
+ * @param session The session.
+ * @param conversation Where to send AUTH.
+ * @param auth The credentials, checked.
+ * @returns The mechanism that worked.
+ * @throws {SmtpError} `"auth-insecure"`, `"auth-unsupported"` or `"auth-failed"`.
+ */
+export async function login(session: Session, conversation: Conversation, auth: Auth): Promise<string> {
+  if (!session.link.secure && session.settings.security !== "none") {
+    throw new SmtpError(
+      "auth-insecure",
+      'Cannot log in: the session is not protected by TLS, and security is not "none"',
+      { phase: "auth", usable: true },
+    );
+  }
+  const { authenticate, saslContextOf } = await import("./authenticate.ts");
+  const mechanism = await authenticate(conversation, auth, await saslContextOf(session));
+  session.agreed = { ...session.agreed, authenticated: true };
+  traceState(session, "authenticated", mechanism);
+  return mechanism;
+}
+
+function traceState({ trace }: Session, state: SessionState, detail = ""): void {
+  trace?.({ type: "state", state, detail });
+}

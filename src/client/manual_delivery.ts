@@ -1,0 +1,239 @@
+/**
+ * The driver behind `mail()`, `rcpt()`, `data()`, `bdat()` and `reset()`: one command at a time, each waits for its reply.
+ *
+ * @module
+ */
+import type { Reply } from "../core/reply.ts";
+import type { Phase, SmtpError } from "../errors.ts";
+import { Content } from "./content.ts";
+import { ContentCheck } from "./content_check.ts";
+import type { ContentRules } from "./content_check.ts";
+import { Delivery } from "./delivery.ts";
+import { badSequence, commandRefused, messageRefused } from "./failure.ts";
+import { MessageWriter, PushedSource } from "./message_writer.ts";
+import type { Receipt } from "./receipt.ts";
+import type { Session } from "./session.ts";
+import { Transaction } from "./transaction.ts";
+import type { TransactionState } from "./transaction.ts";
+
+const FORBIDDEN: Readonly<Record<TransactionState, string>> = {
+  envelope: "no content was begun",
+  data: "the content is being written",
+  bdat: "the content was begun",
+  refused: "the server has refused a part of the content: reset() first",
+  complete: "the transaction is over",
+  over: "the transaction is over",
+};
+
+/** A transaction that the caller drives. From MAIL to its end nothing else is sent on the connection. */
+export class ManualDelivery extends Delivery {
+  readonly #rules: ContentRules | undefined;
+  /** Looks at the chunks of BDAT. */
+  readonly #check: ContentCheck | undefined;
+  readonly #turn: PromiseWithResolvers<void> = Promise.withResolvers();
+  #answer: PromiseWithResolvers<Reply> | undefined;
+  /** The end of the step before: each waits for the reply to the one before it. */
+  #last: Promise<unknown> = Promise.resolve();
+  /** What `data()` writes to. */
+  #pushed: PushedSource | undefined;
+
+  readonly exclusive = true;
+
+  private constructor(session: Session, rules: ContentRules | undefined) {
+    super(session, new Transaction({ protocol: session.settings.protocol, recipientsPolicy: "some" }));
+    this.#rules = rules;
+    this.#check = rules && new ContentCheck(rules);
+    this.#turn.promise.catch(() => {});
+    this.result.catch(() => {});
+  }
+
+  /**
+   * Waits for everything that is in flight to end, and sends MAIL.
+   *
+   * @param session The session.
+   * @param mail MAIL, with its line end.
+   * @param rules What is allowed in the content; `undefined` for bytes of any kind (BINARYMIME).
+   * @returns The delivery, and the reply to MAIL.
+   * @throws {SmtpError} `"sender-refused"`, or why the session has failed.
+   */
+  static async begin(
+    session: Session,
+    mail: string,
+    rules: ContentRules | undefined,
+  ): Promise<[ManualDelivery, Reply]> {
+    const delivery = new ManualDelivery(session, rules);
+    session.pipeline.enqueue(delivery);
+    await delivery.#turn.promise;
+    const reply = await delivery.#say(mail, (transaction) => transaction.mail());
+    if (!reply.positive) {
+      delivery.transaction.stop();
+      delivery.drive();
+      await delivery.result; // throws
+    }
+    return [delivery, reply];
+  }
+
+  /** Whether it has come to its end. */
+  get over(): boolean {
+    return this.transaction.state === "over" || this.session.pipeline.failure !== undefined;
+  }
+
+  /** Sends a command that is allowed within a transaction, whatever the reply is. */
+  command(line: string, phase: Phase): Promise<Reply> {
+    return this.#inTurn(() => {
+      this.#mustBe(["envelope", "bdat", "refused"], phase === "command" ? "a command" : phase.toUpperCase());
+      return this.#say(line, (transaction) => transaction.command());
+    });
+  }
+
+  /**
+   * Sends RCPT.
+   *
+   * @param line The command with its line end.
+   * @param recipient The recipient, as the caller wrote it.
+   * @returns The reply.
+   * @throws {SmtpError} `"recipients-refused"`: the transaction goes on with the others.
+   */
+  rcpt(line: string, recipient: string): Promise<Reply> {
+    return this.#inTurn(async () => {
+      this.#mustBe(["envelope"], "RCPT");
+      const reply = await this.#say(line, (transaction) => transaction.rcpt(recipient));
+      if (reply.positive) return reply;
+      throw messageRefused({ command: "rcpt", reply }, [{ recipient, reply }]);
+    });
+  }
+
+  /**
+   * Sends DATA.
+   *
+   * @returns Where to write the message.
+   * @throws {SmtpError} `"message-refused"`.
+   */
+  data(): Promise<MessageWriter> {
+    return this.#inTurn(async () => {
+      this.#mustBe(["envelope"], "DATA");
+      this.#mustHaveRecipients("DATA");
+      if (this.#rules === undefined) throw badSequence("Cannot say DATA: BINARYMIME needs BDAT (RFC 3030)");
+      const pushed = this.#pushed = new PushedSource();
+      const reply = await this.#say("DATA\r\n", (transaction) => transaction.data());
+      if (!reply.intermediate) throw messageRefused({ command: "data", reply }, this.transaction.rejected);
+      return new MessageWriter(pushed, this.result);
+    });
+  }
+
+  /**
+   * Sends BDAT, with a chunk of the content after it, as it is.
+   *
+   * @param chunk The bytes.
+   * @param last Whether they are the last.
+   * @returns The reply; with `last` the receipt.
+   * @throws {SmtpError} `"message-refused"`.
+   */
+  bdat(chunk: Uint8Array, last: boolean): Promise<Reply | Receipt> {
+    return this.#inTurn(async () => {
+      this.#mustBe(["envelope", "bdat"], "BDAT");
+      this.#mustHaveRecipients("BDAT");
+      this.#check?.push(chunk);
+      const { output } = this.session.link;
+      const command = `BDAT ${chunk.length}${last ? " LAST" : ""}\r\n`;
+      // What is written leaves at the end of this turn: command and chunk go together.
+      const answer = this.#say(command, (transaction) => {
+        output.bytes(chunk);
+        if (last) transaction.end(this.session.link.position);
+        else transaction.chunk();
+      });
+      if (last) return await this.result;
+      const reply = await answer;
+      if (!reply.positive) throw messageRefused({ command: "chunk", reply }, this.transaction.rejected);
+      return reply;
+    });
+  }
+
+  /**
+   * Sends RSET: the server forgets the transaction.
+   *
+   * @returns The reply.
+   * @throws {SmtpError} `"command-refused"`.
+   */
+  reset(): Promise<Reply> {
+    return this.#inTurn(async () => {
+      this.#mustBe(["envelope", "bdat", "refused"], "RSET");
+      const reply = await this.#say("RSET\r\n", (transaction) => transaction.reset());
+      if (reply.positive) return reply;
+      throw commandRefused("RSET", "reset", reply);
+    });
+  }
+
+  /**
+   * Writes a command, tells the transaction, and waits for the reply.
+   *
+   * @param line The command with its line end.
+   * @param sent Tells the transaction.
+   */
+  #say(line: string, sent: (transaction: Transaction) => void): Promise<Reply> {
+    const { pipeline } = this.session;
+    if (pipeline.failure !== undefined) return Promise.reject(pipeline.failure);
+    this.write(line);
+    sent(this.transaction);
+    const answer = this.#answer = Promise.withResolvers<Reply>();
+    answer.promise.catch(() => {}); // the last BDAT waits for the result
+    pipeline.progress();
+    return answer.promise;
+  }
+
+  override receive(reply: Reply): void {
+    super.receive(reply);
+    const answer = this.#answer;
+    this.#answer = undefined;
+    answer?.resolve(reply);
+  }
+
+  protected drive(): void {
+    const { transaction } = this;
+    if (transaction.awaitsReply) return;
+    this.#turn.resolve();
+    if (transaction.state === "data" && this.#pushed !== undefined && !this.pumping) {
+      // At once: the server may refuse the content in the same packet as its 354.
+      void this.pumpContent(new Content(this.#pushed, this.#rules), "data");
+    } else if (this.pumping && transaction.hopeless) {
+      this.stopEarly();
+    } else if (transaction.finished) {
+      this.#finish();
+    }
+  }
+
+  /** The last reply has come, or nothing more is to be sent. */
+  #finish(): void {
+    const { transaction } = this;
+    if (transaction.endReply !== undefined || transaction.refusal !== undefined) this.settle();
+    this.session.pipeline.release(this);
+  }
+
+  override fail(error: SmtpError): void {
+    super.fail(error);
+    this.#turn.reject(error);
+    this.#answer?.reject(error);
+    this.#answer = undefined;
+  }
+
+  protected onSettled(error: SmtpError | undefined): void {
+    if (error !== undefined) this.#pushed?.cancel(error);
+  }
+
+  #inTurn<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(step);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  #mustBe(states: readonly TransactionState[], verb: string): void {
+    const { state } = this.transaction;
+    if (states.includes(state)) return;
+    throw badSequence(`Cannot say ${verb}: ${FORBIDDEN[state]}`);
+  }
+
+  #mustHaveRecipients(verb: string): void {
+    if (this.transaction.accepted.length > 0) return;
+    throw badSequence(`Cannot say ${verb}: the server has accepted no recipient`);
+  }
+}

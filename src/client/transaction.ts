@@ -1,0 +1,422 @@
+/**
+ * The mail transaction as a state machine, without I/O. It grows by one command at a time, takes the replies in order, and
+ * holds every rule about what became of the message: who was accepted, who refused it, whether a RSET is due, whether the
+ * server may have taken it although nobody knows.
+ *
+ * Two drivers push commands into it: `automatic_delivery.ts` as many at once as the server's extensions allow,
+ * `manual_delivery.ts` one for each call of `mail()`, `rcpt()`, `data()` or `bdat()`.
+ *
+ * | state | meaning | allows | leaves for |
+ * |-|-|-|-|
+ * | `envelope` | MAIL and RCPT, or nothing yet | RCPT, DATA, BDAT, RSET, others | `data`, `bdat`, `complete`, `over` |
+ * | `data` | DATA was sent: only content may follow | | `complete`; `envelope` if DATA is refused |
+ * | `bdat` | a chunk was sent that is not the last | BDAT, RSET, others | `complete`, `refused` |
+ * | `refused` | the server has refused a chunk | RSET, others | `over` |
+ * | `complete` | the content was sent whole | | `over` |
+ * | `over` | nothing more will be sent; replies to what was sent may be missing | | |
+ *
+ * @module
+ */
+import { ProtocolError } from "../core/protocol_error.ts";
+import type { Reply } from "../core/reply.ts";
+import type { Outcome, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
+
+/** The rules that differ from one transaction to another. */
+export interface TransactionRules {
+  /** With LMTP the content is answered once for each accepted recipient (RFC 2033, section 4.2). */
+  readonly protocol: "smtp" | "lmtp";
+  /** Whether one refused recipient stops the message for all. */
+  readonly recipientsPolicy: "some" | "all";
+}
+
+/** The states of a transaction. */
+export type TransactionState = "envelope" | "data" | "bdat" | "refused" | "complete" | "over";
+
+/**
+ * What was sent: `"reset"` is the RSET ahead of MAIL, `"forget"` the one that ends this transaction, `"end"` the end of the
+ * content, `"command"` one that changes nothing, such as NOOP.
+ */
+type Sent = "reset" | "mail" | "rcpt" | "data" | "chunk" | "end" | "forget" | "command";
+
+/** What a reply answers, in the words of a {@linkcode Phase}. */
+export type AwaitedCommand = "reset" | "mail" | "rcpt" | "data" | "content" | "command";
+
+/** The reply that refused the message for everybody. */
+export interface Refusal {
+  /** The command that was refused; `"chunk"` is any content that is not complete, `"end"` its end. */
+  readonly command: "mail" | "rcpt" | "data" | "chunk" | "end";
+  /** The server's reply. */
+  readonly reply: Reply;
+}
+
+/** The result of giving up. */
+export interface Abandonment {
+  /** `"unknown"` if the content was complete already: the server may deliver it. */
+  readonly outcome: "not-sent" | "unknown";
+  /** Whether only cutting the connection keeps the server from taking a part of the message for the whole. */
+  readonly cut: boolean;
+}
+
+/** One mail transaction. It never waits: drivers tell it what was sent and what came back. */
+export class Transaction {
+  readonly #rules: TransactionRules;
+  #state: TransactionState = "envelope";
+  /** Commands without a reply, oldest first. */
+  readonly #awaiting: Sent[] = [];
+  /** How many replies have come, RSET's aside. */
+  #received = 0;
+  readonly #recipients: string[] = [];
+  #recipientsAnswered = 0;
+  readonly #accepted: string[] = [];
+  readonly #rejected: RejectedRecipient[] = [];
+  /** Over LMTP, the recipients for whom the server has taken the message. */
+  #delivered: string[] | undefined;
+  #begun = false;
+  #mailRefusal: Reply | undefined;
+  #dataRefusal: Reply | undefined;
+  #contentRefusal: Reply | undefined;
+  /** Whether the server waits for content, after its 354. */
+  #goAhead = false;
+  /** How the content was sent, once some of it was. */
+  #transfer: "data" | "bdat" | undefined;
+  /** Where in the output the content ends, once it does. */
+  #end: number | undefined;
+  #endReplies = 0;
+  #endReply: Reply | undefined;
+  /** Whether the server has forgotten the transaction because it was told to. */
+  #forgotten = false;
+  #resetRefusal: Reply | undefined;
+  /** The transaction that the first RSET puts an end to, until that is answered. */
+  #previous: Transaction | undefined;
+
+  /** @param rules The rules that it follows. */
+  constructor(rules: TransactionRules) {
+    this.#rules = rules;
+  }
+
+  /** The state. */
+  get state(): TransactionState {
+    return this.#state;
+  }
+
+  /**
+   * RSET was sent: before MAIL to end what the server may still hold, later to end this transaction.
+   *
+   * @param previous Before MAIL, the transaction that may still be open on the server, if it was one of ours.
+   */
+  reset(previous?: Transaction): void {
+    this.#previous = previous;
+    this.#awaiting.push(this.#begun ? "forget" : "reset");
+  }
+
+  /** MAIL was sent. */
+  mail(): void {
+    this.#begun = true;
+    this.#awaiting.push("mail");
+  }
+
+  /**
+   * RCPT was sent.
+   *
+   * @param recipient The recipient, as the caller wrote it.
+   */
+  rcpt(recipient: string): void {
+    this.#recipients.push(recipient);
+    this.#awaiting.push("rcpt");
+  }
+
+  /** DATA was sent. */
+  data(): void {
+    this.#transfer = "data";
+    this.#dataRefusal = undefined;
+    this.#state = "data";
+    this.#awaiting.push("data");
+  }
+
+  /** A BDAT chunk that is not the last was sent. One that was under way when the transaction was given up changes nothing. */
+  chunk(): void {
+    this.#transfer = "bdat";
+    this.#dataRefusal = undefined;
+    if (this.#state !== "over") this.#state = "bdat";
+    this.#awaiting.push("chunk");
+  }
+
+  /**
+   * The content is complete: the last dot, or the last BDAT chunk, was written.
+   *
+   * @param position Where in the output it ends.
+   */
+  end(position: number): void {
+    if (this.#state !== "data") this.#transfer = "bdat";
+    this.#dataRefusal = undefined;
+    this.#end = position;
+    this.#state = "complete";
+    this.#awaiting.push("end");
+  }
+
+  /** Another command was sent, such as NOOP. */
+  command(): void {
+    this.#awaiting.push("command");
+  }
+
+  /** Nothing more will be sent: the message is of no use to anybody. */
+  stop(): void {
+    this.#state = "over";
+  }
+
+  /**
+   * Takes the reply to the oldest command that has none.
+   *
+   * @param reply The reply.
+   * @throws {ProtocolError} If no reply was due, or the reply makes no sense there.
+   */
+  receive(reply: Reply): void {
+    const command = this.awaitsReply ? this.#awaiting[0]! : undefined;
+    if (command === undefined) return this.#receiveEarly(reply);
+    if (command !== "end") this.#awaiting.shift();
+    if (command !== "reset") this.#received++;
+    switch (command) {
+      case "reset":
+        this.#onReset(reply);
+        break;
+      case "forget":
+        this.#forgotten = reply.positive;
+        this.#state = "over";
+        break;
+      case "mail":
+        if (!reply.positive) this.#mailRefusal = negative(reply, "MAIL");
+        break;
+      case "rcpt":
+        this.#onRcpt(reply);
+        break;
+      case "data":
+        this.#onData(reply);
+        break;
+      case "chunk":
+        if (reply.positive) break;
+        this.#contentRefusal ??= negative(reply, "BDAT");
+        if (this.#state === "bdat") this.#state = "refused";
+        break;
+      case "end":
+        this.#onEnd(reply);
+        break;
+      case "command":
+        break;
+    }
+  }
+
+  /** Some servers do not wait for the end of a content that they will not take. */
+  #receiveEarly(reply: Reply): void {
+    if (!this.#goAhead || this.#state !== "data") {
+      throw new ProtocolError(`Unexpected reply, no command is waiting for one: ${reply.code}`);
+    }
+    this.#contentRefusal = negative(reply, "a content that is not complete");
+  }
+
+  /** RSET cannot be refused (RFC 5321, section 4.1.1.5), yet it is: see {@linkcode resetRefusal}. */
+  #onReset(reply: Reply): void {
+    const previous = this.#previous;
+    this.#previous = undefined;
+    if (reply.positive || negative(reply, "RSET").code === 421) return; // a 421 ends the session anyway
+    if (previous?.taken !== true) this.#resetRefusal = reply;
+  }
+
+  #onRcpt(reply: Reply): void {
+    const recipient = this.#recipients[this.#recipientsAnswered++]!;
+    // After a refused MAIL every RCPT is "503 need MAIL command", which says nothing about the recipient.
+    if (this.#mailRefusal !== undefined) return;
+    if (reply.positive) this.#accepted.push(recipient);
+    else this.#rejected.push({ recipient, reply: negative(reply, "RCPT") });
+  }
+
+  #onData(reply: Reply): void {
+    if (reply.intermediate) {
+      this.#goAhead = true;
+      return;
+    }
+    // A 2xx would leave open whether content is awaited.
+    this.#dataRefusal = negative(reply, "DATA");
+    if (this.#state === "data") this.#state = "envelope";
+  }
+
+  #onEnd(reply: Reply): void {
+    const index = this.#endReplies++;
+    this.#endReply = reply;
+    const refused = !reply.positive && negative(reply, "the content");
+    if (this.#rules.protocol === "lmtp" && this.#accepted.length > 0) this.#onLmtpEnd(reply, index);
+    else if (refused) this.#contentRefusal ??= reply;
+    if (this.#endReplies < this.#endRepliesDue) return;
+    this.#awaiting.shift();
+    this.#state = "over";
+  }
+
+  /** One reply for each accepted recipient, in their order (RFC 2033, section 4.2). */
+  #onLmtpEnd(reply: Reply, index: number): void {
+    this.#delivered ??= [];
+    if (reply.positive) this.#delivered.push(this.#accepted[index]!);
+    else this.#rejected.push({ recipient: this.#accepted[index]!, reply });
+    // Nothing follows a 421: it is the reply for all that are left.
+    while (reply.code === 421 && this.#endReplies < this.#accepted.length) {
+      this.#rejected.push({ recipient: this.#accepted[this.#endReplies++]!, reply });
+    }
+    const last = this.#endReplies === this.#accepted.length;
+    if (last && this.#delivered.length === 0) this.#contentRefusal = reply;
+  }
+
+  /** How many replies the end of the content has. Replies to RCPT come first, so this is known by the time it matters. */
+  get #endRepliesDue(): number {
+    // With nobody to deliver to, the "." after a 354 that should not have been has no reply (RFC 2033, section 4.2).
+    return this.#rules.protocol === "smtp" ? 1 : this.#accepted.length;
+  }
+
+  /** Whether a reply to something that was sent is missing. */
+  get awaitsReply(): boolean {
+    if (this.#awaiting.length === 0) return false;
+    return this.#awaiting[0] !== "end" || this.#endReplies < this.#endRepliesDue;
+  }
+
+  /** What the oldest command without a reply is; `"content"` if there is none. */
+  get awaited(): AwaitedCommand {
+    const command = this.#awaiting[0];
+    if (command === undefined || command === "chunk" || command === "end") return "content";
+    return command === "forget" ? "reset" : command;
+  }
+
+  /** Whether nothing more will be written. */
+  get finishedWriting(): boolean {
+    return this.#state === "complete" || this.#state === "over";
+  }
+
+  /** Whether nothing more will be written and every reply has come. */
+  get finished(): boolean {
+    return this.finishedWriting && !this.awaitsReply;
+  }
+
+  /** Whether several commands have left together, and not one was answered. */
+  get groupUnanswered(): boolean {
+    return this.#received === 0 && this.#awaiting.length > 1;
+  }
+
+  /** Whether somebody may still get the message, as far as replies have come. */
+  get wanted(): boolean {
+    if (this.#mailRefusal !== undefined) return false;
+    return this.#accepted.length > 0 || this.#recipientsAnswered < this.#recipients.length ||
+      this.#recipients.length === 0;
+  }
+
+  /** Whether the rest of the content is of no use: the server has refused the message, or everybody it is for. */
+  get hopeless(): boolean {
+    return this.#contentRefusal !== undefined || !this.wanted;
+  }
+
+  /** Whether the server has taken the message, for at least one recipient. */
+  get taken(): boolean {
+    return this.#endReply !== undefined && !this.awaitsReply && this.refusal === undefined;
+  }
+
+  /** Whether the server accepted the envelope and does not know BDAT. It then reads the content as commands. */
+  get bdatUnknown(): boolean {
+    const code = this.#contentRefusal?.code;
+    return this.#transfer === "bdat" && this.#accepted.length > 0 && (code === 500 || code === 502);
+  }
+
+  /**
+   * The server's reply, if it has refused the RSET ahead of this transaction and has not taken the message before it. The
+   * recipients of that one may then still be there and would get this message: the connection is of no more use.
+   */
+  get resetRefusal(): Reply | undefined {
+    return this.#resetRefusal;
+  }
+
+  /**
+   * Whether the server may hold the transaction open, so that the next one has to begin with RSET.
+   *
+   * After a refused BDAT or refused recipients Dovecot answers 503 until RSET, even if MAIL was refused already, and Exim
+   * adds the next transaction's recipients to this one. The end of DATA closes a transaction whatever its reply is (RFC
+   * 5321, section 4.1.1.4).
+   */
+  get needsReset(): boolean {
+    if (!this.#begun || this.#forgotten) return false;
+    if (this.#mailRefusal !== undefined) return this.#transfer === "bdat";
+    if (this.#end === undefined) return true;
+    return this.#transfer === "bdat" && !this.taken;
+  }
+
+  /**
+   * Gives up, because the caller wishes to or the content cannot be read.
+   *
+   * @returns What that comes to.
+   */
+  abandon(): Abandonment {
+    switch (this.#state) {
+      case "data":
+        // The server waits for content, and any end of it would be an empty or a cut message.
+        return { outcome: "not-sent", cut: true };
+      case "complete":
+        return { outcome: "unknown", cut: false };
+      default:
+        this.#state = "over";
+        return { outcome: "not-sent", cut: false };
+    }
+  }
+
+  /**
+   * What became of the message if the session ends now. This is the one place that decides on `"unknown"`: the content was
+   * handed over whole, somebody may get it, and its reply is missing.
+   *
+   * @param handedOver How much of the output was handed to the socket.
+   * @param code Why the session ends. After a 421 in the place of an earlier reply the server has done nothing (RFC 5321,
+   * section 3.8).
+   * @returns The outcome.
+   */
+  outcomeIfLost(handedOver: number, code: SmtpErrorCode): Outcome {
+    if (this.refusal !== undefined) return "refused";
+    const left = this.#end !== undefined && this.#end <= handedOver;
+    return left && this.wanted && code !== "service-unavailable" ? "unknown" : "not-sent";
+  }
+
+  /** The recipients that will get the message, once it is over and not refused. */
+  get accepted(): readonly string[] {
+    return this.#delivered ?? this.#accepted;
+  }
+
+  /** Over LMTP, the recipients for whom the server has taken the message, as far as replies have come. */
+  get delivered(): readonly string[] {
+    return this.#delivered ?? [];
+  }
+
+  /** The recipients that were refused. */
+  get rejected(): readonly RejectedRecipient[] {
+    return this.#rejected;
+  }
+
+  /** The last reply to the content's end. */
+  get endReply(): Reply | undefined {
+    return this.#endReply;
+  }
+
+  /** The reply that refused the message for everybody, as far as replies have come. */
+  get refusal(): Refusal | undefined {
+    if (this.#mailRefusal !== undefined) return { command: "mail", reply: this.#mailRefusal };
+    if (this.#stoppedByRecipients) return { command: "rcpt", reply: this.#rejected[0]!.reply };
+    if (this.#dataRefusal !== undefined) return { command: "data", reply: this.#dataRefusal };
+    if (this.#contentRefusal === undefined) return undefined;
+    const command = this.#contentRefusal === this.#endReply ? "end" : "chunk";
+    return { command, reply: this.#contentRefusal };
+  }
+
+  /** Whether every recipient was refused, or with `"all"` one of them. */
+  get #stoppedByRecipients(): boolean {
+    const [first] = this.#rejected;
+    if (first === undefined || this.#state === "envelope") return false;
+    if (this.#rules.recipientsPolicy === "all" && this.#state === "over" && this.#end === undefined) {
+      return true;
+    }
+    return this.#recipientsAnswered === this.#recipients.length && this.#accepted.length === 0;
+  }
+}
+
+function negative(reply: Reply, where: string): Reply {
+  if (reply.temporary || reply.permanent) return reply;
+  throw new ProtocolError(`Unexpected reply to ${where}: ${reply.code}`);
+}
