@@ -48,7 +48,7 @@ export class ServerConnection {
     this.#handlers = handlers;
     this.#machine = new SessionMachine(settings, socket.secureTransport);
     this.#transport = new Transport(socket);
-    this.#session = new SessionView(this.#machine);
+    this.#session = new SessionView(this.#machine.session);
     this.#caller = new HandlerCaller((error) => settings.onError(error, this.#session));
   }
 
@@ -90,7 +90,7 @@ export class ServerConnection {
   }
 
   #inTransaction(): boolean {
-    return this.#machine.envelope !== undefined;
+    return this.#machine.session.envelope !== undefined;
   }
 
   async #serve(): Promise<void> {

@@ -3,18 +3,19 @@
  *
  * @module
  */
-import { formatMailbox, isAsciiMailbox } from "../core/address.ts";
+import { formatMailbox, type Mailbox } from "../core/address.ts";
 import type { Command, EsmtpParameters } from "../core/command.ts";
 import { Reply } from "../core/reply.ts";
 import type { SecureTransport } from "../sockets/socket.ts";
+import { offeredKeywords, refusalOf } from "./command_checks.ts";
 import { type MachineState, SEQUENCE } from "./command_order.ts";
 import { CommandSyntaxError, isHttp, parseCommand } from "./command_parser.ts";
 import { type ContentEvent, ContentReader } from "./content_reader.ts";
-import { mailFault, offeredKeywords, offersStartTls } from "./extensions.ts";
-import type { ServerEnvelope, ServerRecipient, ServerSender } from "./handlers.ts";
+import type { ServerRecipient, ServerSender } from "./handlers.ts";
 import { LineDecoder } from "./line_decoder.ts";
 import type { SessionSettings } from "./options.ts";
 import * as replies from "./replies.ts";
+import type { SessionData } from "./session_view.ts";
 
 /**
  * What {@linkcode SessionMachine.next} gives. `connect`, `greet`, `auth`, `auth-response`, `mail`, `rcpt` and the last
@@ -49,11 +50,6 @@ export type SessionEvent =
  */
 type Expected = "command" | "response" | "content" | "answer" | "tls" | "nothing";
 
-interface OpenEnvelope extends ServerEnvelope {
-  readonly to: string[];
-  readonly recipients: ServerRecipient[];
-}
-
 const CLOSE: SessionEvent = { kind: "close" };
 const RESET: SessionEvent = { kind: "reset" };
 const START_TLS: SessionEvent = { kind: "starttls" };
@@ -68,6 +64,7 @@ const NO_PARAMETERS: EsmtpParameters = Object.freeze({});
  */
 export class SessionMachine {
   readonly #settings: SessionSettings;
+  readonly #session: SessionData;
   readonly #lines: LineDecoder;
   readonly #content: ContentReader;
   readonly #encoder: TextEncoder = new TextEncoder();
@@ -82,13 +79,6 @@ export class SessionMachine {
   #deferred: SessionEvent | undefined = { kind: "connect" };
   #output = "";
 
-  #secureTransport: SecureTransport;
-  #clientName = "";
-  #esmtp = false;
-  #user: string | undefined;
-  #envelope: OpenEnvelope | undefined;
-  #smtpUtf8 = false;
-
   #errors = 0;
   #unrecognized = 0;
   #unauthenticated = 0;
@@ -99,36 +89,16 @@ export class SessionMachine {
    */
   constructor(settings: SessionSettings, secureTransport: SecureTransport) {
     this.#settings = settings;
-    this.#secureTransport = secureTransport;
+    this.#session = { secureTransport, clientName: "", esmtp: false, user: undefined, envelope: undefined };
     this.#content = new ContentReader(settings);
     this.#lines = new LineDecoder(settings.maxLineLength, settings.bareLineEnds === "allow");
     this.#withoutEnhancedCodes = settings.hide.has("ENHANCEDSTATUSCODES");
     this.#withoutPipelining = settings.hide.has("PIPELINING");
   }
 
-  /** Whether TLS is on. */
-  get secure(): boolean {
-    return this.#secureTransport === "on";
-  }
-
-  /** The name that the client gave with EHLO or HELO; empty before. */
-  get clientName(): string {
-    return this.#clientName;
-  }
-
-  /** Whether the client sent EHLO, not HELO. */
-  get esmtp(): boolean {
-    return this.#esmtp;
-  }
-
-  /** The user who is authenticated. */
-  get user(): string | undefined {
-    return this.#user;
-  }
-
-  /** The envelope of the open transaction. */
-  get envelope(): ServerEnvelope | undefined {
-    return this.#envelope;
+  /** What client and server have agreed on so far. */
+  get session(): Readonly<SessionData> {
+    return this.#session;
   }
 
   /** Whether the session is over. */
@@ -208,8 +178,9 @@ export class SessionMachine {
         return this.#onSender(event.sender, accepted, reply);
       case "rcpt":
         if (accepted) {
-          this.#envelope!.to.push(event.recipient.address);
-          this.#envelope!.recipients.push(event.recipient);
+          const envelope = this.#session.envelope!;
+          envelope.to.push(event.recipient.address);
+          envelope.recipients.push(event.recipient);
           this.#state = "rcpt";
         }
         return this.#send(reply ?? replies.RECIPIENT_OK);
@@ -240,7 +211,7 @@ export class SessionMachine {
   authenticated(user: string, reply: Reply = replies.AUTHENTICATED): void {
     this.#pending = undefined;
     this.#expected = "command";
-    this.#user = user;
+    this.#session.user = user;
     this.#send(reply);
   }
 
@@ -248,10 +219,7 @@ export class SessionMachine {
   secured(): void {
     this.#expected = "command";
     this.#state = "start";
-    this.#secureTransport = "on";
-    this.#clientName = "";
-    this.#esmtp = false;
-    this.#user = undefined;
+    Object.assign(this.#session, { secureTransport: "on", clientName: "", esmtp: false, user: undefined });
     this.#lines.clear();
   }
 
@@ -308,7 +276,9 @@ export class SessionMachine {
       return this.#onMalformed(line, error.reply);
     }
     const { requireAuth, maxUnauthenticatedCommands } = this.#settings;
-    if (requireAuth && this.#user === undefined && ++this.#unauthenticated > maxUnauthenticatedCommands) {
+    if (
+      requireAuth && this.#session.user === undefined && ++this.#unauthenticated > maxUnauthenticatedCommands
+    ) {
       if (command.verb !== "AUTH" && command.verb !== "QUIT") {
         return this.#end(replies.TOO_MANY_COMMANDS);
       }
@@ -337,18 +307,24 @@ export class SessionMachine {
     else this.#refuse(reply);
   }
 
+  #onRefused(command: Command, reply: Reply): undefined {
+    if (command.verb === "MAIL") this.#state = "refused";
+    // A list that is too long is not an error for each further recipient.
+    if (reply === replies.TOO_MANY_RECIPIENTS) this.#send(reply);
+    else this.#refuse(reply);
+  }
+
   #onCommand(command: Command): SessionEvent | undefined {
+    const refusal = refusalOf(command, this.#settings, this.#session);
+    if (refusal !== undefined) return this.#onRefused(command, refusal);
     switch (command.verb) {
       case "EHLO":
       case "HELO":
-        if (command.verb === "EHLO" && this.#settings.hide.has("EHLO")) {
-          return this.#refuse(replies.NOT_IMPLEMENTED);
-        }
         return this.#ask({ kind: "greet", name: command.domain, esmtp: command.verb === "EHLO" });
       case "MAIL":
-        return this.#onMail(command.reversePath, command.parameters ?? NO_PARAMETERS);
+        return this.#ask({ kind: "mail", sender: toSender(command.reversePath, command.parameters) });
       case "RCPT":
-        return this.#onRcpt(command.forwardPath, command.parameters ?? NO_PARAMETERS);
+        return this.#ask({ kind: "rcpt", recipient: toRecipient(command.forwardPath, command.parameters) });
       case "DATA":
         return this.#onData();
       case "RSET":
@@ -357,7 +333,6 @@ export class SessionMachine {
       case "NOOP":
         return this.#reply(replies.OK);
       case "VRFY":
-        if (this.#lacksAuth()) return this.#refuse(replies.AUTH_REQUIRED);
         return this.#reply(replies.CANNOT_VRFY);
       case "HELP":
         return this.#reply(replies.HELP);
@@ -366,14 +341,10 @@ export class SessionMachine {
       case "STARTTLS":
         return this.#onStartTls();
       case "AUTH":
-        return this.#onAuth(command.mechanism, command.initialResponse);
+        return this.#ask({ kind: "auth", mechanism: command.mechanism, response: command.initialResponse });
       default:
         return this.#refuse(replies.NOT_IMPLEMENTED);
     }
-  }
-
-  #lacksAuth(): boolean {
-    return this.#settings.requireAuth && this.#user === undefined;
   }
 
   #onConnected(accepted: boolean, reply: Reply | undefined): void {
@@ -386,44 +357,21 @@ export class SessionMachine {
 
   #onGreeted(name: string, esmtp: boolean, accepted: boolean, reply: Reply | undefined): void {
     if (!accepted) return this.#send(reply!);
-    this.#clientName = name;
-    this.#esmtp = esmtp;
+    this.#session.clientName = name;
+    this.#session.esmtp = esmtp;
     this.#deferred = this.#reset();
     this.#state = "ready";
     const lines = reply?.lines ?? [this.#settings.serverName];
     this.#output += new Reply(
       250,
-      esmtp ? [...lines, ...offeredKeywords(this.#settings, this.#secureTransport)] : lines,
+      esmtp ? [...lines, ...offeredKeywords(this.#settings, this.#session)] : lines,
     ).toWire();
-  }
-
-  #onMail(mailbox: ServerSender["mailbox"], parameters: EsmtpParameters): SessionEvent | undefined {
-    if (this.#settings.requireTls && !this.secure) return this.#refuseMail(replies.TLS_REQUIRED);
-    if (this.#lacksAuth()) return this.#refuseMail(replies.AUTH_REQUIRED);
-    if (parameters !== NO_PARAMETERS) {
-      const fault = mailFault(parameters, this.#settings, {
-        secureTransport: this.#secureTransport,
-        esmtp: this.#esmtp,
-      });
-      if (fault !== undefined) return this.#refuseMail(fault);
-    }
-    this.#smtpUtf8 = parameters["SMTPUTF8"] !== undefined;
-    if (mailbox !== null && !this.#smtpUtf8 && !isAsciiMailbox(mailbox)) {
-      return this.#refuseMail(replies.NEEDS_SMTPUTF8);
-    }
-    const address = mailbox === null ? null : formatMailbox(mailbox);
-    return this.#ask({ kind: "mail", sender: { address, mailbox, parameters } });
-  }
-
-  #refuseMail(reply: Reply): undefined {
-    this.#state = "refused";
-    return this.#refuse(reply);
   }
 
   #onSender(sender: ServerSender, accepted: boolean, reply: Reply | undefined): void {
     this.#state = accepted ? "mail" : "refused";
     if (accepted) {
-      this.#envelope = {
+      this.#session.envelope = {
         from: sender.address,
         to: [],
         parameters: sender.parameters,
@@ -432,16 +380,6 @@ export class SessionMachine {
       };
     }
     this.#send(reply ?? replies.SENDER_OK);
-  }
-
-  #onRcpt(mailbox: ServerRecipient["mailbox"], parameters: EsmtpParameters): SessionEvent | undefined {
-    if (this.#envelope!.to.length >= this.#settings.maxRecipients) {
-      return this.#reply(replies.TOO_MANY_RECIPIENTS);
-    }
-    for (const _ in parameters) return this.#refuse(replies.UNKNOWN_PARAMETER);
-    if (!this.#smtpUtf8 && !isAsciiMailbox(mailbox)) return this.#refuse(replies.NEEDS_SMTPUTF8);
-    const address = mailbox.domain === "" ? "postmaster" : formatMailbox(mailbox);
-    return this.#ask({ kind: "rcpt", recipient: { address, mailbox, parameters } });
   }
 
   #onData(): undefined {
@@ -467,7 +405,7 @@ export class SessionMachine {
   }
 
   #onMessage(accepted: boolean, reply: Reply | undefined): void {
-    this.#envelope = undefined;
+    this.#session.envelope = undefined;
     this.#state = "ready";
     const { fault } = this.#content;
     if (accepted && fault === undefined) this.#errors = 0;
@@ -477,29 +415,17 @@ export class SessionMachine {
   /** Gives up the open transaction, if there is one. */
   #reset(): SessionEvent | undefined {
     if (this.#state !== "start") this.#state = "ready";
-    if (this.#envelope === undefined) return undefined;
-    this.#envelope = undefined;
+    if (this.#session.envelope === undefined) return undefined;
+    this.#session.envelope = undefined;
     return RESET;
   }
 
   #onStartTls(): SessionEvent | undefined {
-    if (this.secure) return this.#refuse(replies.ALREADY_SECURE);
-    if (!offersStartTls(this.#settings, this.#secureTransport)) return this.#refuse(replies.NOT_IMPLEMENTED);
     // Commands that somebody injected before TLS would be carried out under TLS (CVE-2011-0411).
     if (this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_AFTER_STARTTLS);
     this.#send(replies.READY_FOR_TLS);
     this.#expected = "tls";
     return START_TLS;
-  }
-
-  #onAuth(mechanism: string, response: string | undefined): SessionEvent | undefined {
-    const { authMechanisms, allowInsecureAuth, hide } = this.#settings;
-    if (authMechanisms.length === 0 || hide.has("AUTH")) return this.#refuse(replies.NOT_IMPLEMENTED);
-    if (!this.#esmtp) return this.#refuse(replies.EHLO_FIRST);
-    if (this.#user !== undefined) return this.#refuse(replies.ALREADY_AUTHENTICATED);
-    if (!this.secure && !allowInsecureAuth) return this.#refuse(replies.AUTH_NEEDS_TLS);
-    if (!authMechanisms.includes(mechanism)) return this.#refuse(replies.UNKNOWN_MECHANISM);
-    return this.#ask({ kind: "auth", mechanism, response });
   }
 
   #onResponse(line: string | Reply): SessionEvent {
@@ -508,4 +434,13 @@ export class SessionMachine {
     this.#refuse(line === "*" ? replies.AUTH_CANCELLED : replies.AUTH_LINE_TOO_LONG);
     return AUTH_END;
   }
+}
+
+function toSender(mailbox: Mailbox | null, parameters: EsmtpParameters = NO_PARAMETERS): ServerSender {
+  return { address: mailbox === null ? null : formatMailbox(mailbox), mailbox, parameters };
+}
+
+function toRecipient(mailbox: Mailbox, parameters: EsmtpParameters = NO_PARAMETERS): ServerRecipient {
+  const address = mailbox.domain === "" ? "postmaster" : formatMailbox(mailbox);
+  return { address, mailbox, parameters };
 }

@@ -1,11 +1,30 @@
 /**
- * The session as handlers see it.
+ * The data of a session, and the view of it that handlers get.
  *
  * @module
  */
-import type { TlsInfo } from "../sockets/socket.ts";
-import type { ServerEnvelope, ServerSession } from "./handlers.ts";
-import type { SessionMachine } from "./session_machine.ts";
+import type { SecureTransport, TlsInfo } from "../sockets/socket.ts";
+import type { ServerEnvelope, ServerRecipient, ServerSession } from "./handlers.ts";
+
+/** What client and server have agreed on so far. Only the state machine changes it. */
+export interface SessionData {
+  /** How the connection is protected now. */
+  secureTransport: SecureTransport;
+  /** The name that the client gave with EHLO or HELO; empty before. */
+  clientName: string;
+  /** Whether the client sent EHLO, not HELO. */
+  esmtp: boolean;
+  /** The user who is authenticated. */
+  user: string | undefined;
+  /** The envelope of the open transaction. */
+  envelope: OpenEnvelope | undefined;
+}
+
+/** An envelope that still takes recipients. */
+export interface OpenEnvelope extends ServerEnvelope {
+  readonly to: string[];
+  readonly recipients: ServerRecipient[];
+}
 
 const NO_ENVELOPE: ServerEnvelope = Object.freeze({
   from: null,
@@ -15,36 +34,36 @@ const NO_ENVELOPE: ServerEnvelope = Object.freeze({
   recipients: Object.freeze([]),
 });
 
-/** A view of the state machine that handlers can read and not change. */
+/** The session as handlers see it: they can read it and not change it. */
 export class SessionView implements ServerSession {
   readonly id: string = crypto.randomUUID();
   remoteAddress: string | undefined;
   localAddress: string | undefined;
   tls: TlsInfo | undefined;
-  readonly #machine: SessionMachine;
+  readonly #data: Readonly<SessionData>;
 
-  /** @param machine The state machine. */
-  constructor(machine: SessionMachine) {
-    this.#machine = machine;
+  /** @param data The session's data. */
+  constructor(data: Readonly<SessionData>) {
+    this.#data = data;
   }
 
   get secure(): boolean {
-    return this.#machine.secure;
+    return this.#data.secureTransport === "on";
   }
 
   get clientName(): string {
-    return this.#machine.clientName;
+    return this.#data.clientName;
   }
 
   get esmtp(): boolean {
-    return this.#machine.esmtp;
+    return this.#data.esmtp;
   }
 
   get user(): string | undefined {
-    return this.#machine.user;
+    return this.#data.user;
   }
 
   get envelope(): ServerEnvelope {
-    return this.#machine.envelope ?? NO_ENVELOPE;
+    return this.#data.envelope ?? NO_ENVELOPE;
   }
 }

@@ -17,25 +17,25 @@ function createMachine(options: ServeSocketOptions = {}): SessionMachine {
 
 const ASKS = new Set(["connect", "greet", "mail", "rcpt", "auth", "auth-response"]);
 
-/** Says something to a session that accepts everything. Gives the kinds of the events and the replies' lines. */
-function say(session: SessionMachine, text: string | Uint8Array): { events: string[]; replies: string[] } {
-  session.receive(typeof text === "string" ? new TextEncoder().encode(text) : text);
+/** Says something to a machine that accepts everything. Gives the kinds of the events and the replies' lines. */
+function say(machine: SessionMachine, text: string | Uint8Array): { events: string[]; replies: string[] } {
+  machine.receive(typeof text === "string" ? new TextEncoder().encode(text) : text);
   const events: string[] = [];
-  for (let event = session.next(); event !== undefined && event.kind !== "close"; event = session.next()) {
+  for (let event = machine.next(); event !== undefined && event.kind !== "close"; event = machine.next()) {
     events.push(event.kind);
     if (event.kind === "starttls") break;
-    if (event.kind === "auth") session.authenticated("tim");
-    else if (ASKS.has(event.kind) || (event.kind === "content" && event.last)) session.answer();
+    if (event.kind === "auth") machine.authenticated("tim");
+    else if (ASKS.has(event.kind) || (event.kind === "content" && event.last)) machine.answer();
   }
-  if (session.closed) events.push("close");
-  return { events, replies: heard(session) };
+  if (machine.closed) events.push("close");
+  return { events, replies: heard(machine) };
 }
 
-function heard(session: SessionMachine): string[] {
-  return new TextDecoder().decode(session.takeOutput()).split("\r\n").slice(0, -1);
+function heard(machine: SessionMachine): string[] {
+  return new TextDecoder().decode(machine.takeOutput()).split("\r\n").slice(0, -1);
 }
 
-/** How to get a session into each state. */
+/** How to get a machine into each state. */
 const WAYS: Record<Exclude<MachineState, "unserved">, string> = {
   start: "",
   ready: "EHLO client.test\r\n",
@@ -67,9 +67,9 @@ const LINES: Record<keyof typeof SEQUENCE, string> = {
 test("SessionMachine answers each command in each state as the table says", () => {
   for (const [state, way] of Object.entries(WAYS)) {
     for (const [verb, line] of Object.entries(LINES)) {
-      const session = createMachine();
-      say(session, way);
-      const { replies } = say(session, line + "\r\n");
+      const machine = createMachine();
+      say(machine, way);
+      const { replies } = say(machine, line + "\r\n");
       const refusal = SEQUENCE[verb as keyof typeof SEQUENCE][state as MachineState];
       const where = `${verb} in "${state}": ${replies}`;
       if (refusal === undefined) assert(/^[23]/.test(replies.at(-1)!), where);
@@ -79,17 +79,17 @@ test("SessionMachine answers each command in each state as the table says", () =
 });
 
 test("SessionMachine gives the events of a transaction in their order", () => {
-  const session = createMachine();
-  assertEquals(say(session, "").events, ["connect"]);
-  assertEquals(say(session, WAYS.rcpt + "DATA\r\n").events, ["greet", "mail", "rcpt"]);
-  assertEquals(say(session, "Hello\r\n").events, ["content"]);
-  assertEquals(say(session, ".\r\nMAIL FROM:<a@example.com>\r\nRSET\r\nRSET\r\nQUIT\r\n").events, [
+  const machine = createMachine();
+  assertEquals(say(machine, "").events, ["connect"]);
+  assertEquals(say(machine, WAYS.rcpt + "DATA\r\n").events, ["greet", "mail", "rcpt"]);
+  assertEquals(say(machine, "Hello\r\n").events, ["content"]);
+  assertEquals(say(machine, ".\r\nMAIL FROM:<a@example.com>\r\nRSET\r\nRSET\r\nQUIT\r\n").events, [
     "content",
     "mail",
     "reset",
     "close",
   ]);
-  assertEquals(session.next(), { kind: "close" });
+  assertEquals(machine.next(), { kind: "close" });
 });
 
 test("SessionMachine says the same whether a conversation comes whole or in any pieces", () => {
@@ -99,9 +99,9 @@ test("SessionMachine says the same whether a conversation comes whole or in any 
     "\r\n.\r\nAUTH PLAIN AGEAYg==\r\nQUIT\r\n",
   ];
   const run = (cut: (bytes: Uint8Array) => Uint8Array[]) => {
-    const session = createMachine();
+    const machine = createMachine();
     return groups.map((group) =>
-      cut(new TextEncoder().encode(group)).flatMap((piece) => say(session, piece).replies)
+      cut(new TextEncoder().encode(group)).flatMap((piece) => say(machine, piece).replies)
     );
   };
   const whole = run((bytes) => [bytes]);
@@ -145,12 +145,12 @@ test("SessionMachine never throws at what a client sends, and always ends its re
   const piece = fc.oneof({ weight: 5, arbitrary: word }, { weight: 1, arbitrary: fc.string() });
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
-      const session = createMachine();
+      const machine = createMachine();
       for (const piece of pieces) {
-        const { events, replies } = say(session, piece);
+        const { events, replies } = say(machine, piece);
         for (const reply of replies) assert(/^[2345]\d\d[ -]/.test(reply), reply);
         if (events.includes("close")) break;
-        if (events.includes("starttls")) session.secured();
+        if (events.includes("starttls")) machine.secured();
       }
     }),
     { numRuns: 300 },
@@ -158,71 +158,76 @@ test("SessionMachine never throws at what a client sends, and always ends its re
 });
 
 test("SessionMachine carries out nothing that came before TLS", () => {
-  const session = createMachine();
-  say(session, "EHLO client.test\r\nAUTH PLAIN AGEAYg==\r\n");
-  assertEquals(session.user, "tim");
-  assertEquals(say(session, "STARTTLS\r\n").events, ["starttls"]);
-  session.receive(new TextEncoder().encode("MAIL FROM:<injected@example.com>\r\n"));
-  session.secured();
-  assertEquals(session.next(), undefined);
-  assertEquals([session.secure, session.clientName, session.esmtp, session.user], [
-    true,
+  const machine = createMachine();
+  say(machine, "EHLO client.test\r\nAUTH PLAIN AGEAYg==\r\n");
+  assertEquals(machine.session.user, "tim");
+  assertEquals(say(machine, "STARTTLS\r\n").events, ["starttls"]);
+  machine.receive(new TextEncoder().encode("MAIL FROM:<injected@example.com>\r\n"));
+  machine.secured();
+  assertEquals(machine.next(), undefined);
+  assertEquals([
+    machine.session.secureTransport,
+    machine.session.clientName,
+    machine.session.esmtp,
+    machine.session.user,
+  ], [
+    "on",
     "",
     false,
     undefined,
   ]);
-  assertEquals(say(session, "MAIL FROM:<a@example.com>\r\n").replies, ["503 5.5.1 Send EHLO first"]);
+  assertEquals(say(machine, "MAIL FROM:<a@example.com>\r\n").replies, ["503 5.5.1 Send EHLO first"]);
 });
 
 test("SessionMachine keeps a transaction open when a new EHLO is refused", () => {
-  const session = createMachine();
-  say(session, WAYS.mail);
-  session.receive(new TextEncoder().encode("EHLO other.test\r\n"));
-  assertEquals(session.next()?.kind, "greet");
-  session.answer(new Reply(550, "No", { enhancedCode: "5.7.1" }));
-  assertEquals(session.next(), undefined);
-  assertEquals(session.clientName, "client.test");
-  assertEquals(session.envelope?.from, "a@example.com");
+  const machine = createMachine();
+  say(machine, WAYS.mail);
+  machine.receive(new TextEncoder().encode("EHLO other.test\r\n"));
+  assertEquals(machine.next()?.kind, "greet");
+  machine.answer(new Reply(550, "No", { enhancedCode: "5.7.1" }));
+  assertEquals(machine.next(), undefined);
+  assertEquals(machine.session.clientName, "client.test");
+  assertEquals(machine.session.envelope?.from, "a@example.com");
 });
 
 test("SessionMachine lets nobody in by a mere answer", () => {
   for (const reply of [undefined, new Reply(535, "No", { enhancedCode: "5.7.8" })]) {
-    const session = createMachine();
-    say(session, WAYS.ready);
-    session.receive(new TextEncoder().encode("AUTH PLAIN AGEAYg==\r\n"));
-    assertEquals(session.next(), { kind: "auth", mechanism: "PLAIN", response: "AGEAYg==" });
-    session.answer(reply);
-    assertEquals(session.user, undefined);
-    assertEquals(heard(session)[0]!.slice(0, 9), "535 5.7.8");
+    const machine = createMachine();
+    say(machine, WAYS.ready);
+    machine.receive(new TextEncoder().encode("AUTH PLAIN AGEAYg==\r\n"));
+    assertEquals(machine.next(), { kind: "auth", mechanism: "PLAIN", response: "AGEAYg==" });
+    machine.answer(reply);
+    assertEquals(machine.session.user, undefined);
+    assertEquals(heard(machine)[0]!.slice(0, 9), "535 5.7.8");
   }
 });
 
 test("SessionMachine wants its events answered, once, and no others", () => {
-  const session = createMachine();
-  assertEquals(session.next()?.kind, "connect");
-  assertThrows(() => session.next(), Error, `"connect" waits for its answer`);
-  session.answer();
-  assertThrows(() => session.answer(), Error, "no event waits for an answer");
+  const machine = createMachine();
+  assertEquals(machine.next()?.kind, "connect");
+  assertThrows(() => machine.next(), Error, `"connect" waits for its answer`);
+  machine.answer();
+  assertThrows(() => machine.answer(), Error, "no event waits for an answer");
 });
 
 test("SessionMachine gives no content away that is at fault", () => {
-  const session = createMachine({ maxMessageSize: 5 });
-  say(session, WAYS.rcpt + "DATA\r\n");
-  session.receive(new TextEncoder().encode("123\r\n"));
-  const first = session.next() as ContentEvent;
+  const machine = createMachine({ maxMessageSize: 5 });
+  say(machine, WAYS.rcpt + "DATA\r\n");
+  machine.receive(new TextEncoder().encode("123\r\n"));
+  const first = machine.next() as ContentEvent;
   assertEquals([first.bytes.length, first.last, first.fault], [5, false, undefined]);
-  session.receive(new TextEncoder().encode("4\r\n.\r\n"));
-  const second = session.next() as ContentEvent;
+  machine.receive(new TextEncoder().encode("4\r\n.\r\n"));
+  const second = machine.next() as ContentEvent;
   assertEquals([second.bytes.length, second.last, second.fault?.code], [0, true, 552]);
-  session.answer();
-  assertEquals(heard(session), ["552 5.3.4 Message is too large"]);
+  machine.answer();
+  assertEquals(heard(machine), ["552 5.3.4 Message is too large"]);
 });
 
 test("SessionMachine ignores all input once it is closed", () => {
-  const session = createMachine();
-  say(session, WAYS.ready);
-  session.close(new Reply(421, "Bye", { enhancedCode: "4.3.2" }));
-  session.close(new Reply(421, "Bye again"));
-  assertEquals(heard(session), ["421 4.3.2 Bye"]);
-  assertEquals(say(session, "NOOP\r\n"), { events: ["close"], replies: [] });
+  const machine = createMachine();
+  say(machine, WAYS.ready);
+  machine.close(new Reply(421, "Bye", { enhancedCode: "4.3.2" }));
+  machine.close(new Reply(421, "Bye again"));
+  assertEquals(heard(machine), ["421 4.3.2 Bye"]);
+  assertEquals(say(machine, "NOOP\r\n"), { events: ["close"], replies: [] });
 });
