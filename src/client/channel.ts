@@ -24,7 +24,8 @@ import type { SmtpChannelOptions } from "./options.ts";
  * import { serve } from "@streams/smtp/server";
  *
  * await using server = serve({ serverName: "mx.example.org" });
- * await using channel = await SmtpChannel.open(await server.listening);
+ * const { hostname, port } = await server.listening;
+ * await using channel = await SmtpChannel.open({ hostname, port });
  * const { replies } = channel;
  * await replies.next(); // the greeting
  * await channel.command("EHLO client.example.com");
