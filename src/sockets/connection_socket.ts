@@ -53,13 +53,12 @@ type Reading = Direction | "cancelled";
 export class ConnectionSocket implements Socket {
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
-  readonly opened: Promise<SocketInfo>;
-  readonly closed: Promise<void>;
   readonly upgraded: boolean;
-
   readonly #init: ConnectionSocketInit;
   readonly #opened = Promise.withResolvers<SocketInfo>();
   readonly #closed = Promise.withResolvers<void>();
+  readonly opened: Promise<SocketInfo> = this.#opened.promise;
+  readonly closed: Promise<void> = this.#closed.promise;
   /** Stops opening the connection. */
   readonly #giveUp = new AbortController();
   readonly #opening: Promise<Connection>;
@@ -81,8 +80,6 @@ export class ConnectionSocket implements Socket {
   constructor(connection: Connection | Open, init: ConnectionSocketInit) {
     this.#init = init;
     this.upgraded = init.upgraded ?? false;
-    this.opened = this.#opened.promise;
-    this.closed = this.#closed.promise;
     // As in the Sockets API: ignoring them is not punished with an unhandled rejection.
     this.opened.catch(() => {});
     this.closed.catch(() => {});
@@ -146,13 +143,7 @@ export class ConnectionSocket implements Socket {
     });
   }
 
-  /**
-   * Waits for the connection and for the writes that are still queued, and goes over to TLS.
-   *
-   * @param writer What writes to the socket in the clear.
-   * @param settings How to do TLS.
-   * @param signal Gives up: the connection is then closed.
-   */
+  /** Waits for the connection and for the queued writes, and goes over to TLS. If it fails, the connection is closed. */
   async #secure(
     writer: WritableStreamDefaultWriter,
     settings: TlsSettings,
@@ -167,14 +158,14 @@ export class ConnectionSocket implements Socket {
     try {
       plain = await this.#opening;
       signal.throwIfAborted();
-      await writer.close(); // waits for the writes that are still queued
+      await writer.close(); // waits for the queued writes
       this.#source.error(new SocketError("closed", "The connection went over to TLS"));
       signal.throwIfAborted();
       signal.removeEventListener("abort", giveUp); // from here on the adapter looks at the signal
       return await plain.startTls(settings, signal);
     } catch (error) {
       plain?.close();
-      throw normalizeError(error, { handshake: true, ...this.#context });
+      throw normalizeError(error, { handshake: true, target: this.#init.target });
     } finally {
       signal.removeEventListener("abort", giveUp);
       this.#closed.resolve();
@@ -186,7 +177,7 @@ export class ConnectionSocket implements Socket {
     try {
       connection = await open(this.#giveUp.signal);
     } catch (error) {
-      const failure = normalizeError(error, this.#context);
+      const failure = this.#normalize(error);
       this.#fail(failure);
       throw this.#broken ?? failure;
     }
@@ -197,8 +188,8 @@ export class ConnectionSocket implements Socket {
     return connection;
   }
 
-  get #context(): { target?: string } {
-    return this.#init.target === undefined ? {} : { target: this.#init.target };
+  #normalize(error: unknown): SocketError {
+    return normalizeError(error, { target: this.#init.target });
   }
 
   #pull(): Promise<void> | void {
@@ -233,7 +224,7 @@ export class ConnectionSocket implements Socket {
 
   readonly #onReadError = (error: unknown): void => {
     if (this.#reading !== "busy") return;
-    this.#fail(normalizeError(error, this.#context));
+    this.#fail(this.#normalize(error));
   };
 
   #cancel(): void {
@@ -273,7 +264,7 @@ export class ConnectionSocket implements Socket {
   readonly #onWriteError = (error: unknown): never => {
     if (this.#state === "closed") throw this.#closeReason;
     this.#writing = "ended";
-    this.#broken ??= normalizeError(error, this.#context);
+    this.#broken ??= this.#normalize(error);
     if (this.#readingIsOver()) this.#release();
     throw this.#broken;
   };
@@ -353,8 +344,6 @@ export class ConnectionSocket implements Socket {
 /**
  * Whether a socket is one of ours, and not one that the caller has made. Ours are done with the bytes of a write when it
  * resolves, so that the memory may be used again; a stream of the caller's may keep them in a queue.
- *
- * @param socket The socket, or what the caller uses as one.
  */
 export function isOwnSocket(socket: unknown): boolean {
   return socket instanceof ConnectionSocket;

@@ -1,6 +1,6 @@
 /**
- * The seam between SMTP and the network: the shape of the WinterTC Sockets API, which Workers have of their own and
- * which a thin adapter makes everywhere else.
+ * The seam between SMTP and the network, in the shape of the WinterTC Sockets API. On every runtime a thin adapter makes it of
+ * the platform's own sockets.
  *
  * @module
  */
@@ -24,11 +24,11 @@ export type SocketAddress =
  */
 export type SecureTransport = "off" | "on" | "starttls";
 
-/** How TLS is spoken and what the peer has to prove. An option that no adapter of the runtime can honour is a `TypeError`. */
+/** How to do TLS, and what the peer has to prove. An option that the runtime cannot honour is a `TypeError`. */
 export interface TlsOptions {
   /**
-   * The name that the server's certificate must carry, also sent to it (SNI). Default: the host name that was
-   * connected to.
+   * The name that the server's certificate must carry; it is also sent to the server (SNI). Default: the host name of the
+   * address.
    */
   serverName?: string;
   /** Certificate authorities to trust besides those of the system, PEM. */
@@ -45,42 +45,39 @@ export interface TlsOptions {
    */
   verify?: boolean;
   /**
-   * Whether {@linkcode TlsInfo.peerCertificate} is needed. Deno's own TLS shows no certificate: with `true`, `node:tls` speaks
-   * it there, which takes longer to start and, with `caCerts`, needs `--allow-sys=ca`. Elsewhere it is there anyway, but
-   * for Cloudflare Workers, which refuse. Default: `false`.
+   * Whether {@linkcode TlsInfo.peerCertificate} is needed. Deno's own TLS does not show the certificate: with `true`,
+   * `node:tls` takes its place, which takes longer to start and, with `caCerts`, needs `--allow-sys=ca`. Cloudflare Workers
+   * refuse. On Node and Bun the certificate is always there. Default: `false`.
    */
   peerCertificate?: boolean;
 }
 
 /** How to open a socket. */
 export interface SocketOptions {
-  /** Default: `"off"`. */
+  /** How the connection is protected. Default: `"off"`. */
   secureTransport?: SecureTransport;
-  /**
-   * How TLS is spoken with `secureTransport: "on"`; with `"starttls"`, what {@linkcode Socket.startTls} takes where
-   * it is not told otherwise.
-   */
+  /** How to do TLS with `secureTransport: "on"`; with `"starttls"`, the defaults for {@linkcode Socket.startTls}. */
   tls?: TlsOptions;
   /**
-   * Whether the writable side stays open when the peer has closed its own. With `false` the socket closes by itself.
-   * Default: `false`.
+   * Whether the writable side stays open when the peer has ended its side. With `false` the socket closes itself. Default:
+   * `false`.
    */
   allowHalfOpen?: boolean;
-  /** Gives up: while connecting or in the handshake `opened` rejects, later the socket closes. */
+  /** Gives up: while connecting or during the handshake `opened` rejects, later the socket closes. */
   signal?: AbortSignal;
   /**
-   * The local IP address to connect from. Of a host's addresses only those of its family are tried. Default: the system's
-   * choice.
+   * The local IP address to connect from. Only the host's addresses of the same family are tried. Default: the system
+   * chooses.
    */
   localAddress?: string;
   /**
-   * Whether the system probes an idle connection (TCP keep-alive), as often as it is set up to: mostly every two hours.
-   * Default: `true`.
+   * Whether the system probes an idle connection (TCP keep-alive), at the interval that it is configured for, usually two
+   * hours. Default: `true`.
    */
   keepAlive?: boolean;
 }
 
-/** What both sides of a TLS connection have agreed on, as far as the runtime tells. */
+/** What both sides of a TLS connection have agreed on, as far as the runtime reports it. */
 export interface TlsInfo {
   /** The version: `"TLSv1.3"`, `"TLSv1.2"`. */
   readonly protocol?: string;
@@ -91,27 +88,27 @@ export interface TlsInfo {
   /** The certificate that the peer has shown, DER. It was checked, unless `verify` is `false`. */
   readonly peerCertificate?: Uint8Array;
   /**
-   * Derives keying material from the connection (RFC 5705; RFC 8446, section 7.5), for as long as it is open: both sides
-   * get the same, nobody else does.
+   * Derives keying material from the connection (RFC 5705; RFC 8446, section 7.5), as long as it is open: the same on both
+   * sides, and known to nobody else.
    *
-   * @param length How many bytes.
-   * @param label What for, as registered.
-   * @param context What else has to be the same on both sides.
+   * @param length How many bytes to derive.
+   * @param label The registered label of the purpose.
+   * @param context Data that is mixed in, the same on both sides.
    */
   readonly exportKeyingMaterial?: (length: number, label: string, context: Uint8Array) => Uint8Array;
 }
 
-/** What is known about an open socket. */
+/** The addresses of an open socket, and what TLS has agreed on. */
 export interface SocketInfo {
   /** The peer's address and port, `192.0.2.1:587` or `[2001:db8::1]:587`, or the path of a unix socket. */
   readonly remoteAddress?: string;
-  /** One's own address and port. */
+  /** The local address and port. */
   readonly localAddress?: string;
-  /** The protocol agreed on through ALPN. `null`: none. */
+  /** The protocol that ALPN has agreed on; `null` if there is none. */
   readonly alpn?: string | null;
   /**
-   * What TLS has agreed on. Node, Bun and `node:tls` on Deno tell all of it, but that Deno exports no keying material.
-   * Deno's own TLS (see {@linkcode TlsOptions.peerCertificate}) and Cloudflare Workers tell nothing.
+   * What TLS has agreed on. Node, Bun and `node:tls` on Deno report all of it, except that Deno exports no keying material.
+   * Deno's own TLS (see {@linkcode TlsOptions.peerCertificate}) and Cloudflare Workers report nothing.
    */
   readonly tls?: TlsInfo;
 }
@@ -119,21 +116,21 @@ export interface SocketInfo {
 /** A duplex connection, in the shape of the WinterTC Sockets API. */
 export interface Socket {
   /**
-   * What the peer sends. Nothing is read from the network before it is asked for; each chunk is the reader's own.
-   * A connection that ends without TLS's close_notify just ends: SMTP says itself where its texts end.
+   * Bytes from the peer. Nothing is read from the network before somebody reads here; each chunk belongs to the reader. A
+   * TLS connection that ends without close_notify counts as ended: SMTP itself marks where its texts end.
    */
   readonly readable: ReadableStream<Uint8Array>;
   /**
-   * What is sent to the peer. A write resolves once the system has taken the bytes, and their memory may be used again;
-   * closing it ends one's own side; aborting it closes the socket. A write that fails leaves the readable alone: the
-   * peer's last words may be waiting there.
+   * Bytes to the peer. A write resolves once the system has taken the bytes, and their memory may be used again. Closing it
+   * ends this side; aborting it closes the socket. A failed write does not end the readable: the peer's last words may be
+   * waiting there.
    */
   readonly writable: WritableStream<Uint8Array>;
-  /** Resolves when the connection stands, TLS included. Marked as handled. */
+  /** Resolves when the connection is open, after the TLS handshake if there is one. Marked as handled. */
   readonly opened: Promise<SocketInfo>;
   /**
-   * Resolves when the connection is closed, by either side. Rejects when it broke, never stood or was given up by the
-   * signal. Marked as handled.
+   * Resolves when the connection is closed, by either side. Rejects if it broke, never opened or was given up by the signal.
+   * Marked as handled.
    */
   readonly closed: Promise<void>;
   /** Whether this socket was made by `startTls()`. */
@@ -141,35 +138,35 @@ export interface Socket {
   /** How the connection is protected. */
   readonly secureTransport: SecureTransport;
   /**
-   * Closes both directions, at once. May be called at any time and any number of times. A read under way ends, or, with
-   * a reason, fails with it; a write fails with the reason or with `"closed"`. After {@linkcode Socket.startTls} it does
-   * nothing: the connection is the new socket's.
+   * Closes both directions at once. May be called at any time, and more than once. A read under way ends, or fails with the
+   * reason if there is one; a write fails with the reason or with `"closed"`. After {@linkcode Socket.startTls} it does
+   * nothing: the connection belongs to the new socket.
    *
    * @param reason Why, if not in good order.
    * @returns `closed`.
    */
   close(reason?: unknown): Promise<void>;
   /**
-   * Goes over to TLS. Both streams must be unlocked, with no read under way; they are dead afterwards, and the new
-   * socket's take their place. Writes that are still queued leave first.
+   * Goes over to TLS. Both streams must be unlocked, with no read under way; the streams of the new socket take their place.
+   * Queued writes are sent first.
    *
-   * @param options How, where it is not to be as `connect()` was told.
-   * @returns The new socket, whose `opened` waits for the handshake. The signal is still in force.
+   * @param options How to do TLS. Default for each option: as `connect()` was told.
+   * @returns The new socket, whose `opened` waits for the handshake. The signal still applies.
    * @throws {TypeError} If the socket was not opened with `secureTransport: "starttls"`, is TLS already, or has a
-   * stream that is locked, ended, or not read to where it stands.
+   * stream that is locked, has ended, or holds unread bytes.
    */
   startTls(options?: TlsOptions): Socket;
 }
 
 /** What went wrong with a socket, the same words on every runtime. */
 export type SocketErrorCode =
-  /** The address is not listening, a firewall said no, or the unix socket is not there. */
+  /** Nobody listens at the address, a firewall refused, or the unix socket does not exist. */
   | "connection-refused"
-  /** The peer cut the connection, or closed it when there was more to say. */
+  /** The peer cut the connection, or closed it before everything was sent. */
   | "connection-reset"
   /** The system gave up waiting. */
   | "timed-out"
-  /** The host name has no address, or the resolver no answer. */
+  /** The host name has no address, or the resolver did not answer. */
   | "host-not-found"
   /** No route to the host or the network. */
   | "unreachable"
@@ -177,7 +174,7 @@ export type SocketErrorCode =
   | "certificate-untrusted"
   /** The certificate is for another name. */
   | "certificate-name"
-  /** The certificate is no longer, or not yet, valid. */
+  /** The certificate has expired, or is not yet valid. */
   | "certificate-expired"
   /** Any other failure of TLS. */
   | "tls-failed"
@@ -185,12 +182,12 @@ export type SocketErrorCode =
   | "aborted"
   /** The socket was closed by its owner. */
   | "closed"
-  /** The runtime does not permit it (Deno's `--allow-net`, a file mode). */
+  /** The runtime or the system does not permit it (Deno's `--allow-net`, a file mode). */
   | "not-permitted"
-  /** Anything else; `cause` has the runtime's own error. */
+  /** Any other failure; `cause` has the runtime's own error. */
   | "network";
 
-/** An address of the host, and why it could not be connected to. */
+/** An address of the host, and why connecting to it failed. */
 export interface SocketAttempt {
   /** The IP address. */
   readonly address: string;
@@ -198,23 +195,23 @@ export interface SocketAttempt {
   readonly error: SocketError;
 }
 
-/** What a {@linkcode SocketError} has besides code and message. */
+/** The rest of a {@linkcode SocketError}, besides code and message. */
 export interface SocketErrorOptions extends ErrorOptions {
   /** See {@linkcode SocketError.attempts}. Default: none. */
   attempts?: readonly SocketAttempt[];
 }
 
-/** A failed socket. The runtime's own error is the `cause`. A `TypeError`, as the Sockets API has it. */
+/** A socket has failed. The runtime's own error is the `cause`. A `TypeError`, as in the Sockets API. */
 export class SocketError extends TypeError {
   /** `"SocketError"`. */
   override name = "SocketError";
   /** What went wrong. */
   readonly code: SocketErrorCode;
   /**
-   * The addresses of the host that were tried, in that order, each with its own failure; the `cause` is an
-   * `AggregateError` where there are several. Empty where no connecting has failed, where an address was asked for and not
-   * a name, and where the runtime does not tell them: Cloudflare Workers never do, nor does Deno without
-   * `--allow-net` for the host on every port.
+   * The addresses of the host that were tried, in that order, each with its own failure; if there are several, the `cause` is
+   * an `AggregateError`. Empty if something other than connecting failed, if an address was given instead of a name, and if
+   * the runtime does not tell the addresses: Cloudflare Workers never do, nor does Deno without `--allow-net` for the host on
+   * every port.
    */
   readonly attempts: readonly SocketAttempt[];
 
@@ -222,8 +219,8 @@ export class SocketError extends TypeError {
    * Makes a socket error.
    *
    * @param code What went wrong.
-   * @param message What to tell a person. A capital, no full stop.
-   * @param options The runtime's own error as `cause`, and what was tried.
+   * @param message The message, with a capital and no full stop.
+   * @param options The runtime's own error as `cause`, and the addresses that were tried.
    */
   constructor(code: SocketErrorCode, message: string, options: SocketErrorOptions = {}) {
     super(message, options);

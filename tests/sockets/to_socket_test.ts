@@ -31,6 +31,7 @@ testConformance({
 
 testConformance({
   name: `toSocket() over a socket on ${runtime}`,
+  sharesStreams: true,
   lingersInHandshake: runtime === "deno",
   connect(address, options) {
     const open: OpenSocket = (address, { signal }) =>

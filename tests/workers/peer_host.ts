@@ -7,10 +7,10 @@ import { Listener, type Peer, type PeerTls } from "../support/peer.ts";
 import { type Answer, type Call, decodeMessage, encodeMessage, type End, type Handle } from "./peer_wire.ts";
 
 /**
- * Has workerd run a test, and does what it asks of its peers.
- * @param url Where the worker takes WebSockets.
- * @param name The test.
- * @param certificates For the test.
+ * Has workerd run a test, and does what the test asks of its peers.
+ * @param url Where the worker accepts WebSockets.
+ * @param name The name of the test.
+ * @param certificates The certificates of the suite.
  */
 export async function runRemoteTest(url: URL, name: string, certificates: Certificates): Promise<void> {
   await using host = new PeerHost();
@@ -39,7 +39,7 @@ export async function runRemoteTest(url: URL, name: string, certificates: Certif
 class PeerHost implements AsyncDisposable {
   readonly #targets: (Listener | Peer)[] = [];
 
-  /** Does what is asked for. */
+  /** Carries out a call. */
   async answer({ call, target, method, args }: Call, payload: Uint8Array): Promise<[Answer, Uint8Array?]> {
     try {
       const value = await this.#do(target, method, args, payload);
@@ -84,7 +84,7 @@ class PeerHost implements AsyncDisposable {
     return { target: index, raw: { remotePort, servername } };
   }
 
-  /** Stops what the test has left. */
+  /** Closes what the test has left open. */
   async [Symbol.asyncDispose](): Promise<void> {
     for (const target of this.#targets) if (target instanceof Listener) await target[Symbol.asyncDispose]();
   }

@@ -5,13 +5,13 @@
  */
 import type { Certificates } from "../sockets/conformance/suite.ts";
 
-/** Which test to run: what Node says first. */
+/** Which test to run: the first message from Node. */
 export interface Begin {
   test: string;
   certificates: Certificates;
 }
 
-/** What the test has a listener (or what makes them, 0) or a peer do. */
+/** A call to a listener, to a peer, or (0) to the host, which makes listeners. */
 export interface Call {
   call: number;
   target: number;
@@ -19,7 +19,7 @@ export interface Call {
   args: unknown[];
 }
 
-/** What came of a call. */
+/** The result of a call. */
 export interface Answer {
   call: number;
   /** What the method gave. Bytes are the message's payload. */
@@ -29,14 +29,14 @@ export interface Answer {
   error?: string;
 }
 
-/** How the test ended: what workerd says last. */
+/** How the test ended: the last message from workerd. */
 export interface End {
   end: true;
   /** Why it failed. */
   error?: { message: string; stack: string };
 }
 
-/** A listener or a peer, as it is told of. */
+/** A listener or a peer, as the other side describes it. */
 export interface Handle {
   target: number;
   /** The port of a listener. */
@@ -45,7 +45,7 @@ export interface Handle {
   raw?: { remotePort?: number | undefined; servername?: unknown };
 }
 
-/** One message: what it says, as JSON behind its length, and a payload. */
+/** One message: its length, its content as JSON, and a payload. */
 export function encodeMessage(
   says: Begin | Call | Answer | End,
   payload?: Uint8Array,

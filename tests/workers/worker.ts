@@ -1,5 +1,5 @@
 /**
- * The worker under test: it does what the test asks for, and tells what came of it.
+ * The worker under test: it does what the test asks for, and reports the result.
  * @module
  */
 import { SmtpClient, type SmtpClientOptions } from "../../mod.ts";
@@ -19,14 +19,14 @@ export interface Order {
   size?: number;
 }
 
-/** What came of it. */
+/** The result. */
 export interface Answer {
   value?: unknown;
   error?: { name: string; code?: string; message: string; isTypeError: boolean; outcome?: string };
 }
 
 const scenarios = {
-  /** Which runtimes the library could take this for. */
+  /** The globals of other runtimes, for which the library could mistake this one. */
   globals: () => Promise.resolve(["Deno", "Bun", "process", "Buffer"].filter((name) => name in globalThis)),
 
   /** Sends a message. */

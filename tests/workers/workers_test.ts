@@ -14,9 +14,15 @@ const TRANSPORTS = ["off", "on", "starttls"] as const;
 if (folder === undefined) {
   test("Cloudflare Workers", { skip: "deno task test:workers runs it in workerd" }, () => {});
 } else {
+  const { after } = await import("node:test");
   const { authority, good, otherName, expired } = await certificates();
+  const workerd = await Workerd.start(authority.cert);
+  after(() => workerd[Symbol.asyncDispose]());
 
-  testWorker("there is nothing of any other runtime", async (workerd) => {
+  const testWorker = (what: string, body: (workerd: Workerd) => Promise<void>) =>
+    test(`workerd: ${what}`, () => body(workerd));
+
+  testWorker("workerd has no globals of another runtime", async (workerd) => {
     const address = { hostname: "localhost", port: 1 };
     assertEquals(await workerd.run({ scenario: "globals", address }), { value: [] });
   });
@@ -35,7 +41,7 @@ if (folder === undefined) {
     assertEquals([implicit.answer, implicit.users], [accepted, ["ada"]]);
   });
 
-  testWorker("a refused recipient and a refused login are told", async (workerd) => {
+  testWorker("a refused recipient and a refused login are reported", async (workerd) => {
     const to = ["you@server.test", "nobody@server.test"];
     const { answer } = await mail(workerd, {}, { security: "none" }, { to });
     const { accepted, rejected } = answer.value as { accepted: unknown; rejected: unknown };
@@ -82,7 +88,7 @@ if (folder === undefined) {
     },
   );
 
-  testWorker("a server that says nothing is given up in time", async (workerd) => {
+  testWorker("a silent server is given up in time", async (workerd) => {
     await using listener = await Listener.tcp();
     const { port } = byName(listener);
     const answer = await workerd.run({
@@ -94,7 +100,7 @@ if (folder === undefined) {
     assertEquals(answer.error?.outcome, "not-sent");
   });
 
-  testWorker("nobody listens: it is said, though not why", async (workerd) => {
+  testWorker("a connection that fails says so, though not why", async (workerd) => {
     const listener = await Listener.tcp();
     const address = byName(listener);
     await listener[Symbol.asyncDispose]();
@@ -207,7 +213,7 @@ if (folder === undefined) {
       }
     });
 
-    testWorker(`close() gives the opening up, ${how}`, async (workerd) => {
+    testWorker(`close() stops connecting, ${how}`, async (workerd) => {
       await using listener = await Listener.tcp();
       const { error } = await workerd.run({ scenario: "closeOpening", address: byName(listener), options });
       assertEquals([error?.name, error?.code], ["SocketError", "closed"], error?.message);
@@ -234,15 +240,7 @@ function byName(listener: Listener): { hostname: string; port: number } {
   return { hostname: "localhost", port: (listener.address as { port: number }).port };
 }
 
-/** A test with a workerd of its own. */
-function testWorker(what: string, body: (workerd: Workerd) => Promise<void>): void {
-  test(`workerd: ${what}`, async () => {
-    await using workerd = await Workerd.start((await certificates()).authority.cert);
-    await body(workerd);
-  });
-}
-
-/** A mail to a server of ours. */
+/** Sends a mail from workerd to a server that runs here. */
 async function mail(
   workerd: Workerd,
   options: Omit<ServeOptions, "hostname">,

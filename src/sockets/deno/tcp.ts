@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { abortable } from "../abortable.ts";
 import { normalizeError } from "../errors.ts";
 import { ATTEMPT_DELAY, delay, race } from "../happy_eyeballs.ts";
 import { lookup } from "../node/lookup.ts";
@@ -61,14 +62,12 @@ export async function connectTcp(
 
 /** How the attempt by name stands when its time is up; `"over"` if there is nothing more to do about it. */
 async function outcome(connecting: Promise<Deno.TcpConn>): Promise<"over" | "slow" | "failed"> {
-  const timer = new AbortController();
-  const slow = delay(ATTEMPT_DELAY, timer.signal).then(() => "slow" as const, () => "over" as const);
   try {
-    return await Promise.race([slow, connecting.then(() => "over" as const)]);
+    await abortable(connecting, undefined, { timeout: ATTEMPT_DELAY });
+    return "over";
   } catch (error) {
+    if ((error as Error).name === "TimeoutError") return "slow";
     return PASSING.has(normalizeError(error).code) ? "failed" : "over";
-  } finally {
-    timer.abort();
   }
 }
 

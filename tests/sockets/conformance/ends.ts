@@ -9,9 +9,9 @@ import type { Suite } from "./suite.ts";
 
 /** Declares the tests of what ends a connection. */
 export function testEnds(suite: Suite): void {
-  const { adapter, connect, listen, test, testConnected, testAllTransports } = suite;
+  const { adapter, connect, listen, test, testConnected, testAllTransports, testClearAndTls } = suite;
 
-  testAllTransports("closing the writable ends only this side", async (socket, peer) => {
+  testClearAndTls("closing the writable ends only this side", async (socket, peer) => {
     const reader = socket.readable.getReader();
     await socket.writable.getWriter().close();
     assertEquals(await peer.read(), null);
@@ -22,7 +22,7 @@ export function testEnds(suite: Suite): void {
     await socket.closed;
   });
 
-  testAllTransports("what came before both sides ended can still be read", async (socket, peer) => {
+  testClearAndTls("what came before both sides ended can still be read", async (socket, peer) => {
     await socket.writable.getWriter().close();
     assertEquals(await peer.read(), null);
     const sent = 100_000;
@@ -49,7 +49,7 @@ export function testEnds(suite: Suite): void {
     assertEquals(await peer.read(), null);
   });
 
-  (adapter.tlsEndsBoth ? testConnected : testAllTransports)(
+  (adapter.tlsEndsBoth ? testConnected : testClearAndTls)(
     "a socket with allowHalfOpen can still write when the peer has ended its side",
     async (socket, peer) => {
       await peer.end();
@@ -77,7 +77,7 @@ export function testEnds(suite: Suite): void {
     await peer.drain();
   });
 
-  testAllTransports("close() with a write under way makes it fail", async (socket, peer) => {
+  testClearAndTls("close() with a write under way makes it fail", async (socket, peer) => {
     const writer = socket.writable.getWriter();
     const write = assertFails(writer.write(new Uint8Array(LARGE)), "closed");
     await peer.write("!");
@@ -133,7 +133,7 @@ export function testEnds(suite: Suite): void {
   });
 
   if (adapter.takesCutForEnd) {
-    testAllTransports("a connection that is cut ends a read, as an end does", async (socket, peer) => {
+    testClearAndTls("a connection that is cut ends a read, as an end does", async (socket, peer) => {
       const reader = socket.readable.getReader();
       await peer.write("!"); // a handshake that fails is cut as well
       await reader.read();
@@ -144,7 +144,7 @@ export function testEnds(suite: Suite): void {
       await assertFails(socket.writable.getWriter().write(bytes("too late")), "connection-reset");
     });
   } else {
-    testAllTransports("a connection that is cut makes a read fail", async (socket, peer) => {
+    testClearAndTls("a connection that is cut makes a read fail", async (socket, peer) => {
       const read = assertFails(socket.readable.getReader().read(), "connection-reset");
       peer.reset();
       await read;
@@ -153,7 +153,7 @@ export function testEnds(suite: Suite): void {
     });
   }
 
-  testAllTransports("a connection that is cut makes a write fail", async (socket, peer) => {
+  testClearAndTls("a connection that is cut makes a write fail", async (socket, peer) => {
     const reader = socket.readable.getReader();
     const write = assertFails(socket.writable.getWriter().write(new Uint8Array(LARGE)), "connection-reset");
     await peer.write("!");

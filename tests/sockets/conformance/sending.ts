@@ -4,8 +4,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 
-/** More than any kernel buffers: it cannot be written before the peer reads. */
-export const LARGE = 64 * 1024 * 1024;
+/** More than any kernel buffers, which is some 10 MiB: it cannot be written before the peer reads. */
+export const LARGE = 32 * 1024 * 1024;
 
 /** Sends `LARGE` bytes, piece by piece. */
 export class Sending {
@@ -35,8 +35,8 @@ export class Sending {
 
 // An odd length, so that no boundary of the sender's is one of the receiver's.
 const PATTERN = Uint8Array.from({ length: 65_521 }, (_, i) => (i * 7919) >>> 3);
-// 16 MiB: some hundred turns of every buffer on the way.
-const PATTERN_COUNT = Math.ceil(16 * 1024 * 1024 / PATTERN.length);
+// 8 MiB: more than a hundred turns of every buffer on the way.
+const PATTERN_COUNT = Math.ceil(8 * 1024 * 1024 / PATTERN.length);
 
 /** Sends `PATTERN_COUNT` times the pattern. */
 export async function sendPattern(write: (chunk: Uint8Array) => Promise<void>): Promise<void> {

@@ -35,6 +35,10 @@ export interface Adapter {
    * TLS of its own.
    */
   bridged?: boolean;
+  /** Whether the platform has TLS from the first byte that is not its startTls(): then both are tested in full. */
+  separateTls?: boolean;
+  /** Whether its streams are those of another adapter under test: large amounts of data are then left to that one. */
+  sharesStreams?: boolean;
   /** Whether it has no unix sockets of its own. */
   tcpOnly?: boolean;
   /** Whether it cannot make the peer wait. */
@@ -125,6 +129,11 @@ export interface Suite extends Omit<World, "test"> {
   testConnected(what: string, body: ConnectedBody, options?: SocketOptions): void;
   /** The same in the clear, over TLS from the first byte, and over TLS after STARTTLS. */
   testAllTransports(what: string, body: ConnectedBody, options?: SocketOptions): void;
+  /**
+   * The same in the clear, and over TLS after STARTTLS. Every adapter but the one of Workers does TLS from the first byte by
+   * `startTls()` on a connection that it has just opened: to run everything over both would find nothing new.
+   */
+  testClearAndTls(what: string, body: ConnectedBody, options?: SocketOptions): void;
   /** How to trust the suite's authority. */
   trust(certificates: Certificates): TlsOptions;
   /** The socket never opens. The stage is what fails: connecting, or the handshake of `"on"` or `"starttls"`. */
@@ -168,8 +177,7 @@ export function createSuite(adapter: Adapter, world: World): Suite {
     });
   };
 
-  const testAllTransports: Suite["testAllTransports"] = (what, body, options = {}) => {
-    testConnected(`${what}, in the clear`, body, options);
+  const testOverTls: Suite["testConnected"] = (what, body, options) => {
     testDirect(`${what}, over TLS`, async () => {
       const all = await world.certificates();
       await using listener = await world.listen();
@@ -178,6 +186,9 @@ export function createSuite(adapter: Adapter, world: World): Suite {
       await body(socket, peer);
       await socket.close().catch(() => {});
     });
+  };
+
+  const testAfterStartTls: Suite["testConnected"] = (what, body, options) => {
     testDirect(`${what}, after STARTTLS`, async () => {
       const all = await world.certificates();
       await using listener = await world.listen();
@@ -188,6 +199,18 @@ export function createSuite(adapter: Adapter, world: World): Suite {
       await body(socket, secure);
       await socket.close().catch(() => {});
     });
+  };
+
+  const testAllTransports: Suite["testAllTransports"] = (what, body, options) => {
+    testConnected(`${what}, in the clear`, body, options);
+    testOverTls(what, body, options);
+    testAfterStartTls(what, body, options);
+  };
+
+  const testClearAndTls: Suite["testClearAndTls"] = (what, body, options) => {
+    if (adapter.separateTls) return testAllTransports(what, body, options);
+    testConnected(`${what}, in the clear`, body, options);
+    testAfterStartTls(what, body, options);
   };
 
   const assertGivenUp: Suite["assertGivenUp"] = async (socket, code, transport) => {
@@ -208,6 +231,7 @@ export function createSuite(adapter: Adapter, world: World): Suite {
     testUnlessRefused,
     testConnected,
     testAllTransports,
+    testClearAndTls,
     trust,
     assertGivenUp,
     async assertFailed(socket, code, stage) {
