@@ -16,7 +16,7 @@ export interface AbortableOptions<T> {
 }
 
 /**
- * Waits for a promise until a signal is aborted or the time is up. The work behind the promise goes on, because nothing
+ * Waits for a promise until a signal is aborted or the time is up. The work itself goes on, because nothing
  * can stop a promise; if it fails later, the failure is ignored.
  *
  * @param promise What to wait for.

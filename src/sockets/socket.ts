@@ -104,7 +104,7 @@ export interface SocketInfo {
   readonly remoteAddress?: string;
   /** The local address and port. */
   readonly localAddress?: string;
-  /** The protocol that ALPN has agreed on; `null` if there is none. */
+  /** The protocol that ALPN has agreed on; `null` without one. */
   readonly alpn?: string | null;
   /**
    * What TLS has agreed on. Node, Bun and `node:tls` on Deno report all of it, except that Deno exports no keying material.

@@ -1,5 +1,5 @@
 /**
- * Backpressure for `node:tls` on runtimes that give it none.
+ * Makes `node:tls` read on demand, on runtimes where it does not.
  *
  * @module
  */
