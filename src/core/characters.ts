@@ -18,10 +18,11 @@ export const XCHAR = 16;
 export const DCONTENT = 32;
 /** Characters of a SASL mechanism's name (RFC 4422, section 3.1). */
 export const MECHANISM = 64;
+/** Characters of base64, without the padding (RFC 4648, section 4). */
+const BASE64 = 128;
+
 /** The longest name of a SASL mechanism (RFC 4422, section 3.1). */
 export const MAX_MECHANISM_LENGTH = 20;
-/** Characters of base64, without the padding (RFC 4648, section 4). */
-export const BASE64 = 128;
 
 const table: Uint8Array = new Uint8Array(128);
 

@@ -12,7 +12,7 @@ const LINGER = 2_000;
 /** How many bytes are read and thrown away meanwhile. */
 const MAX_LINGER_BYTES = 1024 * 1024;
 
-/** What a read gives to whoever waits for it. */
+/** Returns a read's bytes unchanged. */
 const asIs = (bytes: Uint8Array | undefined): Uint8Array | undefined => bytes;
 
 /** The connection to one client. */

@@ -2,7 +2,6 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import {
   ATEXT,
-  BASE64,
   DCONTENT,
   ESMTP_VALUE,
   every,
@@ -29,7 +28,6 @@ const GRAMMAR: [name: string, kind: number, grammar: RegExp][] = [
   ["xchar", XCHAR, /[\x21-\x2a\x2c-\x3c\x3e-\x7e]/],
   ["dcontent", DCONTENT, /[\x21-\x5a\x5e-\x7e]/],
   ["mech-char", MECHANISM, /[A-Z0-9_-]/],
-  ["base64", BASE64, /[A-Za-z0-9+/]/],
 ];
 
 for (const [name, kind, grammar] of GRAMMAR) {
