@@ -52,7 +52,7 @@ export type {
   Priority,
   RcptParameters,
 } from "./src/core/parameters.ts";
-export { ProtocolError } from "./src/core/protocol_error.ts";
+export { ProtocolError } from "./src/core/errors.ts";
 export { Reply } from "./src/core/reply.ts";
 export type { ReplyJson, ReplyOptions } from "./src/core/reply.ts";
 export type { ReplyDecoderOptions } from "./src/core/reply_decoder.ts";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import { SmtpError } from "../errors.ts";
 import { ContentCheck, findKinds } from "./content_check.ts";
 import type { ByteKinds, ContentRules } from "./content_check.ts";
@@ -145,10 +146,9 @@ export function toSource(message: Message): MessageSource {
   if (typeof message === "function") {
     return { ...iterated(opened(message)), again: () => toSource(message) };
   }
-  throw new TypeError(
-    "Cannot send the message: it must be a string, bytes, a Blob, a Response, a ReadableStream, an AsyncIterable or a " +
-      `function that opens one, the current value is ${message === null ? "null" : typeof message}`,
-  );
+  const rule =
+    "a string, bytes, a Blob, a Response, a ReadableStream, an AsyncIterable or a function that opens one";
+  throw new TypeError(mustBe("send the message", "it", rule, message));
 }
 
 /** Gives up a message that was never opened. What is not a message, or is locked by somebody else, is left alone. */
@@ -264,7 +264,5 @@ function piecesOf(
 export function toBytes(piece: unknown): Uint8Array {
   if (piece instanceof Uint8Array) return piece;
   if (typeof piece === "string") return encoder.encode(piece);
-  throw new TypeError(
-    `Cannot send a piece of the message: it must be bytes or a string, the current value is ${typeof piece}`,
-  );
+  throw new TypeError(mustBe("send a piece of the message", "it", "bytes or a string", piece));
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import type { Extensions } from "../core/extensions.ts";
 import { toSource } from "./content.ts";
 import type { MessageSource, MessageStream } from "./content.ts";
@@ -51,9 +52,7 @@ function encoderOf(encode: "never" | "auto" | ContentEncoder): ContentEncoder | 
   if (encode === "never") return undefined;
   if (typeof encode === "function") return encode;
   if (encode !== "auto") {
-    throw new TypeError(
-      `Cannot send: encode must be "never", "auto" or a function, the current value is ${String(encode)}`,
-    );
+    throw new TypeError(mustBe("send", "encode", '"never", "auto" or a function', encode));
   }
   if (automatic !== undefined) return automatic;
   throw new TypeError('Cannot send: encode is "auto", which needs import "@streams/smtp/compose"');

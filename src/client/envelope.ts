@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "../core/address.ts";
 import type { Mailbox } from "../core/address.ts";
 import { renderCommand } from "../core/command.ts";
@@ -214,18 +215,18 @@ function mustBeWithinLimits({ deliverBy, holdFor, holdUntil }: MailParameters, e
   const least = extensions.deliverBy ?? 0;
   if (deliverBy?.mode === "return" && deliverBy.seconds < least) {
     throw new RangeError(
-      `Cannot send: deliverBy.seconds must be at least ${least} for this server, the current value is ${deliverBy.seconds}`,
+      mustBe("send", "deliverBy.seconds", `at least ${least} for this server`, deliverBy.seconds),
     );
   }
   const { maxInterval, maxDateTime } = extensions.futureRelease ?? {};
   if (holdFor !== undefined && holdFor > (maxInterval ?? Infinity)) {
     throw new RangeError(
-      `Cannot send: holdFor must be at most ${maxInterval} for this server, the current value is ${holdFor}`,
+      mustBe("send", "holdFor", `at most ${maxInterval} for this server`, holdFor),
     );
   }
   if (holdUntil !== undefined && holdUntil.getTime() > Date.parse(maxDateTime ?? "")) {
     throw new RangeError(
-      `Cannot send: holdUntil must be at most ${maxDateTime} for this server, the current value is ${holdUntil.toISOString()}`,
+      mustBe("send", "holdUntil", `at most ${maxDateTime} for this server`, holdUntil.toISOString()),
     );
   }
 }
@@ -235,12 +236,12 @@ function sizeOf(size: number | undefined, message: MessageFacts): number | undef
   if (size === undefined) return message.size;
   if (!Number.isSafeInteger(size) || size < 0) {
     throw new RangeError(
-      `Cannot send: size must be a whole number of bytes, the current value is ${size}`,
+      mustBe("send", "size", "a whole number of bytes", size),
     );
   }
   if (message.size !== undefined && size < message.size) {
     throw new RangeError(
-      `Cannot send: size must be at least the ${message.size} bytes of the message, the current value is ${size}`,
+      mustBe("send", "size", `at least the ${message.size} bytes of the message`, size),
     );
   }
   return size;
@@ -279,9 +280,7 @@ function bodyOf(
       return extensions.eightBitMime ? "7BIT" : undefined;
     default:
       throw new TypeError(
-        `Cannot send: body must be "7bit", "8bitmime" or "binarymime", the current value is "${
-          String(body)
-        }"`,
+        mustBe("send", "body", '"7bit", "8bitmime" or "binarymime"', body),
       );
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ProtocolError } from "../core/protocol_error.ts";
+import { ProtocolError } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase, RejectedRecipient, SmtpErrorCode } from "../errors.ts";

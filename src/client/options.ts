@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import { isAddressLiteral, isDomain } from "../core/address.ts";
 import { ReplyDecoder } from "../core/reply_decoder.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
@@ -251,13 +252,13 @@ export function readOptions(options: SmtpClientOptions): Settings {
   const { auth, clientName, protocol = "smtp", transfer = "auto", timeouts = {} } = options;
   const connection = readChannelOptions(options, auth);
   if (protocol !== "smtp" && protocol !== "lmtp") {
-    throw new TypeError(invalid("protocol", '"smtp" or "lmtp"', protocol));
+    throw new TypeError(mustBe("connect", "protocol", '"smtp" or "lmtp"', protocol));
   }
   if (!["auto", "data", "bdat"].includes(transfer)) {
-    throw new TypeError(invalid("transfer", '"auto", "data" or "bdat"', transfer));
+    throw new TypeError(mustBe("connect", "transfer", '"auto", "data" or "bdat"', transfer));
   }
   if (clientName !== undefined && !isDomain(clientName) && !isAddressLiteral(clientName)) {
-    throw new TypeError(invalid("clientName", "a domain or an address literal", clientName));
+    throw new TypeError(mustBe("connect", "clientName", "a domain or an address literal", clientName));
   }
   return {
     ...connection,
@@ -285,7 +286,7 @@ export function readChannelOptions(options: SmtpChannelOptions, auth?: Auth): Co
   const { path, socket } = options;
   const security = options.security ?? defaultSecurity(options, auth);
   if (!SECURITIES.includes(security)) {
-    throw new TypeError(invalid("security", `one of ${SECURITIES.join(", ")}`, security));
+    throw new TypeError(mustBe("connect", "security", `one of ${SECURITIES.join(", ")}`, security));
   }
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');
@@ -332,7 +333,7 @@ export function describeAddress({ address }: ConnectionSettings): string {
 function readWindow(name: string, value: number | undefined, otherwise: number): number {
   if (value === undefined) return otherwise;
   if (value === Infinity || (Number.isInteger(value) && value >= 1)) return value;
-  throw new RangeError(invalid(name, "a whole number from 1", value));
+  throw new RangeError(mustBe("connect", name, "a whole number from 1", value));
 }
 
 function readTimeouts(timeouts: Timeouts): Settings["timeouts"] {
@@ -359,10 +360,5 @@ function readTimeouts(timeouts: Timeouts): Settings["timeouts"] {
 function readTimeout(name: string, value: number | undefined, otherwise: number): number {
   if (value === undefined) return otherwise;
   if (typeof value === "number" && value > 0) return value;
-  throw new RangeError(invalid(`timeouts.${name}`, "a number of milliseconds above 0", value));
-}
-
-function invalid(name: string, must: string, value: unknown): string {
-  const shown = typeof value === "string" ? JSON.stringify(value) : String(value);
-  return `Cannot connect: ${name} must be ${must}, the current value is ${shown}`;
+  throw new RangeError(mustBe("connect", `timeouts.${name}`, "a number of milliseconds above 0", value));
 }

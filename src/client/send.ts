@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import { SmtpError } from "../errors.ts";
 import { AutomaticDelivery } from "./automatic_delivery.ts";
 import { Content, toSource } from "./content.ts";
@@ -47,9 +48,7 @@ export function readMessage(
   mustBeReady(session);
   const { signal, lineLength = "error", encode } = options;
   if (lineLength !== "error" && lineLength !== "allow") {
-    throw new TypeError(
-      `Cannot send: lineLength must be "error" or "allow", the current value is ${String(lineLength)}`,
-    );
+    throw new TypeError(mustBe("send", "lineLength", '"error" or "allow"', lineLength));
   }
   mustNotBeAborted(signal);
   const { extensions } = session;

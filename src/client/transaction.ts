@@ -17,7 +17,7 @@
  *
  * @module
  */
-import { ProtocolError } from "../core/protocol_error.ts";
+import { ProtocolError } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
 import type { Outcome, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
 

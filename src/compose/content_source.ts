@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describe } from "./errors.ts";
+import { describe } from "../core/errors.ts";
 import type { ContentStream, MailContent } from "./mail.ts";
 
 /** A content that is being read. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { show } from "../core/characters.ts";
+import { mustBe } from "../core/errors.ts";
 
 /**
  * Why a message cannot be converted.
@@ -57,13 +57,5 @@ export function invalidOption(option: string, problem: string, options?: ErrorOp
  * @param value What it is.
  */
 export function invalidValue(option: string, expected: string, value: unknown): TypeError {
-  return invalidOption(option, `must be ${expected}, the current value is ${describe(value)}`);
-}
-
-/** Names a value for an error message: text in quotes, and of an object its kind alone. */
-export function describe(value: unknown): string {
-  if (typeof value === "string") return show(value);
-  if (Array.isArray(value)) return "an array";
-  if (typeof value === "function") return "a function";
-  return typeof value === "object" && value !== null ? "an object" : String(value);
+  return new TypeError(mustBe("compose the mail", option, expected, value));
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { show } from "../core/characters.ts";
+import { show } from "../core/errors.ts";
 import { invalidOption, invalidValue } from "./errors.ts";
 import type { MailHeaders, MailList } from "./mail.ts";
 import { checkMembers, fieldName, headerText } from "./validation.ts";

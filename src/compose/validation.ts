@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { show } from "../core/characters.ts";
+import { show } from "../core/errors.ts";
 import { invalidOption, invalidValue } from "./errors.ts";
 
 /** Control characters end a field or the header (header injection), and no field may have them (RFC 5322, section 2.2). */

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { ATEXT, is, isAscii, isControl, QTEXT, show } from "./characters.ts";
+import { ATEXT, is, isAscii, isControl, QTEXT } from "./characters.ts";
+import { show } from "./errors.ts";
 import { ASCII, domainForm, type Form, INVALID, toAscii, UTF8 } from "./domain.ts";
 
 export { isAddressLiteral } from "./address_literal.ts";

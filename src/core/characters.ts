@@ -119,34 +119,6 @@ export function isBase64(text: string): boolean {
   return every(text, BASE64, 0, length - padding);
 }
 
-/** How much of a text from the peer or the caller an error message shows. */
-const MAX_SHOWN = 80;
-
-/**
- * Prepares a text for an error message: in double quotes, control characters and lone surrogates escaped (a terminal
- * would act on them, a log would break on them), and cut if it is long.
- *
- * @param text The text.
- * @returns The text in quotes.
- */
-export function show(text: string): string {
-  let shown = '"';
-  const end = Math.min(text.length, MAX_SHOWN);
-  for (let i = 0; i < end; i++) {
-    const code = text.charCodeAt(i);
-    if (code === 0x22 || code === 0x5c) shown += "\\" + text[i];
-    else if (code === 0x0d) shown += "\\r";
-    else if (code === 0x0a) shown += "\\n";
-    else if (isControl(code) || code === 0x2028 || code === 0x2029) shown += escapeUnit(code);
-    else if (code < 0xd800 || code > 0xdfff) shown += text[i];
-    else if (code <= 0xdbff && isLowSurrogate(text.charCodeAt(i + 1))) {
-      shown += text[i]! + text[i + 1]!;
-      i++;
-    } else shown += escapeUnit(code);
-  }
-  return shown + (text.length > end ? '…"' : '"');
-}
-
 /**
  * Takes everything out of a peer's text that a terminal would act on, and whatever is too long to read.
  *
@@ -161,14 +133,4 @@ export function printable(text: string, maxLength: number): string {
     safe += code >= 0x20 && code < 0x7f ? character : "?";
   }
   return safe;
-}
-
-function isLowSurrogate(code: number): boolean {
-  return code >= 0xdc00 && code <= 0xdfff;
-}
-
-function escapeUnit(code: number): string {
-  return code < 0x100
-    ? "\\x" + code.toString(16).padStart(2, "0")
-    : "\\u" + code.toString(16).padStart(4, "0");
 }

@@ -14,8 +14,8 @@ import {
   LET_DIG,
   MAX_MECHANISM_LENGTH,
   MECHANISM,
-  show,
 } from "./characters.ts";
+import { show } from "./errors.ts";
 
 /**
  * The parameters of MAIL and RCPT: keyword and value, or `true` for a keyword alone (RFC 5321, section

@@ -4,7 +4,7 @@
  * @module
  */
 import { every, is, isDigit, LET_DIG, MECHANISM } from "./characters.ts";
-import { ProtocolError } from "./protocol_error.ts";
+import { ProtocolError } from "./errors.ts";
 import type { Reply } from "./reply.ts";
 
 /** The limits that a server announces (RFC 9422); those that it does not announce are missing. */

@@ -5,7 +5,7 @@
  * @module
  */
 import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "./address.ts";
-import { show } from "./characters.ts";
+import { mustBe } from "./errors.ts";
 import type { EsmtpParameters } from "./command.ts";
 import { encodeUtf8AddrUnitext, encodeUtf8AddrXtext, encodeXtext } from "./xtext.ts";
 
@@ -194,8 +194,7 @@ function append(list: Parameter[], parameter: Parameter): void {
 }
 
 function invalid(name: string, rule: string, value: unknown, Kind: ErrorConstructor = TypeError): Error {
-  const current = value === undefined || typeof value === "number" ? value : show(String(value));
-  return new Kind(`Cannot send: ${name} must be ${rule}, the current value is ${current}`);
+  return new Kind(mustBe("send", name, rule, value));
 }
 
 function renderRet(ret: string): string {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { isControl, isDigit, show } from "./characters.ts";
+import { isControl, isDigit } from "./characters.ts";
+import { mustBe, show } from "./errors.ts";
 import { decodeLines } from "./reply_text.ts";
 
 /** Options of {@linkcode Reply}. */
@@ -65,7 +66,7 @@ export class Reply {
     if (text === NOT_DECODED) return;
     if (!Number.isInteger(code) || code < 200 || code > 599) {
       throw new RangeError(
-        `Cannot make a reply: code must be a whole number from 200 to 599, the current value is ${code}`,
+        mustBe("make a reply", "code", "a whole number from 200 to 599", code),
       );
     }
     const lines = typeof text === "string" ? [text] : [...text];
@@ -191,7 +192,7 @@ export class Reply {
 
 function checkText(text: string): void {
   if (typeof text !== "string") {
-    throw new TypeError(`Cannot make a reply: a line must be a string, the current value is ${typeof text}`);
+    throw new TypeError(mustBe("make a reply", "a line", "a string", text));
   }
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { show } from "./characters.ts";
-import { ProtocolError } from "./protocol_error.ts";
+import { mustBe, show } from "./errors.ts";
+import { ProtocolError } from "./errors.ts";
 import { type Reply, replyFromWire } from "./reply.ts";
 import { decodeText } from "./reply_text.ts";
 
@@ -180,7 +180,7 @@ function limit(name: string, value: number | undefined, standard: number): numbe
   if (value === undefined) return standard;
   if (!Number.isSafeInteger(value) || value < 1) {
     throw new RangeError(
-      `Cannot decode replies: ${name} must be a whole number from 1 up, the current value is ${value}`,
+      mustBe("decode replies", name, "a whole number from 1 up", value),
     );
   }
   return value;

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { is, show, XCHAR } from "./characters.ts";
+import { is, XCHAR } from "./characters.ts";
+import { show } from "./errors.ts";
 
 const BACKSLASH = 0x5c;
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ProtocolError } from "../core/protocol_error.ts";
+import { ProtocolError } from "../core/errors.ts";
 import type { ContentEvent } from "./content_reader.ts";
 
 /** Gives the next piece of content; `undefined` when the session is over. */

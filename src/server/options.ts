@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import { isAddressLiteral, isDomain } from "../core/address.ts";
 import { AUTH_MECHANISMS } from "./auth.ts";
 import type { ServerHandlers, ServerSession } from "./handlers.ts";
@@ -233,5 +234,5 @@ function milliseconds(name: string, value: number): number {
 }
 
 function invalid(name: string, rule: string, value: unknown, Kind: ErrorConstructor = TypeError): Error {
-  return new Kind(`Cannot serve: ${name} must be ${rule}, the current value is ${value}`);
+  return new Kind(mustBe("serve", name, rule, value));
 }

@@ -6,7 +6,8 @@
 import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
-import { mustBe, settleTls, type TlsSettings } from "./settings.ts";
+import { mustBe } from "../core/errors.ts";
+import { settleTls, type TlsSettings } from "./settings.ts";
 import { type SecureTransport, type Socket, SocketError, type SocketInfo } from "./socket.ts";
 
 /** How a pair of sockets in memory behaves. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import { assertCertificates, assertPrivateKey } from "./pem.ts";
 import type { SecureTransport, SocketAddress, SocketOptions, TlsOptions } from "./socket.ts";
 
@@ -195,17 +196,4 @@ function settleHostname(hostname: string, option: string, verb: string): string 
   const url = URL.parse(`http://${bare}/`); // RFC 5891: the A-label, as the resolver wants it
   if (url === null) throw refuse();
   return url.hostname;
-}
-
-/**
- * The message for an option that is not valid.
- *
- * @param verb What cannot be done.
- * @param option The name of the option.
- * @param what What the option must be.
- * @param value What it is. Never the value of a secret.
- */
-export function mustBe(verb: string, option: string, what: string, value: unknown): string {
-  const current = typeof value === "string" ? JSON.stringify(value) : String(value);
-  return `Cannot ${verb}: ${option} must be ${what}, the current value is ${current}`;
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ProtocolError } from "../core/protocol_error.ts";
+import { ProtocolError } from "../core/errors.ts";
 import { loadBlock, MAX_BLOCK_LENGTH, scanBlock, stateAfter } from "./content_block.ts";
 
 const CR = 0x0D;

@@ -21,7 +21,7 @@
  */
 export { Reply, type ReplyJson, type ReplyOptions } from "../core/reply.ts";
 export { ReplyDecoder, type ReplyDecoderOptions } from "../core/reply_decoder.ts";
-export { ProtocolError } from "../core/protocol_error.ts";
+export { ProtocolError } from "../core/errors.ts";
 export * from "./data_decoder.ts";
 export * from "./data_encoder.ts";
 export * from "./reply_stream.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { SmtpChannel } from "../../src/client/channel.ts";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import { test } from "../support/harness.ts";

@@ -14,9 +14,9 @@ import {
   MECHANISM,
   printable,
   QTEXT,
-  show,
   XCHAR,
 } from "../../src/core/characters.ts";
+import { show } from "../../src/core/errors.ts";
 import { test } from "../support/harness.ts";
 
 /** The classes as their RFCs write them. */

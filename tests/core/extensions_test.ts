@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { Extensions } from "../../src/core/extensions.ts";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { test } from "../support/harness.ts";
 

@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf, assertLess, assertStrictEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import { ReplyDecoder, type ReplyDecoderOptions } from "../../src/core/reply_decoder.ts";
 import { test } from "../support/harness.ts";
 

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import { toText } from "@std/streams";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { type ServerHandlers, serveSocket, type ServeSocketOptions } from "../../src/server/mod.ts";
 import { memorySocketPair } from "../../src/sockets/mod.ts";

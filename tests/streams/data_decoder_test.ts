@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { toBytes } from "@std/streams";
 import fc from "fast-check";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import { DataDecoder, DataDecoderStream } from "../../src/streams/data_decoder.ts";
 import { DataEncoder, DataEncoderStream } from "../../src/streams/data_encoder.ts";
 import { test } from "../support/harness.ts";

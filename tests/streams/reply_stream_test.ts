@@ -1,5 +1,5 @@
 import { assertEquals, assertIsError, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import type { Reply } from "../../src/core/reply.ts";
 import { readReplies, ReplyDecoderStream } from "../../src/streams/reply_stream.ts";
 import { test } from "../support/harness.ts";

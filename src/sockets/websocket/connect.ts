@@ -5,7 +5,7 @@
  * @module
  */
 import { ConnectionSocket, type Open } from "../connection_socket.ts";
-import { mustBe } from "../settings.ts";
+import { mustBe } from "../../core/errors.ts";
 import type { Socket } from "../socket.ts";
 import { WebSocketConnection } from "./connection.ts";
 import { openWebSocketStream, type WebSocketStreamConstructor } from "./stream_connection.ts";

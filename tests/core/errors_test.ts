@@ -1,5 +1,5 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
-import { ProtocolError } from "../../src/core/protocol_error.ts";
+import { ProtocolError } from "../../src/core/errors.ts";
 import { test } from "../support/harness.ts";
 
 test("ProtocolError is an error with a name and a cause of its own", () => {

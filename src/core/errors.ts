@@ -1,0 +1,74 @@
+/**
+ * The error of a peer that breaks the protocol, and the wording of errors about values.
+ *
+ * @module
+ */
+import { isControl } from "./characters.ts";
+
+/**
+ * The peer has sent something that SMTP does not allow, or more than the limits permit. It is never the caller's fault,
+ * and the connection cannot be used any more: nobody knows where the next reply or command begins.
+ */
+export class ProtocolError extends Error {
+  /** `"ProtocolError"`. */
+  override name = "ProtocolError";
+}
+
+/**
+ * The message for an option or an argument that is not valid: the same grammar everywhere.
+ *
+ * @param action What cannot be done, as in "send".
+ * @param name The name of the option or the argument.
+ * @param rule What it must be, as in "a whole number from 1".
+ * @param value What it is. Never a secret.
+ * @returns The message.
+ */
+export function mustBe(action: string, name: string, rule: string, value: unknown): string {
+  return `Cannot ${action}: ${name} must be ${rule}, the current value is ${describe(value)}`;
+}
+
+/** Names a value for an error message: text in quotes, of an object only its kind. */
+export function describe(value: unknown): string {
+  if (typeof value === "string") return show(value);
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "function") return "a function";
+  return typeof value === "object" && value !== null ? "an object" : String(value);
+}
+
+/** How much of a text from the peer or the caller an error message shows. */
+const MAX_SHOWN = 80;
+
+/**
+ * Prepares a text for an error message: in double quotes, control characters and lone surrogates escaped (a terminal
+ * would act on them, a log would break on them), and cut if it is long.
+ *
+ * @param text The text.
+ * @returns The text in quotes.
+ */
+export function show(text: string): string {
+  let shown = '"';
+  const end = Math.min(text.length, MAX_SHOWN);
+  for (let i = 0; i < end; i++) {
+    const code = text.charCodeAt(i);
+    if (code === 0x22 || code === 0x5c) shown += "\\" + text[i];
+    else if (code === 0x0d) shown += "\\r";
+    else if (code === 0x0a) shown += "\\n";
+    else if (isControl(code) || code === 0x2028 || code === 0x2029) shown += escapeUnit(code);
+    else if (code < 0xd800 || code > 0xdfff) shown += text[i];
+    else if (code <= 0xdbff && isLowSurrogate(text.charCodeAt(i + 1))) {
+      shown += text[i]! + text[i + 1]!;
+      i++;
+    } else shown += escapeUnit(code);
+  }
+  return shown + (text.length > end ? '…"' : '"');
+}
+
+function isLowSurrogate(code: number): boolean {
+  return code >= 0xdc00 && code <= 0xdfff;
+}
+
+function escapeUnit(code: number): string {
+  return code < 0x100
+    ? "\\x" + code.toString(16).padStart(2, "0")
+    : "\\u" + code.toString(16).padStart(4, "0");
+}
