@@ -157,7 +157,7 @@ export interface SessionSettings {
 export function readOptions(options: ServeSocketOptions, handlers: ServerHandlers): SessionSettings {
   const { serverName = "localhost", requireAuth = false, timeouts = {} } = options;
   if (!isDomain(serverName) && !isAddressLiteral(serverName)) {
-    throw invalid("serverName", "a domain name or an address literal", JSON.stringify(serverName));
+    throw invalid("serverName", "a domain name or an address literal", serverName);
   }
   if (requireAuth && handlers.auth === undefined) {
     throw new TypeError(`Cannot serve: requireAuth needs the handler "auth"`);
@@ -207,7 +207,7 @@ export function oneOf<T extends string>(name: string, value: T, words: readonly 
   throw invalid(
     name,
     words.map((word) => `"${word}"`).join(", ").replace(/, (?=[^,]*$)/, " or "),
-    JSON.stringify(value) ?? String(value),
+    value,
   );
 }
 

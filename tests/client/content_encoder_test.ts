@@ -82,7 +82,7 @@ test("SmtpClient says what encode may be, and lets the message go", () =>
     const message = () => new ReadableStream<Uint8Array>({ cancel: () => void cancelled++ });
     const send = (encode: "auto") => client.send(ENVELOPE, message(), { encode });
     await assertRejects(() => send("auto"), TypeError, 'needs import "@streams/smtp/compose"');
-    await assertRejects(() => send("always" as "auto"), TypeError, "the current value is always");
+    await assertRejects(() => send("always" as "auto"), TypeError, 'the current value is "always"');
     const broken: ContentEncoder = () => {
       throw new RangeError("No MIME");
     };

@@ -99,7 +99,7 @@ conversation(
     await assertRejects(
       () => client.send(ENVELOPE, message, { lineLength: "cut" as "allow" }),
       TypeError,
-      'lineLength must be "error" or "allow", the current value is cut',
+      'lineLength must be "error" or "allow", the current value is "cut"',
     );
     await client.send(ENVELOPE, message, { lineLength: "allow" });
   },

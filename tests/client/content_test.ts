@@ -101,7 +101,7 @@ test("toSource() refuses a piece that is neither bytes nor text", async () => {
   await source.next().catch((error) => message = error.message);
   assertEquals(
     message,
-    "Cannot read the message: Cannot send a piece of the message: it must be bytes or a string, the current value is number",
+    "Cannot read the message: Cannot send a piece of the message: it must be bytes or a string, the current value is 42",
   );
 });
 

@@ -59,7 +59,11 @@ test("Reply shows its text in JSON and in the console", () => {
 
 test("Reply throws RangeError when the code is not one of a reply", () => {
   for (const code of [0, 100, 199, 600, 250.5, NaN, Infinity, "250" as unknown as number]) {
-    assertThrows(() => new Reply(code, "x"), RangeError, `the current value is ${code}`);
+    assertThrows(
+      () => new Reply(code, "x"),
+      RangeError,
+      `the current value is ${typeof code === "string" ? `"${code}"` : code}`,
+    );
   }
 });
 
@@ -77,7 +81,11 @@ test("Reply throws TypeError when a line holds a control character or a lone sur
   }
   assertThrows(() => new Reply(250, "a\ud800"), TypeError, "lone surrogate");
   assertThrows(() => new Reply(250, []), TypeError, "at least one line");
-  assertThrows(() => new Reply(250, [1 as unknown as string]), TypeError, "number");
+  assertThrows(
+    () => new Reply(250, [1 as unknown as string]),
+    TypeError,
+    "must be a string, the current value is 1",
+  );
   assertEquals(new Reply(250, "a\tb").text, "a\tb");
 });
 
