@@ -1,5 +1,5 @@
 /**
- * The gates: what has to hold before anything is committed. `deno task ok` runs them all.
+ * Runs the gates: the checks that have to pass before anything is committed. `deno task ok` runs them all.
  *
  * ```
  * deno run -A tools/gates.ts [--no-tests] [GATE...]
@@ -7,15 +7,14 @@
  * @module
  */
 import { parseArgs } from "node:util";
+import { inTurn } from "./process.ts";
 
 /** A gate: Deno must succeed with these arguments. */
 interface Gate {
   name: string;
   args: string[];
-  /** Whether it shows what it prints while it runs; others show it if they fail. */
+  /** Whether its output is shown while it runs; the output of others is shown if they fail. */
   live?: boolean;
-  /** Whether it runs only where it is asked for by name. */
-  byName?: boolean;
 }
 
 Deno.chdir(new URL("../", import.meta.url));
@@ -31,7 +30,7 @@ const gates: Gate[] = [
   { name: "lint", args: ["lint"] },
   { name: "doc", args: ["doc", "--lint", ...entryPoints] },
   { name: "check", args: ["check", "--doc", ...sources, ...pages] },
-  { name: "imports", args: ["run", "-A", "tools/imports.ts"], byName: true },
+  { name: "imports", args: ["run", "-A", "tools/imports.ts"] },
   { name: "portable", args: ["run", "-A", "tools/portable.ts"] },
   { name: "publish", args: ["publish", "--dry-run", "--allow-dirty"] },
   { name: "test", args: ["run", "-A", "tools/test.ts", "--only=deno", "--coverage"], live: true },
@@ -49,12 +48,18 @@ if (unknown.length > 0) {
   );
   Deno.exit(2);
 }
-const chosen = gates.filter(({ name, byName }) =>
-  names.length > 0 ? names.includes(name) : !byName && !(flags["no-tests"] && name === "test")
+const chosen = gates.filter(({ name }) =>
+  names.length > 0 ? names.includes(name) : !(flags["no-tests"] && name === "test")
 );
 
-const failed: string[] = [];
-for (const gate of chosen) if (!await passes(gate)) failed.push(gate.name);
+const tasks = (live: boolean) =>
+  chosen.filter((gate) => (gate.live ?? false) === live).map((gate) => async () => ({
+    name: gate.name,
+    passed: await passes(gate),
+  }));
+// Gates that print nothing while they run can run side by side.
+const results = [...await inTurn(2, tasks(false)), ...await inTurn(1, tasks(true))];
+const failed = results.filter(({ passed }) => !passed).map(({ name }) => name);
 console.log(failed.length === 0 ? `${chosen.length} gates: all passed` : `Failed: ${failed.join(", ")}`);
 Deno.exit(failed.length === 0 ? 0 : 1);
 

@@ -1,13 +1,13 @@
 /**
  * Checks the imports of the library: no circle of files, and arrows that point down: `deno task check:imports`.
  *
- * Every import counts: static, type-only, `export ... from`, `import()` and `import("...").Type`.
+ * Every kind of import counts: static, type-only, `export ... from`, `import()` and `import("...").Type`.
  * @module
  */
 import ts from "typescript";
 
 /**
- * The rank of each folder of `src/`, and of each file that stands in none. A file imports what has a lower rank than its
+ * The rank of each folder of `src/`, and of each file outside them. A file imports what has a lower rank than its
  * own folder, and what is in its own folder. The files that stand in `src/` itself count as one folder.
  */
 export const RANKS: Readonly<Record<string, number>> = {
@@ -39,7 +39,7 @@ export interface Arrow {
  * Checks the imports between files.
  * @param files The texts of the files by their paths, such as `src/core/reply.ts`.
  * @param ranks The rank of each folder.
- * @returns What is wrong, each for people to read.
+ * @returns The problems, in words.
  */
 export function checkImports(
   files: ReadonlyMap<string, string>,
@@ -110,7 +110,7 @@ function partOf(path: string): string {
   return path.split("/").slice(0, 2).join("/");
 }
 
-/** The folder that a part is, or the one that a file stands in. */
+/** The part itself if it is a folder, else the folder of the file. */
 function folderOf(part: string): string {
   return part.endsWith(".ts") ? part.slice(0, part.lastIndexOf("/") + 1) : part;
 }

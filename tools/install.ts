@@ -2,20 +2,21 @@
  * Installs what the tools and tests need from npm, at pinned versions: runtimes, what runs workers, a driver for the
  * browser, and libraries to compare with.
  *
- * Deno's own npm client does it, so that npm need not be there. Each lies in a folder of `.cache`, which git, `deno fmt`,
- * `deno lint` and `deno publish` pass over.
+ * Deno's own npm client does it, so npm is not needed. Each goes into a folder of `.cache`, which git, `deno fmt`,
+ * `deno lint` and `deno publish` ignore.
  * @module
  */
+import { arch, platform } from "node:process";
 import { readOutput } from "./process.ts";
 
 const BUN = "1.4.5";
 // Node strips types without a flag from 22.18 on.
 const NODE_22 = "22.23.3";
 const NODE_24 = "24.21.0";
-/** It brings the workerd of its own date. */
+/** It depends on the workerd of the same date. */
 const MINIFLARE = "4.20260730.0";
 const ESBUILD = "0.28.2";
-/** It brings no browser: that is the system's. */
+/** It brings no browser: the system has one. */
 const PUPPETEER = "25.16.0";
 
 /** Other libraries that send mail, to compare sizes with. */
@@ -32,16 +33,14 @@ export const WORKERS_FOLDER: string = `${ROOT}/.cache/workers`;
 /** Where puppeteer-core goes: `node_modules` is in it. */
 export const BROWSER_FOLDER: string = `${ROOT}/.cache/puppeteer`;
 
-const { os, arch } = Deno.build;
-const SUFFIX = os === "windows" ? ".exe" : "";
-const NODE_ARCH = arch === "aarch64" ? "arm64" : "x64";
-const NODE_OS = os === "windows" ? "win32" : os;
-const NODE_PACKAGE = `node-${os === "windows" ? "win" : os}-${NODE_ARCH}`;
+const WINDOWS = platform === "win32";
+const SUFFIX = WINDOWS ? ".exe" : "";
+const NODE_PACKAGE = `node-${WINDOWS ? "win" : platform}-${arch}`;
 
 /** The runtimes: the npm packages hold the programs themselves, so no install script has to run. */
 const PROGRAMS = {
   bun: {
-    name: `@oven/bun-${os}-${arch === "aarch64" ? "aarch64" : "x64"}`,
+    name: `@oven/bun-${WINDOWS ? "windows" : platform}-${arch === "arm64" ? "aarch64" : "x64"}`,
     version: BUN,
     path: `bin/bun${SUFFIX}`,
   },
@@ -88,7 +87,7 @@ let runtimesReady: Promise<unknown> | undefined;
 export function installWorkers(): Promise<string> {
   return workersReady ??= install(WORKERS_FOLDER, {
     miniflare: `npm:miniflare@${MINIFLARE}`,
-    esbuild: `npm:@esbuild/${NODE_OS}-${NODE_ARCH}@${ESBUILD}`,
+    esbuild: `npm:@esbuild/${platform}-${arch}@${ESBUILD}`,
   });
 }
 
@@ -99,7 +98,7 @@ let workersReady: Promise<string> | undefined;
  * @returns The program.
  */
 export async function esbuild(): Promise<string> {
-  return `${await installWorkers()}/node_modules/esbuild/${os === "windows" ? "" : "bin/"}esbuild${SUFFIX}`;
+  return `${await installWorkers()}/node_modules/esbuild/${WINDOWS ? "" : "bin/"}esbuild${SUFFIX}`;
 }
 
 /** Installs puppeteer-core where it is missing. */
@@ -154,7 +153,7 @@ export async function bun(): Promise<Program | undefined> {
 
 /** npm, where there is one. */
 export function npm(): Promise<Program | undefined> {
-  return versionOf("npm", os === "windows" ? "npm.cmd" : "npm");
+  return versionOf("npm", WINDOWS ? "npm.cmd" : "npm");
 }
 
 async function versionOf(name: string, path: string): Promise<Program | undefined> {

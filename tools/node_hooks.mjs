@@ -1,5 +1,5 @@
 /**
- * What Node needs to run the tests as they are: `node --import ./tools/node_hooks.mjs --test`.
+ * Lets Node run the tests and the examples as they are: `node --import ./tools/node_hooks.mjs FILE`.
  *
  * It resolves what `deno.json` says: the packages in `links` (`@std/assert`, ...) and this package's own name. npm
  * packages come from node_modules, which `deno install` fills.
@@ -7,7 +7,6 @@
  */
 import { readFileSync } from "node:fs";
 import { createRequire, registerHooks } from "node:module";
-import { after } from "node:test";
 
 const root = new URL("../", import.meta.url);
 
@@ -40,7 +39,7 @@ addPackage(root);
 registerHooks({
   resolve(specifier, context, nextResolve) {
     const resolved = nextResolve(modules.get(specifier) ?? specifier, context);
-    // Said here, Node need not guess it from the source for want of a package.json.
+    // Without a package.json Node would guess this from the source.
     return resolved.url.startsWith(root.href) && resolved.url.endsWith(".ts") &&
         !resolved.url.includes("/node_modules/")
       ? { ...resolved, format: "module-typescript" }
@@ -57,23 +56,12 @@ registerHooks({
 });
 
 /**
- * Node 22 strips types but does not know `using`. Tests and examples may use it all the same; the library may not,
- * because that is what users of Node 22 run.
+ * Node 22 strips types but does not know `using`. Tests and examples may still use it; the library may not,
+ * because users of Node 22 run it.
  */
 function withoutUsing(source) {
   typescript ??= createRequire(import.meta.url)("typescript");
   const { ESNext, ES2022 } = { ...typescript.ModuleKind, ...typescript.ScriptTarget };
   return typescript.transpileModule(source, { compilerOptions: { module: ESNext, target: ES2022 } })
     .outputText;
-}
-
-// Node waits for ever for a test file that left a socket, timer or process behind. Where the tests are over and the
-// process does not end, say what holds it, and fail.
-if (process.env.NODE_TEST_CONTEXT !== undefined) {
-  after(() => {
-    setTimeout(() => {
-      console.error(`Left behind when the tests were over: ${process.getActiveResourcesInfo().join(", ")}`);
-      process.exit(1);
-    }, 5_000).unref();
-  });
 }

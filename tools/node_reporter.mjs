@@ -1,5 +1,5 @@
 /**
- * Node's test reporter for tools/test.ts: what fails, and what the tests print. The counts come from the JUnit report.
+ * Node's test reporter for tools/test.ts: prints failures. The counts come from the JUnit report.
  * @module
  */
 import { inspect } from "node:util";
@@ -8,10 +8,16 @@ import { inspect } from "node:util";
 export default async function* report(source) {
   for await (const { type, data } of source) {
     if (type === "test:stdout" || type === "test:stderr") yield data.message;
-    else if (type === "test:fail") {
+    // The final counts are diagnostics, too; errors outside the tests begin with these words.
+    else if (type === "test:diagnostic" && /^(?:Error|Warning): /.test(data.message)) {
+      yield `\n${data.message}\n`;
+    } else if (type === "test:fail") {
       const error = data.details?.error;
+      if (error?.failureType === "subtestsFailed") continue; // each has been printed
       const cause = error?.code === "ERR_TEST_FAILURE" ? error.cause ?? error : error;
-      yield `\n${data.name} (${data.file ?? ""}:${data.line ?? ""}) FAILED\n${inspect(cause)}\n`;
+      // A suite is a file: see tools/test_files.mjs.
+      const where = data.details?.type === "suite" ? "(outside its tests)" : "FAILED";
+      yield `\n${data.name} ${where}\n${inspect(cause)}\n`;
     }
   }
 }

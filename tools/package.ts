@@ -97,7 +97,7 @@ export async function buildPackage(): Promise<Package> {
   return { manifest, files: all };
 }
 
-/** Everything that is reached, by its path in the package. Whether the types are right is another gate's affair. */
+/** Everything that is reached, by its path in the package. Another gate checks the types. */
 function compile(entries: readonly string[]): Map<string, string> {
   const program = ts.createProgram(entries.map((path) => `${root}/${path.slice(2)}`), {
     target: ts.ScriptTarget.ES2022,
@@ -137,7 +137,7 @@ function collect(
   const declares = path.endsWith(".d.ts");
   const { importedFiles } = ts.preProcessFile(text, true, true);
   let rewritten = text;
-  // From behind, so that the positions stay right.
+  // Backwards, so that the positions stay right.
   for (const { fileName: specifier, pos } of importedFiles.toReversed()) {
     if (!specifier.startsWith(".")) {
       outside.add(specifier);

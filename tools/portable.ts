@@ -20,12 +20,12 @@ const RUNTIME_NAMES = new Set(["Deno", "Bun", "process", "Buffer", "WorkerGlobal
 const RUNTIME_MODULES = /^(?:node|bun|cloudflare):/;
 
 /**
- * Well-kept libraries for what is outside SMTP: imported dynamically and only where a server asks for it, or by an entry
- * point of their own.
+ * Well-kept libraries for what is outside SMTP: imported dynamically and only where a server asks for it, or by their
+ * own entry point.
  */
 const LIBRARIES: Record<string, string[]> = {
   "src/sasl/cram_md5.ts": ["@noble/hashes/"],
-  "src/sasl/text.ts": ["@mongodb-js/saslprep"],
+  "src/sasl/saslprep.ts": ["@mongodb-js/saslprep"],
   "src/oauth2/": ["oauth4webapi"],
   "src/compose/": ["nodemailer/lib/", "@zone-eu/mailsplit"],
 };
@@ -65,7 +65,7 @@ const free = files.filter((file) => !RUNTIME_FILES.test(relative(file))).length;
 console.log(`${files.length} files, ${free} of them know no runtime: ${problems.length} problems`);
 if (problems.length > 0) Deno.exit(1);
 
-/** The strictness of deno.json, so that there is one place for it. */
+/** The strictness that deno.json sets. */
 function strictness(): ts.CompilerOptions {
   return JSON.parse(Deno.readTextFileSync(`${root}/deno.json`)).compilerOptions;
 }

@@ -16,31 +16,27 @@ export interface ProcessResult {
   code: number;
   /** Whether it was killed because its time was up. */
   timedOut: boolean;
-  /** What `find` found in its output, each once. */
-  found: string[];
 }
 
 /** How to run it. */
 export interface ProcessOptions {
   /** How long it may take, in milliseconds. */
   limit: number;
-  /** Lines that are not passed on. */
-  hide?: RegExp | undefined;
-  /** What to look for in each line: its first group is collected. */
-  find?: RegExp | undefined;
+  /** Called with each line that it prints. */
+  onLine(line: string): void;
 }
 
-/** A program that ignores SIGTERM for as long as this, in milliseconds, is killed. */
+/** How long a program may ignore SIGTERM before it is killed, in milliseconds. */
 const GRACE = 3_000;
 
 /**
- * Runs a program and passes on what it prints. Where its time is up it is killed, together with everything that it has
- * started: it leads a process group of its own.
+ * Runs a program. When its time is up it is killed, together with everything that it has started: it leads its own process
+ * group.
  * @returns How it ended.
  */
 export async function runProcess(
   { program, args, env }: ProgramCommand,
-  { limit, hide, find }: ProcessOptions,
+  { limit, onLine }: ProcessOptions,
 ): Promise<ProcessResult> {
   const options: Deno.CommandOptions = {
     args,
@@ -52,47 +48,63 @@ export async function runProcess(
   if (env !== undefined) options.env = env;
   const child = new Deno.Command(program, options).spawn();
 
-  // A group of its own does not get the terminal's Ctrl-C: hand it on.
-  const interrupt = () => {
-    signalGroup(child.pid, "SIGKILL");
-    Deno.exit(130);
-  };
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
-  for (const signal of signals) Deno.addSignalListener(signal, interrupt);
+  if (running.size === 0) { for (const signal of signals()) Deno.addSignalListener(signal, interrupt); }
+  running.add(child.pid);
 
   let timedOut = false;
   let killer: ReturnType<typeof setTimeout> | undefined;
   const timer = setTimeout(() => {
     timedOut = true;
-    console.error(`${program} has not ended after ${limit / 1000} s: killed`);
+    onLine(`${program} has not ended after ${limit / 1000} s: killed`);
     signalGroup(child.pid, "SIGTERM");
     killer = setTimeout(() => signalGroup(child.pid, "SIGKILL"), GRACE);
   }, limit);
-  const found = new Set<string>();
-  const passOn = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>, write: (line: string) => void) => {
-    for await (const line of stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())) {
-      const match = find?.exec(line);
-      if (match) found.add(match[1]!);
-      if (!hide?.test(line)) write(line);
-    }
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
+    const lines = stream.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    for await (const line of lines) onLine(line);
   };
-  const output = Promise.all([
-    passOn(child.stdout, (line) => console.log(line)),
-    passOn(child.stderr, (line) => console.error(line)),
-  ]);
+  const output = Promise.all([read(child.stdout), read(child.stderr)]);
   try {
     const { code } = await child.status;
     clearTimeout(timer);
-    // A process that was left behind may hold the pipes open: it is killed, not waited for.
+    // A process that is still running may hold the pipes open: it is killed.
     const leftBehind = setTimeout(() => signalGroup(child.pid, "SIGKILL"), GRACE);
     await output;
     clearTimeout(leftBehind);
-    return { code, timedOut, found: [...found] };
+    return { code, timedOut };
   } finally {
     clearTimeout(timer);
     clearTimeout(killer);
-    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
+    running.delete(child.pid);
+    if (running.size === 0) { for (const signal of signals()) Deno.removeSignalListener(signal, interrupt); }
   }
+}
+
+/**
+ * Runs tasks side by side.
+ * @param width How many run at once.
+ * @param tasks The tasks, started in this order.
+ * @returns Their results, in the same order.
+ */
+export async function inTurn<T>(width: number, tasks: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const results: T[] = [];
+  const queue = tasks.entries(); // shared: each takes the next
+  await Promise.all(Array.from({ length: width }, async () => {
+    for (const [i, task] of queue) results[i] = await task();
+  }));
+  return results;
+}
+
+/** The signals that end this program from outside. Windows knows no SIGTERM. */
+const signals = (): Deno.Signal[] => Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+
+/** The programs that run. */
+const running = new Set<number>();
+
+/** Their process groups do not get the terminal's Ctrl-C: pass it on. */
+function interrupt(): void {
+  for (const pid of running) signalGroup(pid, "SIGKILL");
+  Deno.exit(130);
 }
 
 /** Runs a program for what it prints; throws with what it prints where it fails. */

@@ -1,14 +1,12 @@
 /**
- * Reads the JUnit reports of Deno, Bun and Node, decides what they prove, and prints the table.
+ * Reads the JUnit reports of Deno, Bun and Node, decides what they prove, and prints the result.
  * @module
  */
-import type { ProcessResult } from "./process.ts";
-import type { Runtime } from "./runtimes.ts";
 
 /** One test in a report. */
 export interface TestCase {
   name: string;
-  /** The file that it stands in, where the runtime says so. */
+  /** Its file, if the runtime says so. */
   file: string | undefined;
   state: "passed" | "failed" | "skipped";
   /** Why it failed, in one line. */
@@ -16,9 +14,16 @@ export interface TestCase {
 }
 
 // Node leaves ">" as it is in attributes, so the tag's end is found by its quotes.
-const TEST_CASE = /<testcase((?:\s+[\w:.-]+="[^"]*")*)\s*(\/>|>([\s\S]*?)<\/testcase>)/g;
+const ATTRIBUTES = /(?:\s+[\w:.-]+="[^"]*")*/.source;
+const TAG = new RegExp(
+  `<testsuite(${ATTRIBUTES})\\s*>|<testcase(${ATTRIBUTES})\\s*(?:/>|>([^]*?)</testcase>)`,
+  "g",
+);
 const ATTRIBUTE = /([\w:.-]+)="([^"]*)"/g;
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+
+/** What Deno says is the file of every test: it declares them. */
+const ENTRY = "tools/test_files.mjs";
 
 /**
  * Reads a report.
@@ -27,19 +32,40 @@ const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"'
  */
 export function parseReport(xml: string): TestCase[] {
   const cases: TestCase[] = [];
-  for (const [, start, , body = ""] of xml.matchAll(TEST_CASE)) {
-    const attributes = parseAttributes(start!);
-    const failure = body.match(/<(?:failure|error)((?:\s+[\w:.-]+="[^"]*")*)/);
+  let suite = "";
+  for (const [, suiteStart, start, body = ""] of xml.matchAll(TAG)) {
+    if (start === undefined) {
+      suite = parseAttributes(suiteStart!)["name"] ?? "";
+      continue;
+    }
+    const { name = "", file = "" } = parseAttributes(start);
+    const failure = body.match(new RegExp(`<(?:failure|error)(${ATTRIBUTES})`));
     cases.push({
-      name: attributes["name"] ?? "",
-      // Deno says "classname", Bun and Node 24 "file"; Node 22 says neither.
-      file: attributes["file"] ??
-        (attributes["classname"]?.endsWith(".ts") ? attributes["classname"] : undefined),
+      name,
+      // A file is a suite: Bun makes it one, and for Node tools/test_files.mjs.
+      file: [suite, file].find((path) => path !== ""),
       state: failure !== null ? "failed" : /<skipped\b/.test(body) ? "skipped" : "passed",
       reason: failure === null ? undefined : parseAttributes(failure[1]!)["message"]?.split("\n")[0],
     });
   }
   return cases;
+}
+
+/**
+ * Finds the file of each test under Deno, which reports {@linkcode ENTRY} instead.
+ * @param cases The tests, in the order in which they ran.
+ * @param counts How many tests each file has, in that order.
+ * @returns The tests with their files; unchanged if the numbers do not agree.
+ */
+export function assignFiles(
+  cases: readonly TestCase[],
+  counts: readonly { file: string; count: number }[],
+): readonly TestCase[] {
+  const isDeclaredThere = ({ file }: TestCase) => file?.endsWith(ENTRY) ?? false;
+  const files = counts.flatMap(({ file, count }) => Array<string>(count).fill(file));
+  if (files.length !== cases.filter(isDeclaredThere).length) return cases;
+  const next = files.values();
+  return cases.map((one) => isDeclaredThere(one) ? { ...one, file: next.next().value } : one);
 }
 
 function parseAttributes(text: string): Record<string, string> {
@@ -56,13 +82,15 @@ function unescape(text: string): string {
   }).replaceAll("&quot;", '"'); // Node writes &amp;quot; for a quote
 }
 
-/** One line of the table. */
+/** The result of the tests under one runtime: one line of the table. */
 export interface Outcome {
   label: string;
   version: string;
   seconds: number;
   passed: number;
-  /** One line for each test that failed and for everything else that went wrong. */
+  /** How many tests passed in each file. */
+  files: ReadonlyMap<string, number>;
+  /** One line for each failed test, and for everything else that went wrong. */
   failures: string[];
   /** The names of the tests that were skipped; the harness puts the reason into the name. */
   skipped: string[];
@@ -70,6 +98,7 @@ export interface Outcome {
 
 /** What is known when a runtime has ended. */
 export interface Evidence {
+  label: string;
   version: string;
   seconds: number;
   /** The files that were to run. */
@@ -77,46 +106,67 @@ export interface Evidence {
   /** Only tests whose name contains this were wanted. */
   filter: string | undefined;
   cases: readonly TestCase[];
-  result: ProcessResult;
+  /** The files in which something failed outside the tests. */
+  broken: readonly string[];
+  /** The runtime's exit status. */
+  code: number;
+  /** Whether it was killed because its time was up. */
+  timedOut: boolean;
 }
 
 /**
  * Counts what a report says, and doubts it: a file that failed to load is missing in the reports of Deno and Bun, and a
  * runtime that crashed or hung leaves none. Each of these is a failure.
  */
-export function judge(runtime: Pick<Runtime, "label" | "namesFiles">, evidence: Evidence): Outcome {
-  const { version, seconds, files, filter, cases, result } = evidence;
+export function judge(evidence: Evidence): Outcome {
+  const { label, version, seconds, filter, cases, broken, code, timedOut } = evidence;
   const failures: string[] = [];
   const skipped: string[] = [];
-  const heard = new Set<string>();
-  const silent: string[] = [];
+  const files = new Map<string, number>();
   let passed = 0;
   for (const { name, file, state, reason } of cases) {
-    const path = files.find((candidate) => name !== candidate && file?.endsWith(candidate));
-    if (path !== undefined) heard.add(path);
+    const path = evidence.files.find((candidate) => file?.endsWith(candidate));
+    if (path !== undefined) files.set(path, (files.get(path) ?? 0) + (state === "passed" ? 1 : 0));
     if (state === "skipped") {
       if (filter === undefined || name.includes(filter)) skipped.push(name); // for the reports, the others are skipped
     } else if (state === "failed") {
       failures.push(`${path === undefined ? "" : `${path}: `}${name}: ${reason ?? "failed"}`);
-    } else if (files.includes(name)) silent.push(name); // Node counts a file without tests as a test
-    else passed++;
+    } else passed++;
   }
-  const unheard = runtime.namesFiles ? files.filter((file) => !heard.has(file)) : silent;
-  for (const file of result.found) failures.push(`${file}: an error outside its tests`);
-  if (result.timedOut) failures.push("it did not end in time and was killed");
+  for (const file of broken) failures.push(`${file}: an error outside its tests`);
+  if (timedOut) failures.push("it did not end in time and was killed");
   else if (cases.length === 0 && failures.length === 0) {
-    failures.push(`it ended with ${result.code} and reported no test`);
-  } else if (filter === undefined) {
-    for (const file of unheard) {
-      if (!failures.some((failure) => failure.startsWith(`${file}:`))) {
+    failures.push(`it ended with ${code} and reported no test`);
+  } else if (filter === undefined && files.size > 0) {
+    for (const file of evidence.files) {
+      if (!files.has(file) && !failures.some((failure) => failure.startsWith(`${file}:`))) {
         failures.push(`${file}: no test was reported`);
       }
     }
   }
-  if (result.code !== 0 && failures.length === 0) {
-    failures.push(`it ended with ${result.code}, yet no test failed`);
+  if (code !== 0 && failures.length === 0) failures.push(`it ended with ${code}, yet no test failed`);
+  return { label, version, seconds, passed, files, failures, skipped };
+}
+
+/** Prints a line for each file: how many of its tests passed under each runtime. */
+export function printFiles(outcomes: readonly Outcome[]): void {
+  const names = [...new Set(outcomes.flatMap(({ files }) => [...files.keys()]))].sort();
+  const columns = outcomes.filter(({ files }) => files.size > 0);
+  printTable([
+    ["passed", ...columns.map(({ label }) => label)],
+    ...names.map((name) => [name, ...columns.map(({ files }) => `${files.get(name) ?? "-"}`)]),
+  ], 1);
+}
+
+/** Prints rows in columns, the first of them aligned to the left. */
+function printTable(rows: readonly string[][], left: number): void {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  for (const row of rows) {
+    const cells = row.map((cell, column) =>
+      column < left ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
+    );
+    console.log(cells.join("  "));
   }
-  return { label: runtime.label, version, seconds, passed, failures, skipped };
 }
 
 /** Prints the failures, the tests that were skipped, the table, and the sum as the last line. */
@@ -135,15 +185,8 @@ export function printOutcomes(outcomes: readonly Outcome[]): void {
   const rows = outcomes.map(({ label, version, passed, failures, skipped, seconds }) =>
     [label, version, passed, failures.length, skipped.length, seconds.toFixed(1)].map(String)
   );
-  const table = [["runtime", "version", "passed", "failed", "skipped", "seconds"], ...rows];
-  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   console.log();
-  for (const row of table) {
-    const cells = row.map((cell, column) =>
-      column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)
-    );
-    console.log(cells.join("  "));
-  }
+  printTable([["runtime", "version", "passed", "failed", "skipped", "seconds"], ...rows], 2);
 
   const sum = (count: (outcome: Outcome) => number) =>
     outcomes.reduce((total, outcome) => total + count(outcome), 0);

@@ -1,5 +1,5 @@
 /**
- * The runtimes that the tests run under: where each comes from, and how it is told to run tests.
+ * The runtimes that the tests run under: where each comes from, and how it runs tests.
  * @module
  */
 import { findChromium } from "../tests/browser/find_chromium.ts";
@@ -18,7 +18,7 @@ import { type ProgramCommand, readOutput } from "./process.ts";
 export interface Selection {
   /** The test files. */
   files: readonly string[];
-  /** Whether these are all there are: then the examples in the documentation run too. */
+  /** Whether these are all test files: then the examples in the documentation run too. */
   whole: boolean;
   /** Only the tests whose name contains this. */
   filter: string | undefined;
@@ -36,23 +36,26 @@ export interface Runtime {
   group: string;
   /** Its name in the table. */
   label: string;
-  /** Whether its report says for each test which file it stands in. */
-  namesFiles: boolean;
-  /** Lines of its output that say nothing. */
-  noise?: RegExp;
+  /** Lines of its output that are not worth printing. */
+  noise: RegExp;
+  /** A line of its output that says how many tests (the first group) it runs from a file (the second). */
+  runs?: RegExp;
   /** The folder of its test files. Default: all. */
   folder?: string;
-  /** A folder of test files that it leaves to others, unless it is asked for by name. */
+  /** A folder of test files that it leaves to other runtimes, unless it is asked for by name. */
   leavesOut?: string | undefined;
   /** A line of its output that says that a file (the first group) failed outside its tests, which no report says. */
-  crash?: RegExp;
+  broken?: RegExp;
   /** Installs it where it is missing; returns its version. */
   prepare(): Promise<string>;
   /** How to run the tests. */
   command(selection: Selection): ProgramCommand;
-  /** Removes what `prepare` left for this run only. */
+  /** Removes what `prepare` made for this run only. */
   cleanUp?(): Promise<void>;
 }
+
+/** Runs all test files in one process. */
+const TEST_FILES = "./tools/test_files.mjs";
 
 /** Deno's flags for tests: the sanitizers are off unless asked for since 2.8. */
 const DENO_FLAGS = ["-A", "--sanitize-ops", "--sanitize-resources"];
@@ -64,20 +67,18 @@ const deno: Runtime = {
   name: "deno",
   group: "deno",
   label: "Deno",
-  namesFiles: false, // it names the harness
-  // What is left when a hanging run is killed is the name of the test that hangs.
-  noise: /^Check |^running \d+ tests? from |\.\.\. (?:ok|ignored)\b|^$/,
-  crash: /^(?:\.\/)?(\S+) \(uncaught error\)$/,
+  // When a hanging run is killed, the name of the hanging test is left.
+  noise: /^(?:running )?\d+ tests? from |^-+ pre-test output |\.\.\. (?:ok|ignored)\b|^$/,
+  runs: /^(\d+) tests from (\S+)$/,
+  broken: /^(?:\.\/)?(\S+) \(uncaught error\)$/,
   prepare: () => Promise.resolve(Deno.version.deno),
   command({ files, whole, filter, coverage, report }) {
-    const args = ["test", ...DENO_FLAGS, `--junit-path=${report}`];
-    if (filter !== undefined) args.push(`--filter=${filter}`);
-    // Who asks for coverage has had the types checked by a gate of its own.
-    if (coverage) {
-      args.push("--no-check", "--clean", `--coverage=${COVERAGE_FOLDER}`, "--coverage-raw-data-only");
-    }
-    if (whole) args.push("--doc", ...documents());
-    return { program: Deno.execPath(), args: [...args, ...files] };
+    // Types are checked by a gate.
+    const args = ["test", "--no-check", ...DENO_FLAGS, `--junit-path=${report}`];
+    if (coverage) args.push("--clean", `--coverage=${COVERAGE_FOLDER}`, "--coverage-raw-data-only");
+    if (whole && filter === undefined) args.push("--doc", ...documents());
+    args.push(TEST_FILES, "--", ...filtered(filter), ...files);
+    return { program: Deno.execPath(), args };
   },
 };
 
@@ -102,11 +103,10 @@ const bun: Runtime = {
   name: "bun",
   group: "bun",
   label: "Bun",
-  namesFiles: true,
   noise: /^$|^\S+_test\.ts:$/,
   prepare: () => installRuntime("bun"),
   command({ files, filter, report }) {
-    // The harness has a limit for each test; Bun's own, 5 s, stays out of its way.
+    // The harness limits each test; Bun's own limit of 5 s must not get in its way.
     const args = [
       "test",
       "--only-failures",
@@ -123,21 +123,23 @@ const runtimeOfNode = (major: "22" | "24"): Runtime => ({
   name: `node${major}`,
   group: "node",
   label: `Node ${major}`,
-  namesFiles: false, // 22 names none, 24 the harness
   noise: /^$/,
+  broken: /^(\S+) \(outside its tests\)$/,
   prepare: () => installRuntime(`node${major}`),
   command({ files, filter, report }) {
     const args = [
       "--disable-warning=ExperimentalWarning", // type stripping says that it is experimental
       "--import=./tools/node_hooks.mjs",
-      "--test",
+      "--test-force-exit", // what a file leaves behind is a failure, and must not keep the process alive
       "--test-reporter=./tools/node_reporter.mjs",
       "--test-reporter-destination=stdout",
       "--test-reporter=junit",
       `--test-reporter-destination=${report}`,
+      TEST_FILES,
+      ...filtered(filter),
+      ...files,
     ];
-    if (filter !== undefined) args.push(`--test-name-pattern=${quotePattern(filter)}`);
-    return { program: programPath(`node${major}`), args: [...args, ...files] };
+    return { program: programPath(`node${major}`), args };
   },
 });
 
@@ -169,7 +171,7 @@ const browser: Runtime = {
   async prepare() {
     await installRuntime("node24");
     const program = findChromium();
-    // Without it the tests say so, each by itself; where it has to be here, they fail.
+    // Without it each test says so, and fails if it is required.
     if (program === undefined) return "not installed";
     await installPuppeteer();
     const version = await readOutput({ program, args: ["--version"] });
@@ -177,9 +179,7 @@ const browser: Runtime = {
   },
   command(selection) {
     const env = { SMTP_BROWSER: BROWSER_FOLDER, SMTP_DENO: Deno.execPath() };
-    const { program, args } = runtimeOfNode("24").command(selection);
-    // One after the other: they share the bundle, and a browser takes what the machine has.
-    return { program, args: ["--test-concurrency=1", ...args], env };
+    return { ...runtimeOfNode("24").command(selection), env };
   },
 };
 
@@ -188,14 +188,14 @@ export const runtimes: readonly Runtime[] = [
   deno,
   jsr,
   bun,
-  // Each real server is met under Deno, Bun and Node 24: a fourth time would take a minute more.
+  // Deno, Bun and Node 24 test every real server: a fourth time would take a minute more.
   { ...runtimeOfNode("22"), leavesOut: "tests/interop" },
   runtimeOfNode("24"),
   workerd,
   browser,
 ];
 
-/** What holds examples: the entry points with all of src, and the README. */
+/** The files that contain examples: the entry points, all of src, and the documentation. */
 function documents(): string[] {
   return ["mod.ts", "src", "README.md", "docs"].filter((path) => {
     try {
@@ -205,6 +205,11 @@ function documents(): string[] {
       return false;
     }
   });
+}
+
+/** The filter as {@linkcode TEST_FILES} takes it. */
+function filtered(filter: string | undefined): string[] {
+  return filter === undefined ? [] : [`--filter=${filter}`];
 }
 
 function quotePattern(text: string): string {

@@ -3,7 +3,7 @@
  *
  * The figure is everything that a send over STARTTLS with a login loads, on whichever runtime it runs: the client, the
  * adapters of all four runtimes, and SASL, whether they are imported statically or late, in one file. Left out are only
- * the packages that the library needs from elsewhere for CRAM-MD5 and SASLprep.
+ * the two packages that the library loads for CRAM-MD5 and SASLprep.
  *
  * - `--details`: also how much of it each module is.
  * @module

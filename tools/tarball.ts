@@ -1,5 +1,5 @@
 /**
- * Writes a tarball as npm has it: every file below `package/`, with nothing in it that differs from one run to the next.
+ * Writes a tarball for npm: every file is below `package/`, and nothing differs from one run to the next.
  * @module
  */
 

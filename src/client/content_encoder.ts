@@ -17,10 +17,13 @@ let automatic: ContentEncoder | undefined;
 /**
  * Sets what `encode: "auto"` does. `./compose` calls it when it is imported.
  *
- * @param encoder Turns a message into ASCII.
+ * @param encoder Turns a message into ASCII; `undefined` for nothing.
+ * @returns What was set before.
  */
-export function provideEncoder(encoder: ContentEncoder): void {
+export function provideEncoder(encoder: ContentEncoder | undefined): ContentEncoder | undefined {
+  const before = automatic;
   automatic = encoder;
+  return before;
 }
 
 /**

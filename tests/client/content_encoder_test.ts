@@ -16,6 +16,12 @@ const encode: ContentEncoder = (message) =>
     }),
   );
 
+/** Sets what `encode: "auto"` does for one test: on Node all test files share the modules. */
+function provided(encoder: ContentEncoder | undefined): Disposable {
+  const before = provideEncoder(encoder);
+  return { [Symbol.dispose]: () => void provideEncoder(before) };
+}
+
 function sent(content: string, mail = "C: MAIL FROM:<>"): string {
   return `${mail}
     S: 250 Ok
@@ -76,8 +82,9 @@ test("SmtpClient does not encode what is known to be ASCII", () =>
     await client.send(ENVELOPE, "Hi", { encode: never });
   }));
 
-test("SmtpClient says what encode may be, and lets the message go", () =>
-  converse(`${hello()}\n${QUIT}`, async (client) => {
+test("SmtpClient says what encode may be, and lets the message go", async () => {
+  using _provided = provided(undefined);
+  await converse(`${hello()}\n${QUIT}`, async (client) => {
     let cancelled = 0;
     const message = () => new ReadableStream<Uint8Array>({ cancel: () => void cancelled++ });
     const send = (encode: "auto") => client.send(ENVELOPE, message(), { encode });
@@ -89,7 +96,8 @@ test("SmtpClient says what encode may be, and lets the message go", () =>
     await assertRejects(() => client.send(ENVELOPE, message(), { encode: broken }), RangeError, "No MIME");
     assertEquals(cancelled, 3);
     await rejectsWith("extension-missing", () => client.send(ENVELOPE, "é", { encode: "never" }));
-  }));
+  });
+});
 
 test("SmtpClient reports an encoder that fails on the way, and the session goes on", () =>
   converse(
@@ -117,9 +125,9 @@ test("SmtpClient reports an encoder that fails on the way, and the session goes 
     },
   ));
 
-test('SmtpClient encodes with encode: "auto" once somebody has said how', () => {
-  provideEncoder(encode);
-  return converse(`${hello()}\n${sent("??")}\n${QUIT}`, async (client) => {
+test('SmtpClient encodes with encode: "auto" once somebody has said how', async () => {
+  using _provided = provided(encode);
+  await converse(`${hello()}\n${sent("??")}\n${QUIT}`, async (client) => {
     await client.send(ENVELOPE, "é", { encode: "auto" });
   });
 });

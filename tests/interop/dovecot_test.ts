@@ -11,7 +11,7 @@ import { rejectsWith } from "../support/rejects_with.ts";
 
 const FROM = "sender@example.com";
 
-/** Dovecot's submission keeps no mail: what the Postfix behind it has delivered counts. */
+/** Dovecot's submission keeps no mail: the Postfix that it relays to delivers it. */
 async function startSubmission(): Promise<PeerServer> {
   const postfix = await startPostfix();
   try {

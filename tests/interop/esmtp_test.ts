@@ -1,4 +1,4 @@
-/** Commands and extensions, against servers of other people. What each of them shows stands in the README. */
+/** Commands and extensions, against other people's servers. The documentation lists what each of them shows. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +61,7 @@ async function notification(mail: MailStore, count: number): Promise<string> {
   return text(sent[0]!);
 }
 
-/** Reads as UTF-8 what was read with a character for each byte. */
+/** Decodes as UTF-8 a text that has one character for each byte. */
 function utf8(bytes: string): string {
   return new TextDecoder().decode(Uint8Array.from(bytes, (character) => character.charCodeAt(0)));
 }
@@ -196,7 +196,7 @@ for (
         await client.bdat(bytes.subarray(10));
         assertEquals((await client.bdat(new Uint8Array(), { last: true })).accepted, ["bdat@example.org"]);
       }
-      // OpenSMTPD takes one greeting a session.
+      // OpenSMTPD accepts one EHLO a session.
       if (name === "OpenSMTPD") {
         assertEquals((await rejectsWith("command-refused", () => client.ehlo())).reply?.code, 503);
       } else if (protocol === "smtp") assertEquals((await client.helo()).code, 250);

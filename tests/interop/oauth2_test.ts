@@ -52,18 +52,18 @@ test("Dovecot asks the authorisation server, and the client gets another token w
     server.introspected.length = 0;
     await logIn(mechanism);
     assertEquals(server.requests.length, requests = Math.max(requests, 1));
-    // Revoked, as when the user changes the password: nothing but the server's refusal tells.
+    // Revoked, as when the user changes the password: only the server's refusal shows it.
     server.revokeAll();
     await logIn(mechanism);
     assertEquals(server.requests.length, ++requests);
     const [first, refused, fresh] = server.introspected;
     assertEquals([server.introspected.length, refused, [fresh]], [3, first, server.tokens]);
-    // Kept since: the next login needs no token of its own.
+    // It was kept: the next login needs no new token.
     await logIn(mechanism);
     assertEquals(server.requests.length, requests);
   }
 
-  // What was refused for good is told with both reasons: the server's, and the authorisation server's.
+  // A final refusal gives both reasons: the server's and the authorisation server's.
   server.revokeAll();
   server.refreshTokens.clear();
   const error = await rejectsWith("auth-failed", () => logIn("OAUTHBEARER"));

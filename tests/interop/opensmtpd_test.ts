@@ -12,7 +12,7 @@ testPeer({
   refused: "reject@elsewhere.example",
 });
 
-// Debian 12's OpenSMTPD says 220 to STARTTLS and dies in the handshake.
+// Debian 12's OpenSMTPD says 220 to STARTTLS and crashes in the handshake.
 test("OpenSMTPD: STARTTLS fails after 220", { skip: openSmtpdMissing() }, async () => {
   await using peer = await startOpenSmtpd();
   const commands: string[] = [];

@@ -22,7 +22,7 @@ Content-Transfer-Encoding: 8bit
 `;
 const FROM = "sender@example.com";
 
-/** What lands in a Maildir: each line end is LF, and the last line has one. The reference is this simple on purpose. */
+/** What a Maildir contains: each line end is LF, and the last line has one. The reference is this simple on purpose. */
 function inMaildir(message: string): Uint8Array {
   const lines = message.replaceAll(/\r\n|\r|\n/g, "\n");
   return new TextEncoder().encode(lines.endsWith("\n") ? lines : lines + "\n");
@@ -174,7 +174,7 @@ interop("examples/send_file.ts sends a file as a stream", async (postfix) => {
   }
 });
 
-/** Lines of all lengths, with dots in front and behind, that end in LF, CRLF and CR by turns. */
+/** Lines of all lengths, with dots at both ends, that end in LF, CRLF and CR by turns. */
 function mixedLines(size: number): string {
   const ends = ["\n", "\r\n", "\n", "\r", "\r\n"];
   const starts = ["", ".", "..", "x.", ". ", "...", "\u00e9"];
@@ -188,7 +188,7 @@ function mixedLines(size: number): string {
   return parts.join("");
 }
 
-/** Pieces of 1 to 100,000 bytes: every border falls where it hurts sooner or later. */
+/** Pieces of 1 to 100,000 bytes: sooner or later a border falls in every awkward place. */
 async function* inAwkwardPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let offset = 0, i = 0; offset < bytes.length; i++) {
     const length = i % 3 === 0 ? 1 + i % 5 : (i * 7919) % 100_000 + 1;

@@ -1,6 +1,6 @@
 /**
  * A refused transaction in flight must not leak into the next: where Exim has refused every recipient of one, it takes the
- * next one's content under the first one's sender, unless RSET stands between; Dovecot answers 503 to all that follows.
+ * next one's content under the first one's sender, unless RSET comes between; Dovecot answers 503 to everything after it.
  */
 import { assert, assertEquals } from "@std/assert";
 import { SmtpClient, SmtpError } from "../../mod.ts";
@@ -15,7 +15,7 @@ import { postfixMissing, startPostfix } from "../support/postfix.ts";
 /** How many messages are sent at once, on one connection. */
 const COUNT = 120;
 
-/** What can happen to a message, and the error that says so. */
+/** What can happen to a message, and the error that reports it. */
 type Fate = "taken" | "some" | SmtpErrorCode;
 
 interface Subject {
@@ -64,8 +64,8 @@ const subjects: Subject[] = [
         },
       };
     },
-    // Dovecot 2.3's submission dies of a refused sender with a recipient behind it in flight (smtp-server-cmd-data.c, line
-    // 355, smtp-client-transaction.c, line 954), and of an envelope in flight behind the content of DATA
+    // Dovecot 2.3's submission crashes on a refused sender with a recipient after it in flight (smtp-server-cmd-data.c, line
+    // 355, smtp-client-transaction.c, line 954), and on an envelope in flight after the content of DATA
     // (smtp-server-transaction.c, line 226).
     fates: ["taken", "some", "recipients-refused", "message-refused"],
     transfers: ["bdat"],
@@ -81,7 +81,7 @@ const subjects: Subject[] = [
         stop: dovecot.stop,
       };
     },
-    // No sender is refused there. What it refuses at the end is the recipient whose mailbox is broken.
+    // It refuses no sender. At the end of a message it refuses the recipient whose mailbox is broken.
     fates: ["taken", "some", "recipients-refused", "message-refused"],
   },
 ];
@@ -118,8 +118,8 @@ for (const subject of subjects) {
   }
 }
 
-// Exim counts the RSET behind a transaction that came to nothing, and hangs up with 554 at the eleventh.
-test("Exim: what comes behind a refused RSET was not sent", { skip: eximMissing() }, async () => {
+// Exim counts the RSET after a transaction that came to nothing, and closes with 554 at the eleventh.
+test("Exim: what comes after a refused RSET was not sent", { skip: eximMissing() }, async () => {
   await using exim = await startExim(10);
   await using client = await SmtpClient.connect({ ...plain(exim.ports[0]!), transfer: "bdat" });
   const sends = Array.from({ length: 30 }, (_, i) => {
@@ -154,7 +154,7 @@ async function refuseAndDeliver(
   assertEquals(wrong.slice(0, 5), [], `${wrong.length} outcomes`);
   assert(client.usable, "the session is usable");
 
-  // The session goes on: whatever was refused last.
+  // The session goes on, whatever was refused last.
   const last = { from: "last@example.com", to: ["last@example.org"] };
   assertEquals(await outcomeOf(client, last, messageOf(COUNT, "taken")), ["taken", last.to, []]);
 
@@ -174,12 +174,12 @@ async function refuseAndDeliver(
   );
 }
 
-/** Every neighbourhood of two fates comes, and runs of the same. */
+/** Every pair of fates occurs side by side, and runs of the same fate. */
 function chooseFate(fates: readonly Fate[], i: number): Fate {
   return fates[(i * i + (i >> 2)) % fates.length]!;
 }
 
-/** Nobody is in two envelopes, so that who gets what can be told. */
+/** No recipient is in two envelopes, so that it is clear who gets what. */
 function envelopeOf(i: number, fate: Fate, server: string): { from: string; to: string[] } {
   const from = fate === "sender-refused" ? REFUSED_SENDER : `sender${i}@example.com`;
   const taken = [`to${i}@example.org`, `copy${i}@example.com`];

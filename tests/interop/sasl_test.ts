@@ -14,7 +14,7 @@ import { test } from "../support/harness.ts";
 import { postfixMissing, startPostfix } from "../support/postfix.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
-/** Logs in, and gives the mechanism's name. No line of the trace shows a secret. */
+/** Logs in, and returns the mechanism's name. No line of the trace shows a secret. */
 async function logIn(options: SmtpClientOptions, auth: Auth, ...secrets: string[]): Promise<string> {
   const lines: string[] = [];
   let mechanism = "";
@@ -138,7 +138,7 @@ test("Dovecot: every mechanism logs in with the right credentials and not with w
       const error = await isRefused(options, { user, accessToken, mechanisms }, accessToken);
       assert(error.message.includes("(status "), error.message);
     }
-    // What the source of tokens is told when one was refused: it makes another, and that one is taken.
+    // The token source learns that a token was refused: it makes another, which is accepted.
     const accessToken = (refused?: string) => refused === undefined ? expired : good;
     assertEquals(await logIn(options, { user, accessToken, mechanisms }, expired, good), name);
   }

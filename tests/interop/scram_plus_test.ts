@@ -6,7 +6,7 @@ import { cyrusScramMissing, startCyrusScram } from "../support/cyrus_scram.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
-/** Logs in, and gives the mechanism's name. */
+/** Logs in, and returns the mechanism's name. */
 async function logIn(options: SmtpClientOptions): Promise<string> {
   let mechanism = "";
   const trace: SmtpClientOptions["trace"] = (event) => {
@@ -16,7 +16,7 @@ async function logIn(options: SmtpClientOptions): Promise<string> {
   return mechanism;
 }
 
-test("Cyrus SASL: SCRAM-SHA-256-PLUS logs in over one's own connection, and over nobody else's", {
+test("Cyrus SASL: SCRAM-SHA-256-PLUS logs in over its own connection, and over no other", {
   skip: cyrusScramMissing(),
 }, async () => {
   await using server = await startCyrusScram();
@@ -35,12 +35,12 @@ test("Cyrus SASL: SCRAM-SHA-256-PLUS logs in over one's own connection, and over
     "SCRAM-SHA-256",
   );
 
-  // Somebody between the two has another certificate: the client binds to that.
+  // A man in the middle has another certificate: the client binds to that one.
   const channelBinding = { type: "tls-server-end-point", data: new Uint8Array(32) } as const;
   const mechanism = () => scramSha256({ user, pass }, { plus: true, channelBinding });
   await rejectsWith("auth-failed", () => logIn({ ...options, auth: { mechanism } }));
 
-  // Somebody between the two has hidden -PLUS: a client that could have done it tells so, and the server sees through it.
+  // A man in the middle has hidden -PLUS: a client that supports it says so, and the server notices.
   const downgraded = ({ channelBinding }: SaslContext) => scramSha256({ user, pass }, { channelBinding });
   await rejectsWith("auth-failed", () => logIn({ ...options, auth: { mechanism: downgraded } }));
 });

@@ -1,7 +1,7 @@
 /**
- * Many messages on one connection: every one arrives once, with its own content.
+ * Many messages on one connection: each arrives once, with its own content.
  *
- * How many is in `SMTP_VOLUME`. Default: 300.
+ * `SMTP_VOLUME` says how many. Default: 300.
  */
 import { assertEquals } from "@std/assert";
 import process from "node:process";
@@ -36,7 +36,7 @@ interface Server {
 interface Subject {
   name: string;
   missing: string | undefined;
-  /** Whether it takes whole transactions in flight. */
+  /** Whether it accepts several transactions in flight. */
   chunking: boolean;
   start(): Promise<Server>;
 }

@@ -1,5 +1,5 @@
 /**
- * TypeScript as a user of the package has it.
+ * TypeScript as a user of the package runs it.
  * @module
  */
 import ts from "typescript";
@@ -8,11 +8,11 @@ import ts from "typescript";
 export const RESOLUTIONS = ["nodenext", "bundler"] as const;
 
 /**
- * Checks a file as strictly as it can be done, the declarations of all that it imports included, with nobody's types but
- * those of the web platform.
+ * Checks a file as strictly as possible, including the declarations of everything that it imports, with the types of the
+ * web platform only.
  * @param files The files.
  * @param resolution How modules are found.
- * @returns What is wrong.
+ * @returns The errors.
  */
 export function checkTypes(files: readonly string[], resolution: (typeof RESOLUTIONS)[number]): string[] {
   const options: ts.CompilerOptions = {
@@ -21,7 +21,7 @@ export function checkTypes(files: readonly string[], resolution: (typeof RESOLUT
     noUncheckedIndexedAccess: true,
     verbatimModuleSyntax: true,
     skipLibCheck: false,
-    skipDefaultLibCheck: true, // those of TypeScript itself are its own affair
+    skipDefaultLibCheck: true, // TypeScript checks its own
     noEmit: true,
     types: [],
     lib: ["lib.esnext.d.ts", "lib.dom.d.ts", "lib.dom.iterable.d.ts", "lib.dom.asynciterable.d.ts"],
@@ -39,7 +39,7 @@ export function checkTypes(files: readonly string[], resolution: (typeof RESOLUT
 
 const libraries = new Map<string, ts.SourceFile>();
 
-/** Reads TypeScript's own declarations once for all checks: they are most of what there is to read. */
+/** Reads TypeScript's own declarations once for all checks: they are most of the text. */
 function hostFor(options: ts.CompilerOptions): ts.CompilerHost {
   const host = ts.createCompilerHost(options);
   const { getSourceFile } = host;

@@ -6,7 +6,7 @@ import { Reply } from "../../src/core/reply.ts";
 import { serve, type ServeOptions, type SmtpServer } from "../../src/server/mod.ts";
 import { createAuthority } from "../support/certificates.ts";
 
-/** Who may log in. */
+/** The login that it accepts. */
 export const LOGIN = { user: "ada", pass: "correct horse" };
 
 /** A mail that has arrived. */
@@ -14,7 +14,7 @@ export interface Arrival {
   from: string | null;
   to: readonly string[];
   text: string;
-  /** Who had logged in. */
+  /** The user that had logged in. */
   user: string | undefined;
   /** Whether it came under TLS. */
   secure: boolean;
@@ -25,11 +25,11 @@ export interface MailServer extends AsyncDisposable {
   port: number;
   /** The certificate authority to trust, PEM. */
   ca: string;
-  /** What has arrived so far; taken out. */
+  /** Removes and returns the mail that has arrived so far. */
   take(): Arrival[];
 }
 
-/** Starts a server with STARTTLS and a login. There is nobody at server.test by the name of "nobody". */
+/** Starts a server with STARTTLS and a login. It refuses `nobody@server.test`. */
 export async function startMailServer(options: ServeOptions = {}): Promise<MailServer> {
   const authority = await createAuthority();
   let arrivals: Arrival[] = [];

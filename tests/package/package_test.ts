@@ -26,7 +26,7 @@ import { type Arrival, LOGIN, type MailServer, startMailServer } from "./mail_se
 /** How long making the package, and installing it where nothing is in a cache yet, may take. */
 const TIMEOUT = 180_000;
 
-/** Importing it runs it. */
+/** Entry points that are programs: importing one runs it. */
 const PROGRAMS = ["./cli"];
 
 const consumer = new URL("consumer/", import.meta.url).pathname;
@@ -217,18 +217,18 @@ function build(): Promise<Package> {
   return made ??= buildPackage();
 }
 
-/** Bundles a program and all that it imports into one file, but for what the package needs from elsewhere. */
+/** Bundles a program and all that it imports into one file, except the packages that it depends on. */
 async function bundled(name: string, folder: string): Promise<string> {
   const { manifest } = await build();
   const external = externals(manifest);
   const program = await Deno.readTextFile(`${consumer}${name}`);
   const { code } = await bundle(program, folder, { external });
-  // It stands alone: a runtime is asked for its own modules when they are needed, and not in a way that bundlers see.
+  // It is self-contained: a runtime's own modules are requested late, in a way that bundlers do not see.
   assertEquals(importsOf(code).filter((specifier) => !external.includes(packageOf(specifier))), []);
   return code;
 }
 
-/** A project with nothing in it but the package, not installed yet, and the programs of `consumer/`. */
+/** A project with only the package, not installed yet, and the programs of `consumer/`. */
 async function createProject(
   { unpack = false } = {},
 ): Promise<{ path: string; manifest: PackageJson } & AsyncDisposable> {
@@ -244,7 +244,7 @@ async function createProject(
   return { path, manifest, [Symbol.asyncDispose]: () => Promise.resolve(folder[Symbol.asyncDispose]()) };
 }
 
-/** Has a program send two mails, and looks at what has arrived. */
+/** Runs a program that sends two mails, and checks what has arrived. */
 async function sends({ name, path }: Program, folder: string, server: MailServer): Promise<void> {
   const order = JSON.stringify({ port: server.port, caCerts: [server.ca], auth: LOGIN });
   const answer = await readOutput({ program: path, args: ["send.mjs", order] }, folder);
@@ -263,7 +263,7 @@ async function sends({ name, path }: Program, folder: string, server: MailServer
   assertEquals(server.take(), [arrival("One"), arrival("Two")], name);
 }
 
-/** Has a program import every entry point. */
+/** Runs a program that imports every entry point. */
 async function importsAll({ name, path }: Program, folder: string, manifest: PackageJson): Promise<void> {
   const specifiers = Object.keys(manifest.exports)
     .filter((entry) => !entry.endsWith(".json") && !PROGRAMS.includes(entry))
@@ -277,7 +277,7 @@ async function importsAll({ name, path }: Program, folder: string, manifest: Pac
   }
 }
 
-/** What entry points of their own need, at the versions that the package asks for. */
+/** The packages that single entry points need, at the versions that the package asks for. */
 function optional({ peerDependencies = {} }: PackageJson): string[] {
   return Object.entries(peerDependencies).map(([name, version]) => `${name}@${version}`);
 }

@@ -55,7 +55,7 @@ if (runtime !== "deno") {
   });
 
   test("without the permission the client says what it needs", async () => {
-    // Nobody has to listen there.
+    // No server has to listen there.
     for (const hostname of ["127.0.0.1", "localhost"]) {
       const target = `${hostname}:25`;
       for (const flags of [[], [`--allow-net=${hostname}:26`], ["--allow-net=192.0.2.1"]]) {
@@ -97,7 +97,7 @@ function send(options: Record<string, unknown>, flags: readonly string[]): Promi
   return run("permitted.ts", options, flags);
 }
 
-/** Runs a program with no other permissions than these. */
+/** Runs a program with only these permissions. */
 async function run(program: string, order: unknown, flags: readonly string[]): Promise<unknown> {
   const file = new URL(`consumer/${program}`, import.meta.url).pathname;
   const args = ["run", "--no-prompt", "--no-check", ...flags, file, JSON.stringify(order)];

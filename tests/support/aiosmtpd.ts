@@ -1,5 +1,5 @@
 /**
- * An aiosmtpd of one's own: Python's SMTP server, without PIPELINING.
+ * Starts aiosmtpd, Python's SMTP server, without PIPELINING.
  *
  * Port: SMTP with STARTTLS and AUTH. It answers `reject@…` with 550.
  * @module
@@ -10,11 +10,11 @@ import { fileURLToPath } from "node:url";
 import { PASS, type PeerServer, startPeer, USER } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
-/** Debian's own Python: its modules are not there for others. */
+/** Debian's Python: no other has its modules. */
 const PYTHON = "/usr/bin/python3";
 const MODULE = "/usr/lib/python3/dist-packages/aiosmtpd/smtp.py";
 
-/** Says why aiosmtpd cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why aiosmtpd cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function aiosmtpdMissing(): string | undefined {
   return peerMissing("aiosmtpd", { programs: [PYTHON, "setsid"], files: [MODULE] });
 }

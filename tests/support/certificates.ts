@@ -1,8 +1,8 @@
 /**
- * Throw-away certificates, made when they are asked for: a certificate authority and leaves signed by it.
+ * Throw-away certificates, made on request: a certificate authority and leaves signed by it.
  * @module
  */
-// @peculiar/x509 wants the polyfill before itself.
+// @peculiar/x509 needs this polyfill loaded first.
 import "reflect-metadata";
 import * as x509 from "@peculiar/x509";
 
@@ -33,7 +33,7 @@ export interface LeafOptions {
   algorithm?: "ECDSA" | "RSA";
 }
 
-/** A certificate authority of one's own. */
+/** A certificate authority. */
 export interface Authority {
   /** The authority's certificate, PEM: what a client puts into `caCerts`. */
   cert: string;

@@ -1,4 +1,4 @@
-/** Tests that are a conversation with a server that knows its lines. @module */
+/** Tests that replay a conversation with a server. @module */
 import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { test } from "./harness.ts";
@@ -23,7 +23,7 @@ export function ehlo(...extensions: string[]): string {
 /** QUIT. */
 export const QUIT = "C: QUIT\nS: 221 Bye";
 
-/** Has a conversation: connects, lets the test go on, and quits. A transcript that begins with EHLO needs the test to say it. */
+/** Replays a conversation: connects, runs the test, and quits. If the transcript begins with EHLO, the test sends it. */
 export async function converse(
   transcript: string,
   body: Body,
@@ -37,13 +37,13 @@ export async function converse(
     await using client = await (only === "greeting" ? SmtpClient.open(all) : SmtpClient.connect(all));
     await body(client, played);
   } catch (error) {
-    await played.done; // where the client has said something else, that is what there is to know
+    await played.done; // if the client has said something else, that error tells more
     throw error;
   }
   await played.done;
 }
 
-/** Declares a test that has a conversation, once for each way in which the server's words may arrive. */
+/** Declares a test that replays a conversation, once for each way in which the server's bytes may arrive. */
 export function conversation(
   name: string,
   transcript: string,

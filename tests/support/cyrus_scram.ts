@@ -12,7 +12,7 @@ import { aiosmtpdMissing } from "./aiosmtpd.ts";
 import { PASS, type PeerServer, startPeer, USER } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
-/** Says why it cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why it cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function cyrusScramMissing(): string | undefined {
   return aiosmtpdMissing() ??
     peerMissing("Cyrus SASL", { programs: ["saslpasswd2"], saslPlugins: ["scram", "sasldb"] });
@@ -33,7 +33,7 @@ export function startCyrusScram(): Promise<PeerServer> {
       const program = fileURLToPath(new URL("cyrus_scram_server.py", import.meta.url));
       return {
         command: ["/usr/bin/python3", program, `${ports[0]}`, certificate, key, users],
-        mail: folder, // it takes none
+        mail: folder, // it keeps no mail
       };
     },
   });

@@ -1,5 +1,5 @@
 /**
- * A Dovecot of one's own: LMTP, and submission that relays to another server.
+ * Starts Dovecot: LMTP, and submission that relays to another server.
  *
  * Ports: LMTP with STARTTLS, submission with STARTTLS and AUTH, submission with implicit TLS. LMTP answers `reject@…`
  * with 550 at RCPT and `broken@…` with 451 at the end of the message.
@@ -11,13 +11,13 @@ import { dovecotConfiguration } from "./dovecot_config.ts";
 import { makeFolders, PASS, type PeerServer, startPeer } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
-/** A Dovecot that runs. */
+/** A running Dovecot. */
 export interface Dovecot extends PeerServer {
   /** The path of the unix socket for LMTP. */
   readonly lmtpPath: string;
 }
 
-/** Says why Dovecot cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why Dovecot cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function dovecotMissing(): string | undefined {
   return peerMissing("Dovecot", {
     programs: ["/usr/sbin/dovecot", "/usr/lib/dovecot/lmtp", "/usr/lib/dovecot/submission", "setsid"],
@@ -67,7 +67,7 @@ export async function startDovecot(relayPort = 25): Promise<Dovecot> {
   return { ...server, lmtpPath: join(server.folder, "base/lmtp") };
 }
 
-/** Everybody may log in and gets mail, but for those in two files. */
+/** Everyone may log in and gets mail, except the users in two files. */
 function usersAndMail(folder: string, lmtpPort: number): string {
   return `disable_plaintext_auth = no
 auth_mechanisms = plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256

@@ -1,9 +1,9 @@
 /**
- * What every Dovecot of ours is told.
+ * The configuration that all our Dovecots share.
  * @module
  */
 
-/** What is special about one. */
+/** What differs between them. */
 export interface DovecotSetting {
   /** Its folder. */
   folder: string;
@@ -17,13 +17,11 @@ export interface DovecotSetting {
   /** Ports of submission: with STARTTLS, with TLS from the first byte. */
   submissionPort: number;
   submissionsPort?: number;
-  /** What goes into `service anvil`. */
-  anvil?: string;
-  /** All the rest. */
+  /** Everything else. */
   more: string;
 }
 
-/** Writes the configuration. */
+/** Writes the configuration. No login waits because another one was wrong: neither by its delay nor by its penalty. */
 export function dovecotConfiguration(setting: DovecotSetting): string {
   const { folder, certificate, key, protocols, relayPort, submissionPort, submissionsPort } = setting;
   return `base_dir = ${folder}/base
@@ -47,9 +45,13 @@ service submission-login {
     port = ${submissionPort}
   }
 ${submissionsPort === undefined ? "" : implicitTls(submissionsPort)}}
+auth_failure_delay = 0 secs
 service anvil {
   chroot =
-${setting.anvil ?? ""}}
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
 service stats {
   unix_listener stats-writer {
     mode = 0666

@@ -1,7 +1,7 @@
 /**
- * A Dovecot of one's own that knows how to log in, in every way it has: submission that relays to another server.
+ * Starts a Dovecot that offers every login it knows: submission that relays to another server.
  *
- * Ports: submission with STARTTLS. Passwords are the same for everybody; tokens are JSON Web Tokens of {@linkcode signToken}.
+ * Ports: submission with STARTTLS. Everyone has the same password; tokens are JSON Web Tokens of {@linkcode signToken}.
  * @module
  */
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -10,10 +10,10 @@ import { dovecotConfiguration } from "./dovecot_config.ts";
 import { makeFolders, PASS, type PeerServer, startPeer } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
-/** What signs tokens (HS256). Dovecot wants it in base64. */
+/** The key that signs tokens (HS256). Dovecot wants it in base64. */
 const TOKEN_KEY = "secret-token-key";
 
-/** Says why Dovecot cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why Dovecot cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function dovecotSaslMissing(): string | undefined {
   return peerMissing("Dovecot", {
     programs: ["/usr/sbin/dovecot", "/usr/lib/dovecot/submission", "setsid"],
@@ -24,7 +24,7 @@ export function dovecotSaslMissing(): string | undefined {
 /**
  * Starts it and waits until it accepts connections.
  * @param relayPort Where submission relays to: it connects there with each login.
- * @param introspectionUrl Whom to ask about tokens: the token is added to the end of it. Default: nobody, tokens are those
+ * @param introspectionUrl Where to ask about tokens: the token is appended to it. Default: it asks nobody, tokens are those
  * of {@linkcode signToken}.
  */
 export function startDovecotSasl(relayPort: number, introspectionUrl?: string): Promise<PeerServer> {
@@ -50,7 +50,6 @@ export function startDovecotSasl(relayPort: number, introspectionUrl?: string): 
           protocols: "submission",
           relayPort,
           submissionPort: ports[0]!,
-          anvil: NO_PENALTY,
           more: logins(folder),
         }),
       );
@@ -63,7 +62,7 @@ export function startDovecotSasl(relayPort: number, introspectionUrl?: string): 
   });
 }
 
-/** Signs a JSON Web Token (RFC 7519) for a user, good for as many seconds. */
+/** Signs a JSON Web Token (RFC 7519) for a user, valid for so many seconds. */
 export async function signToken(user: string, seconds: number, key: string = TOKEN_KEY): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const part = (value: unknown) => base64Url(new TextEncoder().encode(JSON.stringify(value)));
@@ -85,7 +84,7 @@ function base64Url(bytes: Uint8Array): string {
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Tokens that the authorisation server vouches for, each time anew. */
+/** Asks the authorisation server about each token. */
 function introspection(url: string): string {
   return `introspection_mode = get
 introspection_url = ${url}
@@ -105,7 +104,6 @@ username_attribute = sub
 
 function logins(folder: string): string {
   return `auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 oauthbearer xoauth2
-auth_failure_delay = 0 secs
 auth_username_chars =
 passdb {
   driver = static
@@ -124,9 +122,3 @@ userdb {
 mail_location = maildir:${folder}/mail
 `;
 }
-
-/** Without it nobody is made to wait for the wrong passwords of others. */
-const NO_PENALTY = `  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-`;

@@ -1,5 +1,5 @@
 /**
- * An Exim of one's own. It is not installed but unpacked: Debian lets one mail server be installed at a time.
+ * Starts Exim. It is not installed but unpacked, because Debian lets only one mail server be installed at a time.
  *
  * Ports: SMTP with STARTTLS and AUTH, the same with implicit TLS. It answers `reject@…` with 550 and `defer@…` with 450,
  * `refused@…` as a sender with 550, and a message with a header `X-Refuse` with 550 at its end.
@@ -12,15 +12,15 @@ import { peerMissing } from "./peers.ts";
 
 const EXIM = `${PEERS_FOLDER}exim4-daemon-light/usr/sbin/exim4`;
 
-/** Says why Exim cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why Exim cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function eximMissing(): string | undefined {
   return peerMissing("Exim", { programs: [EXIM, "setsid"], users: ["Debian-exim"], root: true });
 }
 
 /**
  * Starts Exim and waits until it accepts connections.
- * @param maxNonMail How many commands that belong to no message it takes in a session, before it hangs up with 554. A RSET
- * ahead of each message it receives is free, one behind a transaction without a message is not. Exim's default: 10.
+ * @param maxNonMail How many commands that belong to no message it takes in a session, before it closes with 554. An RSET
+ * before each message that it receives is free, one after a transaction without a message is not. Exim's default: 10.
  * @param more Further lines of the main configuration.
  */
 export function startExim(maxNonMail = 100_000, more = ""): Promise<PeerServer> {

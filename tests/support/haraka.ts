@@ -1,5 +1,5 @@
 /**
- * A Haraka of one's own: a server on Node, made of plugins.
+ * Starts Haraka, a server on Node made of plugins.
  *
  * Ports: SMTP with STARTTLS and AUTH, the same with implicit TLS. It answers `reject@…` with 550.
  * @module
@@ -12,7 +12,7 @@ import { peerMissing } from "./peers.ts";
 
 const MODULE = `${PEERS_FOLDER}npm/node_modules/Haraka`;
 
-/** Says why Haraka cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why Haraka cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function harakaMissing(): string | undefined {
   return peerMissing("Haraka", { programs: ["node", "setsid"], files: [`${MODULE}/haraka.js`] });
 }
@@ -23,7 +23,7 @@ export function startHaraka(): Promise<PeerServer> {
     name: "Haraka",
     ports: 2,
     layOut({ folder, ports, certificate, key }) {
-      for (const name of ["config", "plugins", "mail", "queue"]) mkdirSync(join(folder, name));
+      for (const name of ["config", "config/auth", "plugins", "mail", "queue"]) mkdirSync(join(folder, name));
       copyFileSync(
         fileURLToPath(new URL("haraka_record.js", import.meta.url)),
         join(folder, "plugins/record.js"),
@@ -48,16 +48,18 @@ function configuration(ports: readonly number[], certificate: string, key: strin
     "host_list": "example.org\nexample.com\n",
     "smtp.ini": `listen=127.0.0.1:${plain},127.0.0.1:${tls}\nsmtps_port=${tls}\nnodes=0\n`,
     "tls.ini": `key=${key}\ncert=${certificate}\n`,
+    // After a wrong password it waits for a second, but never for as long as its limit for plugins.
+    "auth/flat_file.timeout": "1\n",
     "auth_flat_file.ini": `[core]\nmethods=PLAIN,LOGIN,CRAM-MD5\n[users]\n${USER}=${PASS}\n`,
     "dhparams.pem": DH_PARAMETERS,
     "log.ini": "[main]\nlevel=warn\n",
-    // Whole, or it crashes.
+    // The whole file, or it crashes.
     "connection.ini": readFileSync(`${MODULE}/config/connection.ini`, "utf8")
       .replace(/^bytes=.*/m, "bytes=209715200"),
   };
 }
 
-/** ffdhe2048 (RFC 7919, appendix A.1). Without, Haraka computes some for minutes, in a process that survives it. */
+/** ffdhe2048 (RFC 7919, appendix A.1). Without it Haraka computes its own for minutes, in a process that outlives it. */
 const DH_PARAMETERS = `-----BEGIN DH PARAMETERS-----
 MIIBCAKCAQEA//////////+t+FRYortKmq/cViAnPTzx2LnFg84tNpWp4TZBFGQz
 +8yTnc4kmz75fS/jY2MMddj2gbICrsRhetPfHtXV/WVhJDP1H18GbtCFY2VVPe0a

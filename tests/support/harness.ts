@@ -1,14 +1,14 @@
 /**
  * One way to declare a test on every runtime: `Deno.test` on Deno, where the leak sanitizers watch it, and
- * `node:test` on Node and Bun. Each test is watched: what a client logs in with must not show up in what can be seen.
+ * `node:test` on Node and Bun. Each test is watched: no secret that a client logs in with may show up in anything that can be seen.
  * @module
  */
 
-/** What a test may ask for. */
+/** Options of a test. */
 export interface TestOptions {
-  /** Why the test cannot run here. Where it is given, the test is skipped and its name shows the reason. */
+  /** Why the test cannot run here. With it the test is skipped, and its name shows the reason. */
   skip?: string | undefined;
-  /** How long the test may take, in milliseconds. Default: 30,000. */
+  /** How long the test may take, in milliseconds. Default: 60,000. */
   timeout?: number;
 }
 
@@ -20,18 +20,23 @@ export const runtime: "deno" | "bun" | "node" = "Deno" in globalThis
   : "node";
 
 type Body = () => void | Promise<void>;
-type Register = (name: string, options: { skip: boolean; timeout: number }, body: Body) => void;
 
-const register: Register = await load();
+/** Where tests are declared. */
+interface Declarations {
+  test(name: string, options: { skip?: boolean; timeout?: number }, body: Body): void;
+  after(body: Body): void;
+}
 
-async function load(): Promise<Register> {
-  if (runtime === "deno") {
-    return (name, { skip }, fn) => Deno.test({ name, ignore: skip, fn });
-  }
-  const { test } = await import("node:test");
-  return (name, { skip, timeout }, body) => {
-    if (skip) test.skip(name, body); // `test()` has put the reason into the name: the table prints it
-    else test(name, { timeout: timeout + 1_000 }, body); // ours comes first: it says how long it took
+const declarations: Declarations = await load();
+
+async function load(): Promise<Declarations> {
+  // tools/test_files.mjs loads test files and takes their tests.
+  const taken: unknown = Reflect.get(globalThis, Symbol.for("smtp.tests"));
+  if (taken !== undefined) return taken as Declarations;
+  if (runtime !== "deno") return await import("node:test");
+  return {
+    test: (name, { skip = false }, fn) => Deno.test({ name, ignore: skip, fn }),
+    after: (body) => Deno.test.afterAll(body),
   };
 }
 
@@ -57,10 +62,17 @@ export function test(name: string, options: TestOptions, body: Body): void;
 export function test(name: string, optionsOrBody: TestOptions | Body, maybeBody?: Body): void {
   const options = typeof optionsOrBody === "function" ? {} : optionsOrBody;
   const body = typeof optionsOrBody === "function" ? optionsOrBody : maybeBody!;
-  const { skip, timeout = 30_000 } = options;
+  const { skip, timeout = 60_000 } = options;
   const run = watched(body);
-  if (skip === undefined) register(name, { skip: false, timeout }, () => withDeadline(name, timeout, run));
-  else register(`${name} [${skip}]`, { skip: true, timeout }, () => {}); // reports and tables show names only
+  if (skip === undefined) {
+    // The harness's own limit comes first: it says which test it was.
+    declarations.test(name, { timeout: timeout + 1_000 }, () => withDeadline(name, timeout, run));
+  } else declarations.test(`${name} [${skip}]`, { skip: true }, () => {}); // reports and tables show names only
+}
+
+/** Runs when the tests of a file are over. */
+export function after(body: Body): void {
+  declarations.after(body);
 }
 
 /** Fails a test that hangs, by name, rather than letting the whole run stand still. */

@@ -1,12 +1,12 @@
 /**
- * Messages for real servers, and what the servers make of them.
+ * Messages for real servers, and how the servers deliver them.
  * @module
  */
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
 import type { DeliveredMail } from "./mail_store.ts";
 
-/** The header of a message that no server finds anything to complete in. */
+/** The header of a message that no server has to complete. */
 export function messageHeader(id: string): string {
   return `From: sender@example.com
 To: someone@example.org
@@ -20,7 +20,7 @@ Content-Transfer-Encoding: 8bit
 `;
 }
 
-/** Lines of all lengths, with dots in front and behind, that end in LF, CRLF and CR by turns. */
+/** Lines of all lengths, with dots at both ends, that end in LF, CRLF and CR by turns. */
 export function mixedLines(size: number): string {
   const ends = ["\n", "\r\n", "\n", "\r", "\r\n"];
   const starts = ["", ".", "..", "x.", ". ", "...", "\u00e9"];
@@ -33,7 +33,7 @@ export function mixedLines(size: number): string {
   return parts.join("");
 }
 
-/** Pieces of 1 to 100,000 bytes: every border falls where it hurts sooner or later. */
+/** Pieces of 1 to 100,000 bytes: sooner or later a border falls in every awkward place. */
 export async function* inAwkwardPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let offset = 0, i = 0; offset < bytes.length; i++) {
     const length = i % 3 === 0 ? 1 + i % 5 : (i * 7919) % 100_000 + 1;
@@ -43,15 +43,15 @@ export async function* inAwkwardPieces(bytes: Uint8Array): AsyncGenerator<Uint8A
   }
 }
 
-/** A message as servers must have it: each line end is LF, and the last line has one. Simple on purpose. */
+/** A message as servers must deliver it: each line end is LF, and the last line has one. Simple on purpose. */
 export function inLines(message: string): string {
   const lines = message.replaceAll(/\r\n|\r|\n/g, "\n");
   return lines.endsWith("\n") ? lines : lines + "\n";
 }
 
 /**
- * What was delivered, in lines that end in LF. Maildirs have it so; others keep the CRLF of the wire, and then all of
- * them, so that a bare CR or LF does not pass.
+ * What was delivered, in lines that end in LF. A Maildir has LF; other stores keep the CRLF of the wire, and
+ * then every one of them, so that a bare CR or LF is found.
  */
 export function deliveredLines({ content }: DeliveredMail): string {
   const text = Buffer.from(content.buffer, content.byteOffset, content.length).toString("utf8");
@@ -61,7 +61,7 @@ export function deliveredLines({ content }: DeliveredMail): string {
   return text.replaceAll("\r\n", "\n");
 }
 
-/** Fails unless the message was delivered to the byte. Does not print megabytes. */
+/** Fails unless the message was delivered byte for byte. Does not print megabytes. */
 export function assertDelivered(mail: DeliveredMail, message: string): void {
   const actual = deliveredLines(mail);
   const expected = inLines(message);

@@ -27,7 +27,7 @@ export interface DeliveredMail {
   sender: string;
   /** Who it was delivered to. Several, comma-separated, where the server wrote them together. */
   recipient: string;
-  /** The message behind the headers that the server has put in front of it. */
+  /** The message without the headers that the server has put in front of it. */
   content: Uint8Array;
 }
 
@@ -37,7 +37,7 @@ export interface MailFolders {
   mail: string;
   /** Where each recipient has a folder by the name of the address: the path of the `new` in it. */
   each?: string;
-  /** Where mail waits that it has accepted: no file is left in these folders when all is delivered. */
+  /** Where accepted mail waits: these folders are empty when everything is delivered. */
   queues?: readonly string[];
 }
 
@@ -58,8 +58,8 @@ export class MailStore {
   /**
    * Waits until everything that the server has accepted is delivered.
    * @param count How many files there must be at least.
-   * @returns All that was delivered, in no order.
-   * @throws {Error} Where nothing has come for a while and it is not all; with the server's log.
+   * @returns Everything that was delivered, in no particular order.
+   * @throws {Error} If nothing more comes for a while and some is missing; with the server's log.
    */
   async settled(count: number): Promise<DeliveredMail[]> {
     const { queues = [] } = this.#folders;
@@ -101,13 +101,13 @@ async function listFiles(folder: string, recipient?: string): Promise<MailFile[]
   return names.map((name) => ({ path: join(folder, name), recipient }));
 }
 
-/** Takes a message out of the headers that its server has put in front of it. */
+/** Removes the headers that the server has put in front of a message. */
 export function readDelivered(file: Uint8Array): DeliveredMail {
   // Latin-1 keeps one character a byte.
   const start = Buffer.from(file.buffer, file.byteOffset, Math.min(file.length, HEADER_LENGTH));
   const headers = start.toString("latin1").match(TRACE_HEADERS)![0];
   const valueOf = (name: string) => headers.match(new RegExp(`^${name}:\\s*<?([^\\n>]*)`, "im"))?.[1];
-  // smtp-sink writes the arguments of MAIL and RCPT, and an empty line behind the message.
+  // smtp-sink writes the arguments of MAIL and RCPT, and an empty line after the message.
   const dumped = valueOf("X-Client-Addr") !== undefined;
   return {
     sender: valueOf("Return-Path") ?? valueOf("X-Mail-Args") ?? "",

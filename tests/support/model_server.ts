@@ -1,8 +1,8 @@
 /**
- * A mail server of a few lines that is obviously right, shares no code with the client's parsing, and behaves towards
- * what is pipelined as a real one does: what becomes of a transaction that was refused half way is where they differ.
+ * A mail server of a few lines that is obviously right, shares no code with the client's parsing, and treats pipelined
+ * commands as a real one does. Real servers differ in how a transaction goes on that was refused half way.
  *
- * What it decides stands in the addresses, so that a test knows it beforehand: `s-550-354-250-250@…` is refused as a
+ * Its decisions are in the addresses, so that a test knows them beforehand: `s-550-354-250-250@…` is refused as a
  * sender, see {@linkcode sender} and {@linkcode recipient}.
  * @module
  */
@@ -10,11 +10,11 @@ import type { Socket } from "../../src/sockets/socket.ts";
 
 /**
  * - `postfix`: a BDAT that fails closes the transaction.
- * - `dovecot`: behind a BDAT that fails, whatever the reason, each BDAT is 503 until RSET, and the transaction stays
+ * - `dovecot`: after a BDAT that fails, whatever the reason, each BDAT is 503 until RSET, and the transaction stays
  *   open (lib-smtp, smtp-server-cmd-data.c, `data_failed`).
  * - `strict`: as `dovecot`, and MAIL, RCPT and DATA are 503 too.
- * - `exim`: a BDAT without recipients leaves the transaction open: a second MAIL is 503, a RCPT behind it joins the
- *   first transaction (smtp_in.c). Behind a chunk that is not the last, all but BDAT and RSET is 503 until RSET.
+ * - `exim`: a BDAT without recipients leaves the transaction open: a second MAIL is 503, a RCPT after it joins the
+ *   first transaction (smtp_in.c). After a chunk that is not the last, everything but BDAT and RSET is 503 until RSET.
  */
 export type Family = "postfix" | "dovecot" | "strict" | "exim";
 
@@ -24,27 +24,27 @@ export interface ModelOptions {
   pipelining?: boolean;
   chunking?: boolean;
   family?: Family;
-  /** Whether DATA has 354 though every recipient was refused. */
+  /** Whether DATA gets 354 although every recipient was refused. */
   alwaysGoAhead?: boolean;
   /** Whether replies leave one by one, or together once there is nothing more to read. */
   batch?: boolean;
-  /** Turns that pass before replies leave. */
+  /** Turns of the event loop that pass before replies leave. */
   lag?: number;
   /** Replies leave in pieces of so many bytes. */
   pieces?: number;
-  /** The reply of this number behind EHLO, from 0, is 421, and the server closes. */
+  /** The reply of this number after EHLO, from 0, is 421, and the server closes. */
   closingAt?: number;
-  /** The server takes so many bytes behind EHLO and cuts the connection. */
+  /** The server takes so many bytes after EHLO and cuts the connection. */
   cutAfterReceived?: number;
-  /** The server says so many bytes behind its reply to EHLO and cuts the connection. */
+  /** The server says so many bytes after its reply to EHLO and cuts the connection. */
   cutAfterSent?: number;
-  /** Whether a cut is a reset, which loses what is on its way, or an end in good order. */
+  /** Whether a cut is a reset, which loses what is under way, or an orderly end. */
   cutHard?: boolean;
-  /** A content under DATA has a 552 as soon as so many bytes have come and its end has not. Not under LMTP. */
+  /** Content under DATA gets a 552 as soon as so many bytes have come without its end. Not under LMTP. */
   refuseEarlyAt?: number;
 }
 
-/** A message that somebody got. */
+/** A message that was delivered. */
 export interface Delivered {
   from: string;
   to: string[];
@@ -79,7 +79,7 @@ class Cut extends Error {}
 interface Transaction {
   from: string;
   to: string[];
-  /** Chunks that were taken, none yet where it is empty. */
+  /** The chunks that were taken so far. */
   content: string;
   chunks: number;
 }
@@ -95,7 +95,7 @@ export class ModelServer {
   readonly refusedChunks = new Set<string>();
   /** Resolves when the connection has ended. */
   readonly done: Promise<void>;
-  /** Told how many bytes have come behind EHLO. */
+  /** Called with how many bytes have come after EHLO. */
   onReceived: ((total: number) => void) | undefined;
 
   readonly #options: ModelOptions;
@@ -127,7 +127,7 @@ export class ModelServer {
       while (await this.#command(await this.#line()));
       await this.#leave();
     } catch (error) {
-      // A client that has gone is no failure, nor is what this server was told to do.
+      // A client that leaves is no failure, nor is anything that this server was asked to do.
       if (error instanceof Cut) hard = this.#options.cutHard ?? false;
     }
     await this.#socket.close(hard ? new Error("cut") : undefined).catch(() => {});
@@ -200,7 +200,7 @@ export class ModelServer {
 
   async #data(): Promise<boolean> {
     this.dataCommands = true;
-    if (this.#input !== "") this.violations.push("Spoke behind DATA ahead of its reply");
+    if (this.#input !== "") this.violations.push("Spoke after DATA before its reply");
     const transaction = this.#transaction;
     if (this.#onlyReset) return await this.#say("503 only RSET");
     if (transaction === undefined) return await this.#say("503 need MAIL");
@@ -269,7 +269,7 @@ export class ModelServer {
 
   /** The content is complete. */
   async #finish({ from, to, content }: Transaction, final: number): Promise<boolean> {
-    // Who is told 421 gets nothing, nor do those behind him.
+    // A client that gets a 421 gets nothing else, nor do the commands after it.
     const left = (this.#options.closingAt ?? Infinity) - this.#replies;
     if (this.#options.protocol === "lmtp") {
       const finals = to.map((address) => decisions(address)[1] ?? 250);

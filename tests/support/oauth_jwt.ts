@@ -1,9 +1,9 @@
 /**
- * What the authorisation server makes of an assertion: JSON Web Tokens (RFC 7519), verified for real.
+ * Verifies assertions as the authorisation server does: JSON Web Tokens (RFC 7519), checked for real.
  * @module
  */
 
-/** An assertion that is not to be believed. */
+/** An assertion that is not valid. */
 export class JwtError extends Error {}
 
 const ALGORITHMS: Record<string, { name: string; verify: AlgorithmIdentifier | RsaPssParams | EcdsaParams }> =
@@ -13,7 +13,7 @@ const ALGORITHMS: Record<string, { name: string; verify: AlgorithmIdentifier | R
     ES256: { name: "ECDSA", verify: { name: "ECDSA", hash: "SHA-256" } },
   };
 
-/** The longest that an assertion may be good, in seconds. */
+/** How long an assertion may be valid, in seconds. */
 const MAX_LIFE = 3600;
 
 /** Verifies an assertion; throws a `JwtError` that shows it, as careless servers do. */

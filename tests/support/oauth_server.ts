@@ -1,8 +1,8 @@
 /**
- * An authorisation server of one's own, on loopback: it takes nobody's word. Clients prove who they are, signatures are
- * verified, refresh tokens are good once, and tokens can be revoked.
+ * An authorisation server on loopback that takes nothing on trust. Clients prove who they are, signatures are
+ * verified, refresh tokens work once, and tokens can be revoked.
  *
- * `POST /token` is the token endpoint, `GET /introspect?token=…` tells Dovecot whose token it is.
+ * `POST /token` is the token endpoint, `GET /introspect?token=…` tells Dovecot who a token belongs to.
  * @module
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -17,7 +17,7 @@ export interface KnownClient {
   method: "client_secret_basic" | "client_secret_post" | "private_key_jwt" | "none";
   /** What verifies its assertions. */
   publicKey?: CryptoKey;
-  /** What its assertions have to say of its certificate. */
+  /** What its assertions must say about its certificate. */
   thumbprint?: string;
 }
 
@@ -31,7 +31,7 @@ export interface TokenRequest {
   jwtHeader?: Record<string, unknown>;
 }
 
-/** What it answers instead of what it should. */
+/** What it answers instead of the right thing. */
 export interface Answer {
   status?: number;
   headers?: Record<string, string>;
@@ -44,23 +44,23 @@ interface Issued {
   expiresAt: number;
 }
 
-/** An authorisation server that runs. */
+/** A running authorisation server. */
 export class OAuthServer implements AsyncDisposable {
   /** Clients by their identifiers. */
   readonly clients: Map<string, KnownClient> = new Map();
   /** Service accounts by their addresses, with the key that verifies what they sign. */
   readonly accounts: Map<string, CryptoKey> = new Map();
-  /** Refresh tokens that are good, and whose they are. */
+  /** Valid refresh tokens, and who they belong to. */
   readonly refreshTokens: Map<string, string> = new Map();
   /** What reached the token endpoint. */
   readonly requests: TokenRequest[] = [];
   /** The tokens that Dovecot has asked about. */
   readonly introspected: string[] = [];
-  /** What the next requests are answered with, in order, each in the place of what they should be. */
+  /** What the next requests are answered with, in order, instead of the right thing. */
   readonly answers: Answer[] = [];
-  /** The life of the next tokens in seconds; `undefined` does not say it, and has them last. */
+  /** The lifetime of the next tokens in seconds; with `undefined` the server does not say it, and they last. */
   expiresIn: number | undefined = 3600;
-  /** Whether a refresh token is good once, and another comes with the access token. */
+  /** Whether a refresh token works once, and a new one comes with the access token. */
   rotates = true;
   /** The server's clock. */
   now: () => number = Date.now;
@@ -102,12 +102,12 @@ export class OAuthServer implements AsyncDisposable {
     return `${this.origin}/introspect?token=`;
   }
 
-  /** The tokens that are good. */
+  /** The valid tokens. */
   get tokens(): string[] {
     return [...this.#tokens].filter(([, { expiresAt }]) => expiresAt > this.now()).map(([token]) => token);
   }
 
-  /** Makes all access tokens bad at once, as when a user changes the password. */
+  /** Makes all access tokens invalid at once, as when a user changes the password. */
   revokeAll(): void {
     this.#tokens.clear();
   }

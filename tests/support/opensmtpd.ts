@@ -1,5 +1,5 @@
 /**
- * An OpenSMTPD of one's own. It is not installed but unpacked: Debian lets one mail server be installed at a time.
+ * Starts OpenSMTPD. It is not installed but unpacked, because Debian lets only one mail server be installed at a time.
  *
  * Port: SMTP with STARTTLS and AUTH. It answers recipients that are not at `example.org` or `example.com` with 550.
  * @module
@@ -15,7 +15,7 @@ const ROOT = `${PEERS_FOLDER}opensmtpd`;
 const HASH =
   "$6$smtpsmtp$mcQhVdmd7XQyWrgVVyIfjYKJ4qHhPMF4.J4wLwELCZwz45owwH09APOKpEeqs7O0uq.QMujXZHQPXELZ6/xVh.";
 
-/** Says why OpenSMTPD cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why OpenSMTPD cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function openSmtpdMissing(): string | undefined {
   return peerMissing("OpenSMTPD", {
     programs: [`${ROOT}/usr/sbin/smtpd`, "setsid", "unshare", "mount", "bash"],
@@ -60,7 +60,7 @@ match for domain { "example.org", "example.com" } from any action "deliver"
 `;
 }
 
-/** Where it keeps its queue, its socket and its helpers is compiled in: it gets a view of the file system of its own. */
+/** The paths of its queue, its socket and its helpers are compiled in: it gets its own view of the file system. */
 function startScript(folder: string, configuration: string): string {
   return `set -e
 mount --make-rprivate /

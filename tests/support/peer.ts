@@ -78,9 +78,9 @@ export class Listener implements AsyncDisposable {
 
 /** One accepted connection. */
 export class Peer {
-  /** The socket of Node's. */
+  /** Node's socket. */
   readonly raw: net.Socket;
-  /** Resolves when the socket is closed, however it came about. */
+  /** Resolves when the socket is closed, for whatever reason. */
   readonly closed: Promise<void>;
   #ended = false;
   #error: Error | undefined;
@@ -111,7 +111,7 @@ export class Peer {
     raw.on("close", this.#onChange);
   }
 
-  /** What has come; `null` at the end. */
+  /** Reads what has come; `null` at the end. */
   async read(): Promise<Uint8Array | null> {
     if (this.#left !== undefined) {
       const left = this.#left;
@@ -130,7 +130,7 @@ export class Peer {
     }
   }
 
-  /** Just this many bytes, or fewer at the end, as text. */
+  /** Reads this many bytes, or fewer at the end, as text. */
   async readText(length: number): Promise<string> {
     let text = "";
     while (text.length < length) {
@@ -148,11 +148,11 @@ export class Peer {
     try {
       while (await this.read() !== null);
     } catch {
-      // cut: an end as well
+      // a cut is an end as well
     }
   }
 
-  /** Sends. Resolves when the system has it. */
+  /** Sends; resolves when the system has taken it. */
   write(data: string | Uint8Array): Promise<void> {
     return new Promise((resolve, reject) =>
       this.raw.write(data, (error) => error ? reject(error) : resolve())
@@ -180,12 +180,12 @@ export class Peer {
     // Without a gate a TLS socket on Deno reads all that it gets, and a writer at the other end would never wait.
     const gate = runtime === "deno" ? new Gate(this.#connection()) : undefined;
     if (gate === undefined) {
-      if (this.#left !== undefined) this.raw.unshift(this.#left); // the ClientHello came behind what was read
+      if (this.#left !== undefined) this.raw.unshift(this.#left); // the ClientHello came right after what was read
       this.raw.off("readable", this.#onChange).off("end", this.#onEnd).off("close", this.#onChange);
     }
     const secure = new tls.TLSSocket(gate === undefined ? this.raw : gate.duplex as net.Socket, {
       isServer: true,
-      ...{ allowHalfOpen: true }, // Bun does not take it over from the socket
+      ...{ allowHalfOpen: true }, // Bun does not inherit it from the socket
       secureContext: tls.createSecureContext({ cert, key, ...(clientCa !== undefined && { ca: clientCa }) }),
       requestCert: clientCa !== undefined,
       rejectUnauthorized: clientCa !== undefined,

@@ -1,5 +1,5 @@
 /**
- * A server that runs in a folder of its own, with everything that it has started.
+ * A server that runs in its own folder, with everything that it has started.
  * @module
  */
 import { type ChildProcess, spawn } from "node:child_process";
@@ -35,7 +35,7 @@ export function makePeerFolder(name: string): string {
   return mkdtempSync(join(existsSync(memory) ? memory : tmpdir(), `smtp-${name}-`));
 }
 
-/** The process at the head of a server, and one that ends it where we are killed before we can. */
+/** The main process of a server, and one that ends it if we are killed first. */
 export class PeerProcess {
   readonly #name: string;
   readonly #logs: readonly string[];
@@ -47,14 +47,14 @@ export class PeerProcess {
   #output = "";
 
   /**
-   * @param name The server's name, for people.
-   * @param folder Its folder, removed when it has gone.
+   * @param name The server's name, for messages.
+   * @param folder Its folder, removed when it has ended.
    * @param command How to start it.
    */
   constructor(name: string, folder: string, { command, env, logs = [] }: PeerCommand) {
     this.#name = name;
     this.#logs = logs;
-    // A process group of its own, so that all it has started can be ended. setsid(1) keeps the process id.
+    // Its own process group, so that everything it has started can be ended. setsid(1) keeps the process id.
     this.#process = spawn("setsid", command, {
       cwd: folder,
       env: { ...process.env, ...env },
@@ -75,7 +75,7 @@ export class PeerProcess {
     this.#guardEnded = new Promise((resolve) => this.#guard.once("close", resolve));
   }
 
-  /** The process at the head. */
+  /** The process id of the main process. */
   get pid(): number {
     return this.#process.pid!;
   }
@@ -99,7 +99,7 @@ export class PeerProcess {
     return this.#output + this.#logs.map(readIfThere).join("");
   }
 
-  /** Ends it and everything it has started, waits until all have gone, and removes its folder. */
+  /** Ends it and everything it has started, waits until all have ended, and removes its folder. */
   async stop(): Promise<void> {
     this.#output = this.log();
     this.#guard.stdin!.end();
@@ -108,8 +108,8 @@ export class PeerProcess {
 }
 
 /**
- * Waits for the end of its input, then ends the process group $1 and removes the folder $2. The kernel's list is asked
- * and not kill(1), for which the dead count until somebody has buried them.
+ * Waits for the end of its input, then ends the process group $1 and removes the folder $2. It asks the kernel's list and
+ * not kill(1), which counts processes that have ended until their parent has waited for them.
  */
 const GUARD = String.raw`
 cat > /dev/null

@@ -1,5 +1,5 @@
 /**
- * Starts other people's servers on loopback, each in a folder of its own.
+ * Starts other people's servers on loopback, each in its own folder.
  * @module
  */
 import { chmodSync, chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -13,44 +13,44 @@ import { findPorts } from "./ports.ts";
 /** Where `.ci/install_peers` puts what does not come from Debian's own installer. */
 export const PEERS_FOLDER = fileURLToPath(new URL("../../.cache/peers/", import.meta.url));
 
-/** Who may log in to all of them, and with which password. */
+/** The one login that all of them accept. */
 export const USER = "user";
 export const PASS = "open-sesame";
 
-/** A server that runs. It is at `localhost`, `127.0.0.1`. */
+/** A running server. It is at `localhost`, `127.0.0.1`. */
 export interface PeerServer extends AsyncDisposable {
-  /** Its name, for people. */
+  /** Its name, for messages. */
   readonly name: string;
-  /** Its ports, in the order that its own module says. */
+  /** Its ports, in the order that its module gives. */
   readonly ports: readonly number[];
   /** The folder it runs in. */
   readonly folder: string;
   /** The certificate that signed the server's, PEM. */
   readonly ca: string;
-  /** Who may log in. */
+  /** The user that may log in. */
   readonly user: string;
-  /** With which password. */
+  /** The user's password. */
   readonly pass: string;
   /** What it has delivered. */
   readonly mail: MailStore;
   /** What it has logged so far. */
   log(): string;
-  /** Stops it, waits until it has gone, and removes its folder. */
+  /** Stops it, waits until it has ended, and removes its folder. */
   stop(): Promise<void>;
 }
 
-/** What a server is given to lay out its folder with. */
+/** What a server's folder is made from. */
 export interface PeerSetting {
-  /** An empty folder that everybody may look into. */
+  /** An empty folder that every user may read. */
   folder: string;
   /** The ports to listen on. */
   ports: readonly number[];
-  /** The server's certificate with its key, the files' paths. Root's own; see {@linkcode giveTo}. */
+  /** The server's certificate with its key, the files' paths. They belong to root; see {@linkcode giveTo}. */
   certificate: string;
   key: string;
 }
 
-/** What a server is when its folder is laid out. */
+/** How a server is started when its folder is ready. */
 export interface PeerLayout extends PeerCommand, MailFolders {
   /** Paths of unix sockets that it accepts connections at besides its ports. */
   sockets?: readonly string[];
@@ -58,11 +58,11 @@ export interface PeerLayout extends PeerCommand, MailFolders {
 
 /** How to start a server. */
 export interface PeerRecipe {
-  /** Its name, for people. */
+  /** Its name, for messages. */
   name: string;
   /** How many ports it listens on. */
   ports: number;
-  /** What its certificate is to be like. */
+  /** Options of its certificate. */
   certificate?: LeafOptions;
   /** Fills its folder. */
   layOut(setting: PeerSetting): PeerLayout;
@@ -77,7 +77,7 @@ export async function startPeer(recipe: PeerRecipe): Promise<PeerServer> {
     const folder = makePeerFolder(recipe.name.toLowerCase().replaceAll(/\W+/g, "-"));
     let running: PeerProcess | undefined;
     try {
-      chmodSync(folder, 0o755); // servers leave root behind and must still get in
+      chmodSync(folder, 0o755); // servers drop root and must still get in
       const setting = {
         folder,
         ports,
@@ -106,7 +106,7 @@ export async function startPeer(recipe: PeerRecipe): Promise<PeerServer> {
     } catch (error) {
       await running?.stop();
       rmSync(folder, { recursive: true, force: true });
-      // Between our look and its own, somebody else may have taken a port.
+      // Another program may have taken a port since we looked.
       if (attempt === 3 || !/address already in use|EADDRINUSE/i.test(String(error))) throw error;
     }
   }

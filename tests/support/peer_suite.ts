@@ -1,5 +1,5 @@
 /**
- * What is asked of every server: one test each for what a user does with it.
+ * The tests that every server has to pass: one for each thing that a user does with it.
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
@@ -14,7 +14,7 @@ import { rejectsWith } from "./rejects_with.ts";
 export interface PeerSubject {
   /** Its name. */
   name: string;
-  /** Why it cannot be tested against. */
+  /** Why it cannot be tested. */
   missing: string | undefined;
   /** Starts it. */
   start(): Promise<PeerServer>;
@@ -29,7 +29,7 @@ export interface PeerSubject {
 const FROM = "sender@example.com";
 const SIZE = 5 * 1024 * 1024;
 
-/** How to get to a server. */
+/** How to connect to a server. */
 export function peerOptions(
   peer: PeerServer,
   security: "starttls" | "tls" | "none",

@@ -1,8 +1,8 @@
 /**
- * Other people's servers and clients, to test against: are they here, and must they be?
+ * Finds out which of other people's servers and clients are installed, and whether they have to be.
  *
  * A test that needs one takes the reason from here as its `skip`. With `SMTP_PEERS=required` in the environment, as in
- * `.ci/run`, nothing is skipped: what is missing is an error.
+ * `.ci/run`, nothing is skipped: a missing one is an error.
  * @module
  */
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from "node:fs";
@@ -42,11 +42,11 @@ export interface PeerNeeds {
 }
 
 /**
- * Says why a peer cannot be tested against.
- * @param peer Its name, for people.
+ * Returns why a peer cannot be tested.
+ * @param peer Its name, for messages.
  * @param needs What it needs.
- * @returns The reason; `undefined` where all is here.
- * @throws {Error} Where the peer cannot be tested against and `SMTP_PEERS` is `required`.
+ * @returns The reason; `undefined` if everything is here.
+ * @throws {Error} If the peer cannot be tested and `SMTP_PEERS` is `required`.
  */
 export function peerMissing(peer: string, needs: PeerNeeds): string | undefined {
   const { programs = [], files = [], saslPlugins = [], users = [], root = false } = needs;

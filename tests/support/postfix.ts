@@ -1,5 +1,5 @@
 /**
- * A Postfix of one's own, on loopback alone, in a folder of its own.
+ * Starts Postfix on loopback, in its own folder.
  * @module
  */
 import { Buffer } from "node:buffer";
@@ -26,13 +26,13 @@ const POLL = 20;
 /** The headers that Postfix puts in front of a message that it delivers. */
 const TRACE_HEADERS = /^(?:(?:Return-Path|X-Original-To|Delivered-To|Received):[^\n]*\n(?:[ \t][^\n]*\n)*)*/;
 
-/** A Postfix that runs. It is at `localhost`, `127.0.0.1`. */
+/** A running Postfix. It is at `localhost`, `127.0.0.1`. */
 export interface Postfix extends AsyncDisposable {
   /** Plain, offers STARTTLS and AUTH (and, as Postfix may, AUTH without TLS). */
   readonly submissionPort: number;
   /** TLS from the first byte. */
   readonly tlsPort: number;
-  /** Plain, takes nothing but EHLO, STARTTLS, NOOP and QUIT before TLS. */
+  /** Plain; accepts nothing but EHLO, STARTTLS, NOOP and QUIT before TLS. */
   readonly requiredTlsPort: number;
   /** The certificate that signed the server's, PEM. */
   readonly ca: string;
@@ -45,7 +45,7 @@ export interface Postfix extends AsyncDisposable {
    * and `defer@example.org` (450).
    * @param recipient The address as it was given in RCPT.
    * @param count How many messages to wait for. Default: 1.
-   * @returns The messages in the order they came, as they stand in the Maildir: with LF, behind Postfix's own headers.
+   * @returns The messages in the order they came, as the Maildir has them: with LF, after Postfix's own headers.
    * @throws {Error} Where they have not come in time; with Postfix's log.
    */
   waitForMail(recipient: string, count?: number): Promise<Uint8Array[]>;
@@ -57,7 +57,7 @@ export interface Postfix extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Says why Postfix cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why Postfix cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function postfixMissing(): string | undefined {
   return peerMissing("Postfix", {
     programs: [MASTER, "saslpasswd2", "setsid"],
@@ -66,7 +66,7 @@ export function postfixMissing(): string | undefined {
   });
 }
 
-/** Takes a message from the Maildir out of the headers that Postfix has put in front of it. */
+/** Removes the headers that Postfix has put in front of a message in the Maildir. */
 export function withoutTraceHeaders(message: Uint8Array): Uint8Array {
   // Latin-1 keeps one character a byte. The headers are short.
   const start = Buffer.from(message.buffer, message.byteOffset, Math.min(message.length, 8192)).toString(
@@ -77,7 +77,7 @@ export function withoutTraceHeaders(message: Uint8Array): Uint8Array {
 
 /**
  * Starts Postfix and waits until it accepts connections.
- * @param configuration Lines of `main.cf` besides one's own, such as `smtpd_delay_reject = no`.
+ * @param configuration More lines of `main.cf`, such as `smtpd_delay_reject = no`.
  */
 export async function startPostfix(configuration = ""): Promise<Postfix> {
   const authority = await createAuthority();
@@ -104,7 +104,7 @@ export async function startPostfix(configuration = ""): Promise<Postfix> {
     } catch (error) {
       await master?.stop();
       rmSync(folder, { recursive: true, force: true });
-      // Between our look and its own, somebody else may have taken a port.
+      // Another program may have taken a port since we looked.
       if (attempt === 3 || !/address already in use/i.test(String(error))) throw error;
     }
   }

@@ -1,5 +1,5 @@
 /**
- * The folder that a Postfix of one's own runs in: configuration, queue, users.
+ * The folder that our Postfix runs in: configuration, queue, users.
  * @module
  */
 import { spawnSync } from "node:child_process";
@@ -7,18 +7,18 @@ import { chmodSync, chownSync, mkdirSync, readFileSync, utimesSync, writeFileSyn
 import { join } from "node:path";
 import type { KeyPair } from "./certificates.ts";
 
-/** The process at the head of Postfix, where Debian keeps it. */
+/** Postfix's main process, where Debian keeps it. */
 export const MASTER = "/usr/lib/postfix/sbin/master";
 
 /** Where delivered messages are, below the folder: all in one, whoever they are for. */
 export const MAILDIR = "mail/all/new";
 
-/** Where mail waits that it has accepted, below the folder. */
+/** Where accepted mail waits, below the folder. */
 export const QUEUES: readonly string[] = ["maildrop", "incoming", "active", "deferred"].map((name) =>
   `spool/${name}`
 );
 
-/** What is settled when Postfix is about to start. */
+/** What is known before Postfix starts. */
 export interface PostfixSettings {
   /** Ports for SMTP with STARTTLS, for implicit TLS, and for SMTP that requires STARTTLS. */
   ports: readonly number[];
@@ -26,11 +26,11 @@ export interface PostfixSettings {
   certificate: KeyPair;
   /** The certificate that signed it, PEM. */
   ca: string;
-  /** Who may log in: name, `@`, realm. */
+  /** The user that may log in: name, `@`, realm. */
   user: string;
-  /** With which password. */
+  /** The user's password. */
   pass: string;
-  /** Further lines of `main.cf`; they win over those that stand there. */
+  /** More lines of `main.cf`; they override those in the file. */
   configuration: string;
 }
 
@@ -48,7 +48,7 @@ export function layOutPostfix(folder: string, settings: PostfixSettings): void {
     chownSync(join(folder, path), owner, group);
     chmodSync(join(folder, path), mode);
   };
-  make("", 0, 0o755); // Postfix's processes leave root behind and must still get in
+  make("", 0, 0o755); // Postfix's processes drop root and must still get in
   for (const path of ["etc", "etc/sasl", "spool", "spool/pid"]) make(path, 0, 0o755);
   make("lib", postfix, 0o700);
   make("mail", nobody, 0o700);
@@ -63,7 +63,7 @@ export function layOutPostfix(folder: string, settings: PostfixSettings): void {
 
   const configure = (path: string, content: string) => {
     writeFileSync(join(folder, path), content);
-    // A file that has just been changed is read again and again for two seconds, lest somebody still writes to it.
+    // Postfix reads a file that has just changed again and again for two seconds, in case something still writes to it.
     utimesSync(join(folder, path), 0, 0);
   };
   configure("etc/main.cf", mainConfiguration(folder, nobody) + settings.configuration);

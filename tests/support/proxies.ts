@@ -1,5 +1,5 @@
 /**
- * Other people's proxies: microsocks for SOCKS5 and tinyproxy for HTTP CONNECT. Each wants {@linkcode USER} and
+ * Other people's proxies: microsocks for SOCKS5 and tinyproxy for HTTP CONNECT. Each requires {@linkcode USER} and
  * {@linkcode PASS}.
  *
  * Port: the proxy.
@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { PASS, type PeerServer, startPeer, USER } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
-/** Says why microsocks cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why microsocks cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function microsocksMissing(): string | undefined {
   return peerMissing("microsocks", { programs: ["microsocks", "setsid"] });
 }
@@ -27,7 +27,7 @@ export function startMicrosocks(): Promise<PeerServer> {
   });
 }
 
-/** Says why tinyproxy cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why tinyproxy cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function tinyproxyMissing(): string | undefined {
   return peerMissing("tinyproxy", { programs: ["tinyproxy", "setsid"] });
 }

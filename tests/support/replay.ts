@@ -1,11 +1,11 @@
 /**
- * A server that knows one conversation by heart: it says its lines when the client has said his, to the byte.
+ * A server that replays one conversation: it says its lines when the client has said its own, to the byte.
  * @module
  */
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
 
-/** In what pieces the server's words arrive. */
+/** How the server's bytes arrive. */
 export type Pieces = "whole" | "lines" | "bytes";
 
 /** All of them, for tests that run a conversation in each. */
@@ -17,7 +17,7 @@ export interface Replay {
   socket: Socket;
   /** Resolves when the server has heard the last line that it waits for. */
   heard: Promise<void>;
-  /** Resolves when the whole conversation was had and the client has closed; rejects when it went otherwise. */
+  /** Resolves when the whole conversation has taken place and the client has closed; rejects if it went differently. */
   done: Promise<void>;
 }
 
@@ -30,8 +30,8 @@ type Step =
  * Replays a transcript. Lines begin with `C: ` or `S: `; client lines that stand together are expected without a reply in
  * between. `S! close` and `S! reset` end the connection, `S! tls` goes over to TLS.
  *
- * @param transcript The conversation, one line a line; white space before a line does not count.
- * @param pieces In what pieces the server's words arrive.
+ * @param transcript The conversation, one line a line; leading white space is ignored.
+ * @param pieces How the server's bytes arrive.
  */
 export function replay(transcript: string, pieces: Pieces = "whole"): Replay {
   const [client, server] = memorySocketPair({ secureTransport: "starttls" });

@@ -6,19 +6,19 @@ import { runtime } from "./harness.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What became of it. */
+/** How it ended. */
 export interface ExampleResult {
   /** The exit code. */
   code: number | null;
-  /** All that it has printed. */
+  /** Everything that it has printed. */
   output: string;
 }
 
 /**
  * Runs a file of `examples/` on the runtime that runs the test, and waits for its end.
  * @param file The name of the file.
- * @param args What it is given.
- * @param env What the environment has besides.
+ * @param args Its arguments.
+ * @param env More variables for its environment.
  */
 export function runExample(
   file: string,

@@ -4,9 +4,9 @@
  */
 
 /**
- * Lists them.
+ * Lists the forms.
  * @param secret The secret.
- * @returns What to look for, each once.
+ * @returns The texts to look for, without duplicates.
  */
 export function formsOf(secret: string): string[] {
   const bytes = new TextEncoder().encode(secret);
@@ -28,7 +28,7 @@ export function formsOf(secret: string): string[] {
   ];
 }
 
-/** The characters that hold nothing but the bytes, where so many bytes of something else stand before them. */
+/** The characters that hold nothing but these bytes, if so many other bytes come before them. */
 function base64At(bytes: Uint8Array, offset: number): string {
   const padded = new Uint8Array(offset + bytes.length);
   padded.set(bytes, offset);

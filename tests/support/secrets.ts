@@ -1,11 +1,11 @@
 /**
- * Sees to it that no test lets a secret out: what a client logs in with must not stand in a trace, a log, an error or on
- * the console, in no form (see {@linkcode formsOf}). The harness watches each test.
+ * Fails a test that lets a secret out: what a client logs in with must not appear in a trace, a log, an error or on the
+ * console, in any form (see {@linkcode formsOf}). The harness watches each test.
  *
- * Secrets are learnt from `auth` as clients are given it: passwords, access tokens, also those that functions return, and
- * the words of mechanisms of the test's own. A test that has others tells of them with {@linkcode registerSecret}.
+ * Secrets are learnt from the `auth` that clients get: passwords, access tokens, also those that functions return, and
+ * what custom mechanisms say. A test that has others registers them with {@linkcode registerSecret}.
  *
- * A secret has at least six characters and is no part of the user's name: what is shorter stands in any text.
+ * A secret has at least six characters and is not part of the user's name: anything shorter appears in any text.
  * @module
  */
 import { inspect } from "node:util";
@@ -19,10 +19,10 @@ import { formatTrace, MASK } from "../../src/trace.ts";
 import type { TraceEvent } from "../../src/trace.ts";
 import { formsOf } from "./secret_forms.ts";
 
-/** What is shorter would be found everywhere. */
+/** A shorter secret would be found everywhere. */
 const MIN_LENGTH = 6;
 
-/** What one test has shown, and what it must not have. */
+/** What one test has shown, and what it must not show. */
 class SecretWatch {
   readonly #secrets = new Set<string>();
   readonly #users = new Set<string>();
@@ -59,7 +59,7 @@ class SecretWatch {
     this.#clients.push(client);
   }
 
-  /** Throws where something was shown. */
+  /** Throws if a secret was shown. */
   check(): void {
     for (const events of this.#traces) checkMasks(events);
     if (this.#secrets.size === 0) return;
@@ -94,8 +94,8 @@ class SecretWatch {
 }
 
 /**
- * What a client says to log in is masked, whatever it is, and so are the challenges that follow: together with what
- * was said they let a weak password be guessed.
+ * Everything a client says to log in is masked, and so are the challenges that follow: together they would let a weak
+ * password be guessed.
  */
 function checkMasks(events: readonly TraceEvent[]): void {
   let said: string | undefined;
@@ -116,7 +116,7 @@ function checkMasks(events: readonly TraceEvent[]): void {
   }
 }
 
-/** What the two kinds of loggers are given. */
+/** What the two kinds of loggers get. */
 function logOf(events: readonly TraceEvent[]): string {
   const lines: string[] = [];
   const write = (...words: unknown[]) => void lines.push(words.map(show).join(" "));
@@ -134,7 +134,7 @@ function show(value: unknown): string {
 }
 
 /**
- * Lists everything that can be read from an error: its words, its stack, its causes, what it shows of itself.
+ * Lists everything that can be read from an error: its message, its stack, its causes, its properties.
  * @param error The error.
  */
 export function textOf(error: unknown): string {
@@ -148,7 +148,7 @@ export function textOf(error: unknown): string {
       try {
         visit((value as Record<PropertyKey, unknown>)[key], depth + 1);
       } catch {
-        // A getter that does not want to be asked.
+        // A getter that throws.
       }
     }
   };
@@ -157,7 +157,7 @@ export function textOf(error: unknown): string {
   try {
     texts.push(JSON.stringify(error) ?? "");
   } catch {
-    // A cause that goes in circles.
+    // A circular cause.
   }
   return texts.join("\n");
 }
@@ -166,7 +166,7 @@ export function textOf(error: unknown): string {
 let current: SecretWatch | undefined;
 
 /**
- * Tells of a secret of the test that runs.
+ * Registers a secret of the test that runs.
  * @param secret What must not be shown.
  */
 export function registerSecret(secret: string): void {
@@ -192,7 +192,7 @@ export async function watchSecrets(body: () => void | Promise<void>): Promise<vo
 
 let isInstalled = false;
 
-/** Puts itself between the tests and what they see, once. */
+/** Starts watching the console, errors and clients, once. */
 function install(): void {
   if (isInstalled) return;
   isInstalled = true;
@@ -232,7 +232,7 @@ async function watchClient(
   return client;
 }
 
-/** Errors of the caller's own making are no `SmtpError`. */
+/** Errors that are the caller's fault are no `SmtpError`. */
 async function reporting<T>(body: () => Promise<T>): Promise<T> {
   const watch = current;
   try {
@@ -243,7 +243,7 @@ async function reporting<T>(body: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Learns from `auth`, now and whenever it is asked for something. */
+/** Learns the secrets in `auth`, now and whenever one is asked for. */
 function seen(auth: Auth): Auth {
   const watch = current;
   if (watch === undefined || typeof auth !== "object") return auth;
@@ -273,7 +273,7 @@ function seen(auth: Auth): Auth {
 
 type OwnMechanism = ReturnType<Extract<Auth, { mechanism: unknown }>["mechanism"]>;
 
-/** What a mechanism of the test's own says goes over the wire in base64, and nowhere else. */
+/** What a custom mechanism says goes over the wire in base64, and nowhere else. */
 function seenMechanism(mechanism: OwnMechanism, watch: SecretWatch): OwnMechanism {
   const learn = (said: unknown) => {
     if (said instanceof Uint8Array && said.length >= MIN_LENGTH) {
@@ -320,7 +320,7 @@ function watchConsole(): void {
   }
 }
 
-/** Notes each error of a class when it is made: what becomes of it, and who waits for it, stays as it is. */
+/** Records each error of a class when it is made, and changes nothing else about it. */
 function watchErrors(type: abstract new (...args: never[]) => Error): void {
   const parent: new (message?: string, options?: ErrorOptions) => Error = Object.getPrototypeOf(type);
   class Watched extends parent {

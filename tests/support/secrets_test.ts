@@ -13,7 +13,7 @@ const AUTH = { user: "ada", pass: PASS };
 
 const base64 = (text: string) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 
-/** A session with a login to which the server says that, and what it says when the client leaves. */
+/** A session in which the server answers the login and QUIT with these lines. */
 function session(reply = "235 Welcome", bye = "221 Bye"): Pick<SmtpClientOptions, "socket" | "clientName"> {
   const { socket } = replay(`
     S: 220 mx.test
@@ -37,7 +37,7 @@ async function logIn(options: Partial<SmtpClientOptions> = {}, reply?: string, b
   await client.quit();
 }
 
-/** Fails unless the watch finds what the test lets out. */
+/** Fails unless the watch finds the secret that the test lets out. */
 async function isCaught(where: string, body: () => Promise<void>): Promise<void> {
   const error = await assertRejects(() => watchSecrets(body), Error);
   assertStringIncludes(error.message, where);
@@ -57,8 +57,8 @@ for (
     ["within a text", `The password "${PASS}" is wrong`],
     ["in JSON", JSON.stringify({ pass: PASS })],
     ["in base64", base64(PASS)],
-    ["in base64 behind one more character", base64(`x${PASS}`)],
-    ["in base64 behind two more characters", base64(`xx${PASS}`)],
+    ["in base64 after one more character", base64(`x${PASS}`)],
+    ["in base64 after two more characters", base64(`xx${PASS}`)],
     ["in base64 before others", base64(`${PASS}, or so`)],
     ["in base64 that is broken into lines", base64(PASS).replace(/(.{5})/g, "$1\r\n ")],
     ["in base64url", base64(PASS).replaceAll("+", "-").replaceAll("/", "_").replace(/=*$/, "")],
@@ -164,7 +164,7 @@ for (const later of [false, true]) {
     }));
 }
 
-test("watchSecrets() knows what a mechanism of the test's own says, and what the test tells of", async () => {
+test("watchSecrets() knows what a custom mechanism says, and what the test registers", async () => {
   const auth = (word: string): Auth => ({
     mechanism: () => ({
       name: "X-OWN",

@@ -1,7 +1,7 @@
 /**
- * A Sendmail of one's own. It is not installed but unpacked: Debian lets one mail server be installed at a time.
+ * Starts Sendmail. It is not installed but unpacked, because Debian lets only one mail server be installed at a time.
  *
- * Port: SMTP in the clear. It delivers nothing: {@linkcode queued} tells what it has taken. It knows the users `jane` and
+ * Port: SMTP in the clear. It delivers nothing: {@linkcode queued} lists what it has accepted. It knows the users `jane` and
  * `joe` at `mx.test` and the list `friends`, and takes up to three recipients at a time and messages of 1,000,000 bytes.
  * @module
  */
@@ -13,7 +13,7 @@ import { peerMissing } from "./peers.ts";
 const ROOT = `${PEERS_FOLDER}sendmail-bin`;
 const SENDMAIL = `${ROOT}/usr/libexec/sendmail/sendmail`;
 
-/** Says why Sendmail cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why Sendmail cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function sendmailMissing(): string | undefined {
   return peerMissing("Sendmail", {
     programs: [SENDMAIL, "setsid", "unshare", "mount", "hostname", "bash"],
@@ -45,7 +45,7 @@ export function startSendmail(): Promise<PeerServer> {
 }
 
 /**
- * What Sendmail has taken, in the order that it came: the lines of its queue files (`qf`, see its README), such as
+ * What Sendmail has accepted, in order: the lines of its queue files (`qf`, see its README), such as
  * `S<a@example.com>` for the sender, `RPNS:<b@mx.test>` for a recipient, `Z` for ENVID, `!` for BY.
  */
 export function queued(peer: PeerServer): string[][] {
@@ -89,7 +89,7 @@ Mprog,	P=/bin/sh, F=lsDFMoqeu9, S=0, R=0, T=X-Unix/X-Unix/X-Unix, A=sh -c $u
 `;
 }
 
-/** It asks what it is called, and the DNS about that; what it is told holds for it alone. */
+/** Sendmail asks for its host name and looks that up in the DNS; these answers are for it alone. */
 function startScript(folder: string): string {
   return `set -e
 hostname mx.test

@@ -1,5 +1,5 @@
 /**
- * A smtp-server of one's own: the server module of nodemailer's author.
+ * Starts smtp-server, the server module of nodemailer's author.
  *
  * Ports: SMTP with STARTTLS and AUTH, the same with implicit TLS. It answers `reject@…` with 550.
  * @module
@@ -12,7 +12,7 @@ import { peerMissing } from "./peers.ts";
 
 const MODULE = `${PEERS_FOLDER}npm/node_modules/smtp-server`;
 
-/** Says why smtp-server cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why smtp-server cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function smtpServerMissing(): string | undefined {
   return peerMissing("smtp-server", { programs: ["node", "setsid"], files: [`${MODULE}/package.json`] });
 }

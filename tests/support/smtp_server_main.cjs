@@ -25,7 +25,7 @@ function onRcptTo({ address }, _session, callback) {
 
 function onData(stream, { envelope }, callback) {
   const name = `${++count}`;
-  // Under its own name only when it is whole.
+  // It gets its name only when it is complete.
   const part = join(folder, `part-${name}`);
   const file = createWriteStream(part);
   appendFileSync(join(folder, "envelopes"), JSON.stringify(envelope) + "\n");

@@ -1,5 +1,5 @@
 /**
- * Postfix's smtp-sink: takes everything as fast as it comes, and dumps it to files.
+ * Postfix's smtp-sink: accepts everything as fast as it comes, and writes it to files.
  *
  * Port: SMTP with PIPELINING, without STARTTLS.
  * @module
@@ -8,14 +8,14 @@ import { join } from "node:path";
 import { makeFolders, type PeerServer, startPeer } from "./peer_server.ts";
 import { peerMissing } from "./peers.ts";
 
-/** Says why smtp-sink cannot be started here; `undefined` where it can. Throws instead with `SMTP_PEERS=required`. */
+/** Returns why smtp-sink cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function smtpSinkMissing(): string | undefined {
   return peerMissing("smtp-sink", { programs: ["smtp-sink", "setsid"], root: true });
 }
 
 /**
  * Starts smtp-sink and waits until it accepts connections.
- * @param options Further options of its command line.
+ * @param options More options for its command line.
  */
 export function startSmtpSink(...options: string[]): Promise<PeerServer> {
   return startPeer({

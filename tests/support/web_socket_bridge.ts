@@ -7,7 +7,7 @@ import { Peer } from "./peer.ts";
 import { closeCode, OPCODES, WebSocketPeer } from "./web_socket_peer.ts";
 
 /**
- * Takes WebSockets at `ws://127.0.0.1:PORT/HOST:PORT`, with `?half-close` where an empty message is to end a side. It serves
+ * Takes WebSockets at `ws://127.0.0.1:PORT/HOST:PORT`, with `?half-close` if an empty message is to end a side. It serves
  * all tests of a file and does not keep the process alive.
  */
 export class WebSocketBridge {
@@ -20,7 +20,8 @@ export class WebSocketBridge {
   /** Starts one. */
   static async start(): Promise<WebSocketBridge> {
     const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (raw) => {
-      run(new Peer(raw)).catch(() => {});
+      const peer = new Peer(raw);
+      run(peer).catch(() => peer.destroy()); // it went away in the handshake
     });
     await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port: 0 }, resolve));
     server.unref();

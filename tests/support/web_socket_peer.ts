@@ -1,6 +1,6 @@
 /**
  * A WebSocket server's end, frame by frame (RFC 6455), for tests: it does nothing by itself, reads no more than it is asked
- * for, and can break the rules. It shares no code with `src/`.
+ * to, and can break the rules. It shares no code with `src/`.
  * @module
  */
 import { createHash } from "node:crypto";
@@ -9,7 +9,7 @@ import type { Peer } from "./peer.ts";
 /** What a message or a control frame is. */
 export const OPCODES = Object.freeze({ text: 1, binary: 2, close: 8, ping: 9 });
 
-/** What has come. */
+/** A frame that has arrived. */
 export interface Frame {
   opcode: number;
   payload: Uint8Array;
@@ -86,7 +86,7 @@ export class WebSocketPeer {
     return this.peer.write(frame);
   }
 
-  /** Says that it closes. */
+  /** Sends a close frame. */
   close(code: number, reason = ""): Promise<void> {
     this.#closing = true;
     const payload = new Uint8Array([code >> 8, code & 0xff, ...new TextEncoder().encode(reason)]);

@@ -1,73 +1,61 @@
 import { assertEquals } from "@std/assert";
-import { type Evidence, judge, parseReport, type TestCase } from "../../tools/report.ts";
+import { assignFiles, type Evidence, judge, parseReport, type TestCase } from "../../tools/report.ts";
 import { test } from "../support/harness.ts";
 
 const passing: TestCase = { name: "adds", file: "./tests/a_test.ts", state: "passed", reason: undefined };
 
-function failuresOf(evidence: Partial<Evidence>, namesFiles = true): string[] {
-  return judge({ label: "Any", namesFiles }, {
+function judged(evidence: Partial<Evidence>) {
+  return judge({
+    label: "Any",
     version: "1.0.0",
     seconds: 1,
     files: ["tests/a_test.ts"],
     filter: undefined,
     cases: [passing],
-    result: { code: 0, timedOut: false, found: [] },
+    broken: [],
+    code: 0,
+    timedOut: false,
     ...evidence,
-  }).failures;
+  });
+}
+
+function failuresOf(evidence: Partial<Evidence>): string[] {
+  return judged(evidence).failures;
 }
 
 test("judge() finds no fault where every file reports tests that pass", () => {
   assertEquals(failuresOf({}), []);
 });
 
-test("judge() counts tests by their state", () => {
+test("judge() counts tests by their state, and those that passed by their file", () => {
   const cases: TestCase[] = [
     passing,
     { ...passing, name: "divides", state: "failed", reason: "by zero" },
     { ...passing, name: "waits [no server]", state: "skipped" },
+    { ...passing, name: "has an example", file: "./README.md#1-3.ts" },
   ];
-  const result = { code: 1, timedOut: false, found: [] };
-  const outcome = judge({ label: "Any", namesFiles: true }, {
-    version: "1.0.0",
-    seconds: 1,
-    files: ["tests/a_test.ts"],
-    filter: undefined,
-    cases,
-    result,
-  });
-  assertEquals([outcome.passed, outcome.failures, outcome.skipped], [
-    1,
-    ["tests/a_test.ts: divides: by zero"],
-    ["waits [no server]"],
-  ]);
+  const { passed, files, failures, skipped } = judged({ cases, code: 1 });
+  assertEquals([passed, [...files]], [2, [["tests/a_test.ts", 1]]]);
+  assertEquals(failures, ["tests/a_test.ts: divides: by zero"]);
+  assertEquals(skipped, ["waits [no server]"]);
 });
 
 test("judge() does not count as skipped what the filter left out", () => {
   const skipped: TestCase = { ...passing, state: "skipped" };
-  const outcome = judge({ label: "Any", namesFiles: true }, {
-    version: "1.0.0",
-    seconds: 1,
-    files: ["tests/a_test.ts"],
-    filter: "wait",
-    cases: [{ ...skipped, name: "adds" }, { ...skipped, name: "waits [no server]" }],
-    result: { code: 0, timedOut: false, found: [] },
-  });
-  assertEquals(outcome.skipped, ["waits [no server]"]);
+  const cases = [{ ...skipped, name: "adds" }, { ...skipped, name: "waits [no server]" }];
+  assertEquals(judged({ filter: "wait", cases }).skipped, ["waits [no server]"]);
 });
 
 test("judge() takes a runtime that ends without a report for a failure", () => {
-  const result = { code: 0, timedOut: false, found: [] };
-  assertEquals(failuresOf({ cases: [], result }), ["it ended with 0 and reported no test"]);
+  assertEquals(failuresOf({ cases: [] }), ["it ended with 0 and reported no test"]);
 });
 
 test("judge() takes a runtime that was killed for a failure", () => {
-  const result = { code: 143, timedOut: true, found: [] };
-  assertEquals(failuresOf({ result }), ["it did not end in time and was killed"]);
+  assertEquals(failuresOf({ code: 143, timedOut: true }), ["it did not end in time and was killed"]);
 });
 
 test("judge() takes an exit status that no test accounts for for a failure", () => {
-  const result = { code: 1, timedOut: false, found: [] };
-  assertEquals(failuresOf({ result }), ["it ended with 1, yet no test failed"]);
+  assertEquals(failuresOf({ code: 1 }), ["it ended with 1, yet no test failed"]);
 });
 
 test("judge() takes a file that reports no test for a failure", () => {
@@ -76,28 +64,38 @@ test("judge() takes a file that reports no test for a failure", () => {
   assertEquals(failuresOf({ files, filter: "adds" }), []);
 });
 
-test("judge() takes a file that Node counts as a test of its own for a failure", () => {
-  const cases: TestCase[] = [{ ...passing, name: "tests/a_test.ts", file: undefined }];
-  assertEquals(failuresOf({ cases }, false), ["tests/a_test.ts: no test was reported"]);
+test("judge() takes an error outside the tests for a failure", () => {
+  assertEquals(failuresOf({ code: 1, broken: ["tests/a_test.ts"] }), [
+    "tests/a_test.ts: an error outside its tests",
+  ]);
 });
 
-test("judge() takes an error outside the tests for a failure", () => {
-  const result = { code: 1, timedOut: false, found: ["tests/a_test.ts"] };
-  assertEquals(failuresOf({ result }), ["tests/a_test.ts: an error outside its tests"]);
+test("assignFiles() finds the file of each test by how many each file has", () => {
+  const names = ["a", "b", "c"];
+  const cases = names.map((name) => ({ ...passing, name, file: "./tools/test_files.mjs" }));
+  cases.splice(1, 0, { ...passing, name: "README.md#1-3.ts", file: "./README.md#1-3.ts" });
+  const counts = [
+    { file: "x_test.ts", count: 1 },
+    { file: "empty_test.ts", count: 0 },
+    { file: "y_test.ts", count: 2 },
+  ];
+  const expected = ["x_test.ts", "./README.md#1-3.ts", "y_test.ts", "y_test.ts"];
+  assertEquals(assignFiles(cases, counts).map(({ file }) => file), expected);
+  assertEquals(assignFiles(cases, counts.slice(1)), cases); // something crashed: nobody knows
 });
 
 test("parseReport() reads what Deno writes", () => {
   const report = `<testsuites name="deno test" tests="2">
-    <testsuite name="./tests/a_test.ts" tests="2">
-        <testcase name="1 &lt; 2 &amp; &quot;so on&quot;" classname="./tests/a_test.ts" time="0.001" line="2" col="6">
+    <testsuite name="./tools/test_files.mjs" tests="2">
+        <testcase name="1 &lt; 2 &amp; &quot;so on&quot;" classname="./tools/test_files.mjs" time="0.001" line="2" col="6">
         </testcase>
-        <testcase name="fails" classname="./tests/a_test.ts" time="0.001" line="3" col="6">
+        <testcase name="fails" classname="./tools/test_files.mjs" time="0.001" line="3" col="6">
             <failure message="Uncaught Error: one&#10;two">Error: one</failure>
         </testcase>
     </testsuite></testsuites>`;
   assertEquals(parseReport(report), [
-    { name: `1 < 2 & "so on"`, file: "./tests/a_test.ts", state: "passed", reason: undefined },
-    { name: "fails", file: "./tests/a_test.ts", state: "failed", reason: "Uncaught Error: one" },
+    { name: `1 < 2 & "so on"`, file: "./tools/test_files.mjs", state: "passed", reason: undefined },
+    { name: "fails", file: "./tools/test_files.mjs", state: "failed", reason: "Uncaught Error: one" },
   ]);
 });
 
@@ -115,15 +113,16 @@ test("parseReport() reads what Bun writes", () => {
 
 test("parseReport() reads what Node writes, with > as it is and quotes escaped twice", () => {
   const report = `<testsuites>
-	<testcase name="a -> &amp;quot;b&amp;quot;" time="0.001" classname="test"/>
+	<testsuite name="tests/a_test.ts" time="0.065468" tests="2">
+	<testcase name="a -> &amp;quot;b&amp;quot;" time="0.001" classname="test" file="/tools/test_files.mjs"/>
 	<testcase name="c -> d" time="0.001" classname="test" failure="e -> f">
 		<failure type="testCodeFailure" message="e -> f">
 [Error: e -> f]
 		</failure>
-	</testcase></testsuites>`;
+	</testcase></testsuite></testsuites>`;
   assertEquals(parseReport(report), [
-    { name: `a -> "b"`, file: undefined, state: "passed", reason: undefined },
-    { name: "c -> d", file: undefined, state: "failed", reason: "e -> f" },
+    { name: `a -> "b"`, file: "tests/a_test.ts", state: "passed", reason: undefined },
+    { name: "c -> d", file: "tests/a_test.ts", state: "failed", reason: "e -> f" },
   ]);
 });
 

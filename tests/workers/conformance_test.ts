@@ -1,6 +1,6 @@
 import { certificates } from "../sockets/conformance.ts";
 import { testConformanceIn } from "../sockets/conformance/all.ts";
-import { test } from "../support/harness.ts";
+import { after, test } from "../support/harness.ts";
 import { workersAdapter } from "./conformance_adapter.ts";
 import { runRemoteTest } from "./peer_host.ts";
 import { folder, Workerd } from "./workerd.ts";
@@ -8,7 +8,6 @@ import { folder, Workerd } from "./workerd.ts";
 if (folder === undefined) {
   test("connect() on workerd", { skip: "deno task test:workers runs it in workerd" }, () => {});
 } else {
-  const { after } = await import("node:test");
   const all = await certificates();
   const workerd = await Workerd.start(all.authority.cert, "conformance_worker.ts");
   after(() => workerd[Symbol.asyncDispose]());

@@ -58,8 +58,10 @@ export class Workerd implements AsyncDisposable {
       "--log-level=error",
       `--outfile=${bundle}`,
     ]);
-    process.env.NODE_EXTRA_CA_CERTS = extra; // miniflare reads it when it is loaded
-    const { Miniflare } = createRequire(`${folder}/`)("miniflare");
+    process.env.NODE_EXTRA_CA_CERTS = extra; // miniflare reads it when it is loaded: load it anew
+    const require = createRequire(`${folder}/`);
+    delete require.cache[require.resolve("miniflare")];
+    const { Miniflare } = require("miniflare");
     const miniflare: Miniflare = new Miniflare({
       modules: [{ type: "ESModule", path: bundle, contents: readFileSync(bundle, "utf8") }],
       modulesRoot: temporary,

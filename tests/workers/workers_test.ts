@@ -4,7 +4,7 @@ import { serve, type ServeOptions } from "../../src/server/mod.ts";
 import type { SmtpClientOptions } from "../../mod.ts";
 import type { SocketOptions } from "../../src/sockets/socket.ts";
 import { certificates } from "../sockets/conformance.ts";
-import { test } from "../support/harness.ts";
+import { after, test } from "../support/harness.ts";
 import { Listener, type Peer } from "../support/peer.ts";
 import type { Order } from "./worker.ts";
 import { folder, Workerd } from "./workerd.ts";
@@ -14,7 +14,6 @@ const TRANSPORTS = ["off", "on", "starttls"] as const;
 if (folder === undefined) {
   test("Cloudflare Workers", { skip: "deno task test:workers runs it in workerd" }, () => {});
 } else {
-  const { after } = await import("node:test");
   const { authority, good, otherName, expired } = await certificates();
   const workerd = await Workerd.start(authority.cert);
   after(() => workerd[Symbol.asyncDispose]());

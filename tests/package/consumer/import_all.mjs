@@ -1,4 +1,4 @@
-// Imports each of the modules that it is told, and prints how many names each exports.
+// Imports each of the modules in its arguments, and prints how many names each exports.
 import process from "node:process";
 
 const counts = {};

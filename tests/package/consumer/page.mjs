@@ -1,4 +1,4 @@
-// What a page may do: send a mail through streams of its own. At their other end stands a server of a few lines.
+// What a page may do: send a mail through its own streams. At their other end is a server of a few lines.
 import { SmtpClient } from "@streams/smtp";
 
 export async function send() {
@@ -15,7 +15,7 @@ export async function send() {
   return await served;
 }
 
-/** Answers every command, and gives the content of the mail. */
+/** Answers every command, and returns the content of the mail. */
 async function serve(readable, writable) {
   const writer = writable.getWriter();
   const say = (reply) => writer.write(new TextEncoder().encode(`${reply}\r\n`));

@@ -1,4 +1,4 @@
-// Sends a mail as it is told, on Deno, and prints what came of it.
+// Sends a mail according to its argument, on Deno, and prints the result.
 import { SmtpClient, SmtpError } from "../../../mod.ts";
 
 try {

@@ -1,4 +1,4 @@
-// Loads the libraries that are loaded only when they are met, on Deno.
+// Loads the libraries that are loaded only on demand, on Deno.
 import { cramMd5, scramSha256 } from "../../../src/sasl/mod.ts";
 
 const challenge = new TextEncoder().encode("<1896.697170952@postoffice.reston.mci.net>");

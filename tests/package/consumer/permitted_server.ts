@@ -1,4 +1,4 @@
-// Listens as it is told, on Deno, and prints whether it does.
+// Listens according to its argument, on Deno, and prints whether it does.
 import { serve } from "../../../src/server/mod.ts";
 
 const server = serve(JSON.parse(Deno.args[0]!));

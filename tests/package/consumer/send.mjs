@@ -1,4 +1,4 @@
-// What somebody writes who has installed the package: plain JavaScript. Given the order as JSON, it prints what came of it.
+// What a user of the package writes: plain JavaScript. It gets its order as JSON, and prints the result.
 import process from "node:process";
 import { sendMail, SmtpClient } from "@streams/smtp";
 

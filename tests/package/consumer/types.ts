@@ -1,4 +1,4 @@
-// What somebody writes in TypeScript. It is checked against the package's declarations, and never run.
+// What a user writes in TypeScript. It is checked against the package's declarations, and never run.
 import {
   Reply,
   sendMail,

@@ -1,4 +1,4 @@
-// A worker that sends a mail as it is told, bundled into one file.
+// A worker that sends a mail according to its request, bundled into one file.
 import { SmtpClient } from "@streams/smtp";
 
 export default {
