@@ -138,7 +138,7 @@ export class AuthDialogue {
   }
 
   /**
-   * What a trace shows of a reply. A challenge is none of its business: those of SCRAM together let a weak password be
+   * What a trace shows of a reply. Challenges are hidden: those of SCRAM together let a weak password be
    * guessed by whoever reads the trace.
    */
   readonly #shown = (reply: Reply): Reply =>

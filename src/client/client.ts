@@ -573,7 +573,7 @@ export class SmtpClient implements AsyncDisposable {
       return reply;
     }
     if (held !== undefined) throw transactionOpen("Cannot say this");
-    return await open.delivery.command(line, phase);
+    return await open.delivery.command(line);
   }
 
   #converse<T>(body: (conversation: Conversation) => Promise<T>): Promise<T> {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Reply } from "../core/reply.ts";
-import type { Phase, SmtpError } from "../errors.ts";
+import type { SmtpError } from "../errors.ts";
 import { Content } from "./content.ts";
 import { ContentCheck } from "./content_check.ts";
 import type { ContentRules } from "./content_check.ts";
@@ -14,9 +14,10 @@ import { MessageWriter, PushedSource } from "./message_writer.ts";
 import type { Receipt } from "./receipt.ts";
 import type { Session } from "./session.ts";
 import { Transaction } from "./transaction.ts";
-import type { TransactionState } from "./transaction.ts";
+import type { TransactionCommand, TransactionState } from "./transaction.ts";
 
-const FORBIDDEN: Readonly<Record<TransactionState, string>> = {
+/** Why a command is not allowed, by the state. */
+const REASONS: Readonly<Record<TransactionState, string>> = {
   envelope: "no content was begun",
   data: "the content is being written",
   bdat: "the content was begun",
@@ -79,9 +80,9 @@ export class ManualDelivery extends Delivery {
   }
 
   /** Sends a command that is allowed within a transaction, whatever the reply is. */
-  command(line: string, phase: Phase): Promise<Reply> {
+  command(line: string): Promise<Reply> {
     return this.#inTurn(() => {
-      this.#mustBe(["envelope", "bdat", "refused"], phase === "command" ? "a command" : phase.toUpperCase());
+      this.#mustAllow("command", "a command");
       return this.#say(line, (transaction) => transaction.command());
     });
   }
@@ -96,7 +97,7 @@ export class ManualDelivery extends Delivery {
    */
   rcpt(line: string, recipient: string): Promise<Reply> {
     return this.#inTurn(async () => {
-      this.#mustBe(["envelope"], "RCPT");
+      this.#mustAllow("rcpt", "RCPT");
       const reply = await this.#say(line, (transaction) => transaction.rcpt(recipient));
       if (reply.positive) return reply;
       throw messageRefused({ command: "rcpt", reply }, [{ recipient, reply }]);
@@ -111,7 +112,7 @@ export class ManualDelivery extends Delivery {
    */
   data(): Promise<MessageWriter> {
     return this.#inTurn(async () => {
-      this.#mustBe(["envelope"], "DATA");
+      this.#mustAllow("data", "DATA");
       this.#mustHaveRecipients("DATA");
       if (this.#rules === undefined) throw badSequence("Cannot say DATA: BINARYMIME needs BDAT (RFC 3030)");
       const pushed = this.#pushed = new PushedSource();
@@ -131,7 +132,7 @@ export class ManualDelivery extends Delivery {
    */
   bdat(chunk: Uint8Array, last: boolean): Promise<Reply | Receipt> {
     return this.#inTurn(async () => {
-      this.#mustBe(["envelope", "bdat"], "BDAT");
+      this.#mustAllow("bdat", "BDAT");
       this.#mustHaveRecipients("BDAT");
       this.#check?.push(chunk);
       const { output } = this.session.link;
@@ -157,7 +158,7 @@ export class ManualDelivery extends Delivery {
    */
   reset(): Promise<Reply> {
     return this.#inTurn(async () => {
-      this.#mustBe(["envelope", "bdat", "refused"], "RSET");
+      this.#mustAllow("reset", "RSET");
       const reply = await this.#say("RSET\r\n", (transaction) => transaction.reset());
       if (reply.positive) return reply;
       throw commandRefused("RSET", "reset", reply);
@@ -226,10 +227,9 @@ export class ManualDelivery extends Delivery {
     return result;
   }
 
-  #mustBe(states: readonly TransactionState[], verb: string): void {
-    const { state } = this.transaction;
-    if (states.includes(state)) return;
-    throw badSequence(`Cannot say ${verb}: ${FORBIDDEN[state]}`);
+  #mustAllow(command: TransactionCommand, verb: string): void {
+    if (this.transaction.allows(command)) return;
+    throw badSequence(`Cannot say ${verb}: ${REASONS[this.transaction.state]}`);
   }
 
   #mustHaveRecipients(verb: string): void {

@@ -6,14 +6,16 @@
  * Two drivers push commands into it: `automatic_delivery.ts` as many at once as the server's extensions allow,
  * `manual_delivery.ts` one for each call of `mail()`, `rcpt()`, `data()` or `bdat()`.
  *
- * | state | meaning | allows | leaves for |
- * |-|-|-|-|
- * | `envelope` | MAIL and RCPT, or nothing yet | RCPT, DATA, BDAT, RSET, others | `data`, `bdat`, `complete`, `over` |
- * | `data` | DATA was sent: only content may follow | | `complete`; `envelope` if DATA is refused |
- * | `bdat` | a chunk was sent that is not the last | BDAT, RSET, others | `complete`, `refused` |
- * | `refused` | the server has refused a chunk | RSET, others | `over` |
- * | `complete` | the content was sent whole | | `over` |
- * | `over` | nothing more will be sent; replies to what was sent may be missing | | |
+ * | state | meaning | leaves for |
+ * |-|-|-|
+ * | `envelope` | MAIL and RCPT, or nothing yet | `data`, `bdat`, `complete`, `over` |
+ * | `data` | DATA was sent: only content may follow | `complete`; `envelope` if DATA is refused |
+ * | `bdat` | a chunk was sent that is not the last | `complete`, `refused` |
+ * | `refused` | the server has refused a chunk | `over` |
+ * | `complete` | the content was sent whole | `over` |
+ * | `over` | nothing more will be sent; replies to what was sent may be missing | |
+ *
+ * {@linkcode ALLOWED} says which commands each state allows.
  *
  * @module
  */
@@ -31,6 +33,19 @@ export interface TransactionRules {
 
 /** The states of a transaction. */
 export type TransactionState = "envelope" | "data" | "bdat" | "refused" | "complete" | "over";
+
+/** A command that a transaction may be asked to send after MAIL; `"command"` is one that changes nothing, such as NOOP. */
+export type TransactionCommand = "rcpt" | "data" | "bdat" | "reset" | "command";
+
+/** The commands that may be sent in each state. */
+const ALLOWED: Readonly<Record<TransactionState, readonly TransactionCommand[]>> = {
+  envelope: ["rcpt", "data", "bdat", "reset", "command"],
+  data: [],
+  bdat: ["bdat", "reset", "command"],
+  refused: ["reset", "command"],
+  complete: [],
+  over: [],
+};
 
 /**
  * What was sent: `"reset"` is the RSET ahead of MAIL, `"forget"` the one that ends this transaction, `"end"` the end of the
@@ -97,6 +112,11 @@ export class Transaction {
   /** The state. */
   get state(): TransactionState {
     return this.#state;
+  }
+
+  /** Whether a command may be sent now. */
+  allows(command: TransactionCommand): boolean {
+    return ALLOWED[this.#state].includes(command);
   }
 
   /**
