@@ -40,7 +40,7 @@ export type {
 export * from "./src/client/receipt.ts";
 export * from "./src/client/send_mail.ts";
 export type { XclientAttributes, XforwardAttributes } from "./src/client/xclient.ts";
-export type { NamedAddress } from "./src/core/address_list.ts";
+export type { NamedAddress } from "./src/client/address_list.ts";
 export type { EsmtpParameters } from "./src/core/command.ts";
 export * from "./src/core/extensions.ts";
 export type {

@@ -4,8 +4,8 @@
  * @module
  */
 import { isAsciiMailbox } from "../core/address.ts";
-import { parseAddressList } from "../core/address_list.ts";
-import type { NamedAddress } from "../core/address_list.ts";
+import { parseAddressList } from "./address_list.ts";
+import type { NamedAddress } from "./address_list.ts";
 import { renderCommand, renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
 import type { MailParameters } from "../core/parameters.ts";

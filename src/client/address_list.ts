@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { formatMailbox, parseMailbox } from "./address.ts";
-import type { Reply } from "./reply.ts";
+import { formatMailbox, parseMailbox } from "../core/address.ts";
+import type { Reply } from "../core/reply.ts";
 
 /** A mailbox, as a server names it. */
 export interface NamedAddress {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { parseAddressList } from "../../src/core/address_list.ts";
+import { parseAddressList } from "../../src/client/address_list.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { test } from "../support/harness.ts";
 
