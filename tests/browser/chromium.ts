@@ -9,7 +9,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { test } from "../support/harness.ts";
+import { after, test } from "../support/harness.ts";
 import { findChromium, NAMES } from "./find_chromium.ts";
 
 /** The part of puppeteer's `Page` that is used here. */
@@ -27,8 +27,14 @@ export interface Page {
   on(event: "pageerror", listener: (error: Error) => void): void;
 }
 
-interface Browser {
+/** A profile of its own within a browser. */
+interface BrowserContext {
   newPage(): Promise<Page>;
+  close(): Promise<void>;
+}
+
+interface Browser {
+  createBrowserContext(): Promise<BrowserContext>;
   close(): Promise<void>;
 }
 
@@ -44,6 +50,7 @@ export const folder: string | undefined = process.env.SMTP_BROWSER;
 export function chromiumTests(subject: string): (what: string, body: () => Promise<void>) => void {
   const missing = chromiumMissing();
   if (missing !== undefined) test(`Chromium: ${subject}`, { skip: missing }, () => {});
+  else after(close);
   return (what, body) => {
     if (missing === undefined) test(`Chromium: ${what}`, { timeout: 60_000 }, body);
   };
@@ -59,53 +66,68 @@ function chromiumMissing(): string | undefined {
   return reason;
 }
 
-/** A running browser. */
-export class Chromium implements AsyncDisposable {
-  /** The uncaught errors of its pages. */
-  readonly errors: Error[] = [];
-  readonly #browser: Browser;
+let running: Promise<Browser> | undefined;
 
-  private constructor(browser: Browser) {
-    this.#browser = browser;
+/** Starts the browser, once for the tests of a file. */
+function launch(): Promise<Browser> {
+  const { launch } = createRequire(`${folder}/`)("puppeteer-core") as {
+    launch: (options: unknown) => Promise<Browser>;
+  };
+  return running ??= launch({
+    executablePath: findChromium(),
+    headless: true,
+    pipe: true,
+    args: [
+      "--no-sandbox", // it refuses to run as root with one
+      "--disable-gpu",
+      "--disable-quic",
+      "--disable-dev-shm-usage", // 64 MB in a container
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+}
+
+async function close(): Promise<void> {
+  const browser = await running;
+  running = undefined;
+  await browser?.close();
+}
+
+/** The browser, as one test has it: with nothing left from other tests. */
+export class Chromium implements AsyncDisposable {
+  /** What was thrown in its pages and caught by nobody. */
+  readonly errors: Error[] = [];
+  readonly #context: BrowserContext;
+
+  private constructor(context: BrowserContext) {
+    this.#context = context;
   }
 
-  /** Starts it with an empty profile. */
+  /** Starts it. */
   static async start(): Promise<Chromium> {
-    const { launch } = createRequire(`${folder}/`)("puppeteer-core") as {
-      launch: (options: unknown) => Promise<Browser>;
-    };
-    const browser = await launch({
-      executablePath: findChromium(),
-      headless: true,
-      pipe: true,
-      args: [
-        "--no-sandbox", // it refuses to run as root with one
-        "--disable-gpu",
-        "--disable-quic",
-        "--disable-dev-shm-usage", // 64 MB in a container
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
-    return new Chromium(browser);
+    return new Chromium(await (await launch()).createBrowserContext());
   }
 
   /** Opens a page. */
   async open(url: string, prepare?: (page: Page) => Promise<unknown>): Promise<Page> {
-    const page = await this.#browser.newPage();
+    const page = await this.#context.newPage();
     page.on("pageerror", (error) => this.errors.push(error));
     await prepare?.(page);
     await page.goto(url);
     return page;
   }
 
-  /** Stops it. */
+  /** Closes its pages. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#browser.close();
+    await this.#context.close();
   }
 }
+
+/** Whether the page of the bridge is bundled. */
+let isBundled = false;
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -131,7 +153,8 @@ export class ExampleBridge implements AsyncDisposable {
     ) as [string[], string[]];
     const deno = process.env.SMTP_DENO!;
     const options = { cwd: ROOT, env: { ...process.env, NO_COLOR: "1" } };
-    execFileSync(deno, bundle, { ...options, stdio: "pipe" });
+    if (!isBundled) execFileSync(deno, bundle, { ...options, stdio: "pipe" });
+    isBundled = true;
     const child = spawn(deno, [...run, "--port", "0", ...args], {
       ...options,
       stdio: ["ignore", "pipe", "pipe"],
