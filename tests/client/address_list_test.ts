@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { parseAddressList } from "../../src/client/address_list.ts";
 import { Reply } from "../../src/core/reply.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 for (
   const [what, lines, expected] of [

@@ -11,7 +11,7 @@ import {
   pathEnd,
   toAsciiDomain,
 } from "../../src/core/address.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const VALID: [text: string, localPart: string, domain: string, written?: string][] = [
   ["jane@example.org", "jane", "example.org"],

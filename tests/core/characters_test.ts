@@ -17,7 +17,7 @@ import {
   XCHAR,
 } from "../../src/core/characters.ts";
 import { show } from "../../src/core/errors.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 /** The classes as their RFCs write them. */
 const GRAMMAR: [name: string, kind: number, grammar: RegExp][] = [

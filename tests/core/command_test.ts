@@ -10,7 +10,7 @@ import {
 } from "../../src/core/command.ts";
 import { encodeXtext } from "../../src/core/xtext.ts";
 import { parseCommand } from "../../src/server/command_parser.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const jane = parseMailbox("jane@example.org");
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { ASCII, domainForm, INVALID, isDomain, toAscii, UTF8 } from "../../src/core/domain.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 function form(text: string): 0 | 1 | 2 {
   return domainForm(text, 0, text.length);

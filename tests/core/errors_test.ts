@@ -1,6 +1,6 @@
 import { assertEquals, assertInstanceOf } from "@std/assert";
 import { ProtocolError } from "../../src/core/errors.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("ProtocolError is an error with a name and a cause of its own", () => {
   const cause = new Error("below");

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { Extensions } from "../../src/core/extensions.ts";
 import { ProtocolError } from "../../src/core/errors.ts";
 import { Reply } from "../../src/core/reply.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 function parse(...lines: string[]): Extensions {
   return Extensions.parse(new Reply(250, ["mx.example.org", ...lines]));

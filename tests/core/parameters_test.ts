@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { mailParameters, rcptParameters } from "../../src/core/parameters.ts";
 import type { DsnRequest, MailParameters, Parameter, RcptParameters } from "../../src/core/parameters.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 /** `EXTENSION? KEYWORD=VALUE`; with `?` it is left out if the extension is not offered. */
 function show({ extension, keyword, value, ifOffered }: Parameter): string {

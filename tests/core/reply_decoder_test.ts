@@ -2,7 +2,7 @@ import { assertEquals, assertInstanceOf, assertLess, assertStrictEquals, assertT
 import fc from "fast-check";
 import { ProtocolError } from "../../src/core/errors.ts";
 import { ReplyDecoder, type ReplyDecoderOptions } from "../../src/core/reply_decoder.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 /** What a decoder made of some bytes: the replies as `code: line|line`, then how it ended. */
 type Outcome = string[];

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { inspect } from "node:util";
 import { Reply } from "../../src/core/reply.ts";
 import { ReplyDecoder } from "../../src/core/reply_decoder.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("Reply gives code, lines, text and enhanced status code", () => {
   const reply = new Reply(550, "5.1.1 No such user");

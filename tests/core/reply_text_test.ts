@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { decodeLines, decodeText } from "../../src/core/reply_text.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("decodeText() gives ASCII of every length as it is", () => {
   const text = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i)).join("");

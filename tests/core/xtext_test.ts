@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { encodeUtf8AddrUnitext, encodeUtf8AddrXtext, encodeXtext } from "../../src/core/xtext.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("encodeXtext() encodes what xtext may not hold", () => {
   assertEquals(encodeXtext(""), "");

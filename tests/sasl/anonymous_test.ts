@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { anonymous } from "../../src/sasl/anonymous.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { decodeBase64, encodeBase64 } from "../../src/sasl/base64.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { readRefusal } from "../../src/sasl/bearer.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const read = (text: string) => readRefusal(new TextEncoder().encode(text));
 

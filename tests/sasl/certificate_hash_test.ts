@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { certificateHash } from "../../src/sasl/certificate_hash.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 /** One value in DER. */
 function der(tag: number, ...content: (Uint8Array | number)[]): Uint8Array {

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
 import { tlsServerEndPoint } from "../../src/sasl/channel_binding.ts";
 import { createAuthority } from "../support/certificates.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("tlsServerEndPoint() hashes the certificate as its signature does", async () => {
   const { cert } = await (await createAuthority()).issue();

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { createMechanism, mechanismsFor } from "../../src/sasl/choose.ts";
 import type { Credentials, SaslContext } from "../../src/sasl/mechanism.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const channelBinding = { type: "tls-exporter", data: new Uint8Array(32) } as const;
 const CONTEXT: SaslContext = { offered: [], hostname: "mx.test", port: 587, channelBinding };

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { cramMd5 } from "../../src/sasl/cram_md5.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const CHALLENGE = bytes("<1896.697170952@postoffice.reston.mci.net>");

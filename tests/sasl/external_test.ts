@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { external } from "../../src/sasl/external.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("external() sends the name to act as, or nothing", () => {
   assertEquals(external().name, "EXTERNAL");

@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { login } from "../../src/sasl/login.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { encodeBase64 } from "../../src/sasl/base64.ts";
 import { oauthBearer } from "../../src/sasl/oauth_bearer.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 // RFC 7628, section 4.1.
 const USER = "user@example.com";

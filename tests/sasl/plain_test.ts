@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { plain } from "../../src/sasl/plain.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const decode = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { decodeBase64, encodeBase64 } from "../../src/sasl/base64.ts";
 import { computeProofs, equalBytes } from "../../src/sasl/scram_keys.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 test("computeProofs() gives the proofs of RFC 5802, section 5", async () => {
   const nonce = "fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j";

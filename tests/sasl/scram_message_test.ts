@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseServerFinal, parseServerFirst } from "../../src/sasl/scram_message.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const parse = (message: string) => parseServerFirst(message, "client");
 

@@ -3,7 +3,7 @@ import { encodeBase64 } from "../../src/sasl/base64.ts";
 import type { SaslMechanism } from "../../src/sasl/mechanism.ts";
 import { Scram, type ScramInit, scramSha1, scramSha256, scramSha512 } from "../../src/sasl/scram.ts";
 import { computeProofs } from "../../src/sasl/scram_keys.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const CREDENTIALS = { user: "user", pass: "pencil" };
 const channelBinding = { type: "tls-server-end-point", data: new Uint8Array(32) } as const;

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { decodeUtf8, escapeSaslName, saslPrep } from "../../src/sasl/text.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 // RFC 4013, section 3.
 for (

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { encodeBase64 } from "../../src/sasl/base64.ts";
 import { xoauth2 } from "../../src/sasl/xoauth2.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 // https://developers.google.com/gmail/imap/xoauth2-protocol
 const USER = "someuser@example.com";

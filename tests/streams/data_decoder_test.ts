@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { ProtocolError } from "../../src/core/errors.ts";
 import { DataDecoder, DataDecoderStream } from "../../src/streams/data_decoder.ts";
 import { DataEncoder, DataEncoderStream } from "../../src/streams/data_encoder.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 interface Decoded {
   content: string;

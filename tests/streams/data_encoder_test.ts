@@ -9,7 +9,7 @@ import {
 import { toBytes } from "@std/streams";
 import fc from "fast-check";
 import { DataEncoder, type DataEncoderOptions, DataEncoderStream } from "../../src/streams/data_encoder.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 /** What the encoder must do, on strings with a character for each byte. */
 function reference(text: string, transparency = true): string {

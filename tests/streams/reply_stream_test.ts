@@ -2,7 +2,7 @@ import { assertEquals, assertIsError, assertRejects, assertStrictEquals, assertT
 import { ProtocolError } from "../../src/core/errors.ts";
 import type { Reply } from "../../src/core/reply.ts";
 import { readReplies, ReplyDecoderStream } from "../../src/streams/reply_stream.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);

@@ -1,59 +1,11 @@
 /**
- * One way to declare a test on every runtime: `Deno.test` on Deno, where the leak sanitizers watch it, and
- * `node:test` on Node and Bun. Each test is watched: no secret that a client logs in with may show up in anything that can be seen.
+ * Declares tests that are watched: no secret that a client logs in with may show up in anything that can be seen.
  * @module
  */
+import { watchSecrets } from "./secrets.ts";
+import { type Body, test as declare, type TestOptions } from "./unwatched.ts";
 
-/** Options of a test. */
-export interface TestOptions {
-  /** Why the test cannot run here. With it the test is skipped, and its name shows the reason. */
-  skip?: string | undefined;
-  /** How long the test may take, in milliseconds. Default: 60,000. */
-  timeout?: number;
-}
-
-/** The runtime that runs the tests. */
-export const runtime: "deno" | "bun" | "node" = "Deno" in globalThis
-  ? "deno"
-  : "Bun" in globalThis
-  ? "bun"
-  : "node";
-
-type Body = () => void | Promise<void>;
-
-/** Where tests are declared. */
-interface Declarations {
-  test(name: string, options: { skip?: boolean; timeout?: number }, body: Body): void;
-  after(body: Body): void;
-}
-
-const declarations: Declarations = await load();
-
-async function load(): Promise<Declarations> {
-  // tools/test_files.mjs loads test files and takes their tests.
-  const taken: unknown = Reflect.get(globalThis, Symbol.for("smtp.tests"));
-  if (taken !== undefined) return taken as Declarations;
-  if (runtime !== "deno") return await import("node:test");
-  return {
-    test: (name, { skip = false }, fn) => Deno.test({ name, ignore: skip, fn }),
-    after: (body) => Deno.test.afterAll(body),
-  };
-}
-
-/** Tests of what knows of no client, and has to run whatever state the client is in. */
-const WITHOUT_CLIENT = /\/tests\/(core|streams|sasl)\//;
-
-/** No literal where it is imported: Deno would have it, and with it the client, fit before it runs any test. */
-const SECRETS = new URL("./secrets.ts", import.meta.url).href;
-
-/** Has a test watched for secrets that it lets out. */
-function watched(body: Body): Body {
-  if (WITHOUT_CLIENT.test(new Error().stack ?? "")) return body;
-  return async () => {
-    const { watchSecrets } = await import(SECRETS) as { watchSecrets(body: Body): Promise<void> };
-    await watchSecrets(body);
-  };
-}
+export { after, runtime } from "./unwatched.ts";
 
 /** Declares a test. */
 export function test(name: string, body: Body): void;
@@ -62,28 +14,5 @@ export function test(name: string, options: TestOptions, body: Body): void;
 export function test(name: string, optionsOrBody: TestOptions | Body, maybeBody?: Body): void {
   const options = typeof optionsOrBody === "function" ? {} : optionsOrBody;
   const body = typeof optionsOrBody === "function" ? optionsOrBody : maybeBody!;
-  const { skip, timeout = 60_000 } = options;
-  const run = watched(body);
-  if (skip === undefined) {
-    // The harness's own limit comes first: it says which test it was.
-    declarations.test(name, { timeout: timeout + 1_000 }, () => withDeadline(name, timeout, run));
-  } else declarations.test(`${name} [${skip}]`, { skip: true }, () => {}); // reports and tables show names only
-}
-
-/** Runs when the tests of a file are over. */
-export function after(body: Body): void {
-  declarations.after(body);
-}
-
-/** Fails a test that hangs, by name, rather than letting the whole run stand still. */
-async function withDeadline(name: string, timeout: number, body: Body): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`"${name}" took more than ${timeout} ms`)), timeout);
-  });
-  try {
-    await Promise.race([body(), deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
+  declare(name, options, () => watchSecrets(body));
 }

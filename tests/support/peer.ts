@@ -10,7 +10,7 @@ import { join } from "node:path";
 import tls from "node:tls";
 import { Gate } from "../../src/sockets/node/gate.ts";
 import type { KeyPair } from "./certificates.ts";
-import { runtime } from "./harness.ts";
+import { runtime } from "./unwatched.ts";
 
 /** Where a {@linkcode Listener} listens. */
 export type ListenAddress = { hostname: string; port: number } | { path: string };

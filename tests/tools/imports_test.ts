@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { checkImports } from "../../tools/imports.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const RANKS = {
   "src/low": 0,

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { assignFiles, type Evidence, judge, parseReport, type TestCase } from "../../tools/report.ts";
-import { test } from "../support/harness.ts";
+import { test } from "../support/unwatched.ts";
 
 const passing: TestCase = { name: "adds", file: "./tests/a_test.ts", state: "passed", reason: undefined };
 
