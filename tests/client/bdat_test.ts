@@ -4,12 +4,11 @@ import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import type { TraceEvent } from "../../src/trace.ts";
+import { unconnected } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { ModelServer, recipient, sender, tapped } from "../support/model_server.ts";
 import type { ModelOptions } from "../support/model_server.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
-import { ALL_PIECES, replay } from "../support/replay.ts";
-import type { Replay } from "../support/replay.ts";
 
 const ENVELOPE = { from: "me@example.com", to: "you@example.org" };
 const OK = { mail: 250, data: 354, chunk: 250, final: 250 };
@@ -40,23 +39,6 @@ const TAKEN = `
   S: 250 Ok
   S: 250 taken
 `;
-
-/** Runs a conversation in pieces of every kind. `writes` is what the client wrote, chunk by chunk. */
-function conversation(
-  name: string,
-  transcript: string,
-  body: (options: SmtpClientOptions, writes: string[], replay: Replay) => Promise<void>,
-): void {
-  for (const pieces of ALL_PIECES) {
-    test(`${name} (${pieces})`, async () => {
-      const played = replay(transcript, pieces);
-      const writes: string[] = [];
-      const socket = tapped(played.socket, (bytes) => writes.push(new TextDecoder().decode(bytes)));
-      await body({ socket, clientName: "client.test", security: "none" }, writes, played);
-      await played.done;
-    });
-  }
-}
 
 /** A client and a model of a server. */
 async function modelled(
@@ -93,7 +75,7 @@ function reasons(results: PromiseSettledResult<unknown>[]): (string | undefined)
   });
 }
 
-conversation(
+unconnected(
   "SmtpClient sends whole BDAT transactions one behind the other, in one write",
   `${HELLO}
   ${MAIL}
@@ -121,8 +103,10 @@ conversation(
   S: 250 Ok
   S: 250 third
   ${QUIT}`,
-  async (options, writes) => {
-    await using client = await SmtpClient.connect(options);
+  async (options) => {
+    const writes: Uint8Array[] = [];
+    const socket = tapped(options.socket, (bytes) => writes.push(bytes));
+    await using client = await SmtpClient.connect({ ...options, socket });
     const receipts = await Promise.all([
       client.send(ENVELOPE, "one"),
       client.send({ from: null, to: ["her@example.org", "him@example.org"] }, ""),
@@ -134,7 +118,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient says no RSET behind a BDAT that is known to be accepted",
   `${HELLO} ${MAIL}
   C: BDAT 5 LAST
@@ -150,7 +134,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient sends no dots twice under BDAT",
   `${HELLO} ${MAIL}
   C: BDAT 14 LAST
@@ -171,7 +155,7 @@ for (
     ["BDAT", ["250 Ok", "250 Ok", "554 no"], "message-refused", "content"],
   ] as const
 ) {
-  conversation(
+  unconnected(
     `SmtpClient gives each transaction its own replies when ${what} of the first in flight is refused`,
     `${HELLO}
     C: MAIL FROM:<first@example.com>
@@ -197,7 +181,7 @@ for (
   );
 }
 
-conversation(
+unconnected(
   "SmtpClient begins with RSET behind a BDAT that is known to be refused",
   `${HELLO} ${MAIL}
   C: BDAT 5 LAST
@@ -218,7 +202,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient sends a stream in chunks, and gathers small pieces",
   `${HELLO} ${MAIL}
   C: BDAT 70000
@@ -242,7 +226,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient goes on when a send is aborted between two chunks",
   `${HELLO} ${MAIL}
   C: BDAT 70000
@@ -381,7 +365,7 @@ test('SmtpClient with transfer: "data" says no BDAT', async () => {
   assertEquals([server.dataCommands, server.delivered.length], [true, 2]);
 });
 
-conversation(
+unconnected(
   "SmtpClient takes what stands behind a 421 in the middle for not sent",
   `${HELLO} ${MAIL}
   C: BDAT 5 LAST
@@ -410,7 +394,7 @@ conversation(
 );
 
 for (const how of ["close", "reset"]) {
-  conversation(
+  unconnected(
     `SmtpClient says unknown of those in flight whose content was handed over, and of no other (${how})`,
     `${HELLO} ${MAIL}
     C: BDAT 5 LAST
@@ -432,7 +416,7 @@ for (const how of ["close", "reset"]) {
     S: 250 Reset
     S: 250 Ok
     S! ${how}`,
-    async (options, _writes, { heard }) => {
+    async (options, { heard }) => {
       const client = await SmtpClient.connect(options);
       const stuck = new ReadableStream<string>({ start: (source) => source.enqueue(CHUNK) });
       const results = Promise.allSettled([
@@ -464,7 +448,7 @@ const LMTP_MAIL = `
   S: 250 Ok
 `;
 
-conversation(
+unconnected(
   "SmtpClient over LMTP has a word of the server's for each recipient",
   `${LMTP_HELLO} ${LMTP_MAIL}
   C: BDAT 5 LAST
@@ -483,7 +467,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient over LMTP takes a 421 for those that are left, and no one else (RFC 2033)",
   `${LMTP_HELLO} ${LMTP_MAIL.replaceAll("  C: RCPT TO:<b", "  C: RCPT TO:<z@example.org>\n  C: RCPT TO:<b")}
   S: 250 Ok

@@ -1,10 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
-import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { SmtpError } from "../../src/errors.ts";
+import { converseUnconnected, unconnected } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
-import { ALL_PIECES, replay } from "../support/replay.ts";
-import type { Pieces, Replay } from "../support/replay.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
 const ENVELOPE = { from: "me@example.com", to: "you@example.org" };
@@ -27,28 +25,7 @@ const QUIT = `
   S: 221 Bye
 `;
 
-/** Runs a conversation in pieces of every kind. */
-function conversation(
-  name: string,
-  transcript: string,
-  body: (options: SmtpClientOptions, replay: Replay) => Promise<void>,
-): void {
-  for (const pieces of ALL_PIECES) {
-    test(`${name} (${pieces})`, () => run(transcript, pieces, body));
-  }
-}
-
-async function run(
-  transcript: string,
-  pieces: Pieces,
-  body: (options: SmtpClientOptions, replay: Replay) => Promise<void>,
-): Promise<void> {
-  const played = replay(transcript, pieces);
-  await body({ socket: played.socket, clientName: "client.test", security: "none" }, played);
-  await played.done;
-}
-
-conversation(
+unconnected(
   "SmtpClient sends MAIL RCPT DATA in one group where the server pipelines",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=22
@@ -73,7 +50,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient says one command at a time where the server does not pipeline",
   `${SIMPLE_HELLO}
   C: MAIL FROM:<me@example.com>
@@ -98,7 +75,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient writes the content together with the next envelope",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=3
@@ -130,7 +107,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient delivers to the accepted recipients and reports the refused ones",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -161,7 +138,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient sends nothing but the end when all recipients are refused and the server still wants content",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=6
@@ -191,7 +168,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient begins with RSET behind a transaction that was refused at DATA",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -223,7 +200,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient with recipients: all sends nothing when one recipient is refused",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -263,7 +240,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient reports a refused sender, and no recipient with the 503 that follows",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -291,7 +268,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient reports a message that is refused after its content",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -315,7 +292,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient says unknown when the connection ends before the reply to the content",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -346,7 +323,7 @@ for (
     ["before 354", "S: 250 Ok\nS: 250 Ok"],
   ] as const
 ) {
-  conversation(
+  unconnected(
     `SmtpClient says not-sent when the connection ends ${where}`,
     `${HELLO}
     C: MAIL FROM:<me@example.com> SIZE=2
@@ -369,7 +346,7 @@ for (
   );
 }
 
-conversation(
+unconnected(
   "SmtpClient tells a reset connection from one that ended",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -383,7 +360,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient takes 421 for the end of the session, and what stands behind it for not sent",
   `${HELLO}
   C: MAIL FROM:<me@example.com> SIZE=2
@@ -420,12 +397,11 @@ conversation(
 );
 
 test("SmtpClient never takes a reply that nobody asked for as the answer to the next command", async () => {
-  await run(
+  await converseUnconnected(
     `${SIMPLE_HELLO}
     C: NOOP
     S: 250 Ok
     S: 250 surplus`,
-    "whole",
     async (options) => {
       await using client = await SmtpClient.connect(options);
       await client.noop();
@@ -434,7 +410,7 @@ test("SmtpClient never takes a reply that nobody asked for as the answer to the 
   );
 });
 
-conversation(
+unconnected(
   "SmtpClient falls back to HELO where the server does not know EHLO",
   `
   S: 220 old.test SMTP
@@ -459,7 +435,7 @@ conversation(
   },
 );
 
-conversation(
+unconnected(
   "SmtpClient.connect() rejects when the server refuses to serve",
   `S: 554 5.3.2 go away`,
   async (options) => {
@@ -469,12 +445,12 @@ conversation(
 );
 
 test("SmtpClient.connect() rejects when a greeting is no reply", () =>
-  run("S: SSH-2.0-OpenSSH_9.2", "whole", async (options) => {
+  converseUnconnected("S: SSH-2.0-OpenSSH_9.2", async (options) => {
     const error = await rejectsWith("protocol-error", () => SmtpClient.connect(options));
     assertEquals(error.phase, "greeting");
   }));
 
-conversation(
+unconnected(
   "SmtpClient.connect() rejects when the connection ends before the greeting",
   "S! close",
   async (options) => {
@@ -485,19 +461,19 @@ conversation(
 
 for (const verb of ["DATA", "BDAT 3", "STARTTLS", "AUTH PLAIN", "QUIT", "quit"]) {
   test(`SmtpClient.command() refuses ${verb}, which changes the dialogue`, () =>
-    run(`${SIMPLE_HELLO} ${QUIT}`, "whole", async (options) => {
+    converseUnconnected(`${SIMPLE_HELLO} ${QUIT}`, async (options) => {
       await using client = await SmtpClient.connect(options);
       await assertRejects(() => client.command(verb), TypeError, "single command");
     }));
 }
 
 test("SmtpClient.command() refuses line ends before anything is sent", () =>
-  run(`${SIMPLE_HELLO} ${QUIT}`, "whole", async (options) => {
+  converseUnconnected(`${SIMPLE_HELLO} ${QUIT}`, async (options) => {
     await using client = await SmtpClient.connect(options);
     await assertRejects(() => client.command("NOOP\r\nMAIL FROM:<evil@example.org>"), TypeError);
   }));
 
-conversation(
+unconnected(
   "SmtpClient.command() gives whatever the server says",
   `${SIMPLE_HELLO}
   C: VRFY you
@@ -523,7 +499,7 @@ for (
   ] as const
 ) {
   test(`SmtpClient.send() refuses an envelope with ${what} before anything is sent`, () =>
-    run(`${SIMPLE_HELLO} ${QUIT}`, "whole", async (options) => {
+    converseUnconnected(`${SIMPLE_HELLO} ${QUIT}`, async (options) => {
       await using client = await SmtpClient.connect(options);
       const error = await rejectsWith("invalid-envelope", () => client.send(envelope, "Hi"));
       assertEquals([error.outcome, error.usable], ["not-sent", true]);
@@ -531,13 +507,13 @@ for (
 }
 
 test("SmtpClient.send() refuses a message that is larger than the server takes, before anything is sent", () =>
-  run(`${HELLO} ${QUIT}`, "whole", async (options) => {
+  converseUnconnected(`${HELLO} ${QUIT}`, async (options) => {
     await using client = await SmtpClient.connect(options);
     const error = await rejectsWith("message-too-large", () => client.send(ENVELOPE, "x".repeat(1001)));
     assertEquals([error.outcome, error.usable], ["not-sent", true]);
   }));
 
-conversation(
+unconnected(
   "SmtpClient quotes anew what an address needs quoted",
   `${SIMPLE_HELLO}
   C: MAIL FROM:<"a> SIZE=1"@example.com>
@@ -557,7 +533,7 @@ conversation(
 );
 
 test("SmtpClient.send() names the address whose local part needs SMTPUTF8", () =>
-  run(`${SIMPLE_HELLO} ${QUIT}`, "whole", async (options) => {
+  converseUnconnected(`${SIMPLE_HELLO} ${QUIT}`, async (options) => {
     await using client = await SmtpClient.connect(options);
     const error = await rejectsWith(
       "extension-missing",
@@ -566,7 +542,7 @@ test("SmtpClient.send() names the address whose local part needs SMTPUTF8", () =
     assertStringIncludes(error.message, "jürgen@example.org");
   }));
 
-conversation(
+unconnected(
   "SmtpClient announces 8-bit content and international addresses where the server offers it",
   `
   S: 220 mx.test ESMTP
@@ -591,7 +567,7 @@ conversation(
 );
 
 test("SmtpClient.quit() waits for what is in flight", () =>
-  run(
+  converseUnconnected(
     `${SIMPLE_HELLO}
     C: MAIL FROM:<me@example.com>
     S: 250 Ok
@@ -603,7 +579,6 @@ test("SmtpClient.quit() waits for what is in flight", () =>
     C: .
     S: 250 Ok
     ${QUIT}`,
-    "bytes",
     async (options) => {
       const client = await SmtpClient.connect(options);
       const sent = client.send(ENVELOPE, "Hi");
@@ -613,10 +588,11 @@ test("SmtpClient.quit() waits for what is in flight", () =>
       await quit;
       assertEquals(client.usable, false);
     },
+    "bytes",
   ));
 
 test("SmtpClient.close() ends everything at once, with the true outcome of each message", () =>
-  run(
+  converseUnconnected(
     `${HELLO}
     C: MAIL FROM:<me@example.com> SIZE=2
     C: RCPT TO:<you@example.org>
@@ -629,7 +605,6 @@ test("SmtpClient.close() ends everything at once, with the true outcome of each 
     C: MAIL FROM:<me@example.com> SIZE=2
     C: RCPT TO:<you@example.org>
     C: DATA`,
-    "whole",
     async (options, { heard }) => {
       const client = await SmtpClient.connect(options);
       const sent = Promise.allSettled([

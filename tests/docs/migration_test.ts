@@ -7,7 +7,6 @@ import {
   ProtocolError,
   SmtpChannel,
   SmtpClient,
-  type SmtpClientOptions,
   SocketError,
   type StreamPair,
   type TraceEvent,
@@ -15,9 +14,10 @@ import {
 import { serve } from "../../src/server/mod.ts";
 import { memorySocketPair } from "../../src/sockets/mod.ts";
 import { certificates } from "../sockets/conformance.ts";
+import { converse } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
-import { rejectsWith } from "../support/rejects_with.ts";
 import { replay } from "../support/replay.ts";
+import { rejectsWith } from "../support/rejects_with.ts";
 
 const HELLO = `
   S: 220 mx.test
@@ -28,23 +28,6 @@ const HELLO = `
 const QUIT = `
   C: QUIT
   S: 221 Bye`;
-
-/** Replays a conversation with a client. */
-async function conversing(
-  transcript: string,
-  body: (client: SmtpClient) => Promise<void>,
-  options: SmtpClientOptions = {},
-): Promise<void> {
-  const { socket, done } = replay(transcript);
-  const client = await SmtpClient.connect({
-    socket,
-    clientName: "client.test",
-    security: "none",
-    ...options,
-  });
-  await body(client);
-  await done;
-}
 
 /** Collects what passes through a stream. */
 function tap(seen: string[], direction: string): TransformStream<Uint8Array, Uint8Array> {
@@ -104,7 +87,7 @@ test("SmtpClient limits replies by maxReplyLength and maxLineLength", async () =
 test("consoleTrace() writes a session as a transcript", async () => {
   const lines: string[] = [];
   const trace = consoleTrace((line) => lines.push(line));
-  await conversing(`${HELLO}${QUIT}`, (client) => client.quit(), { trace });
+  await converse(`${HELLO}${QUIT}`, (client) => client.quit(), { trace });
   assertEquals(lines.filter((line) => !line.startsWith("*")), [
     "S: 220 mx.test",
     "C: EHLO client.test",
@@ -120,8 +103,8 @@ test("trace reports the states of a session, and whether it failed", async () =>
   const trace = (event: TraceEvent) => {
     if (event.type === "state") states.push(event.failed ? `${event.state}, failed` : event.state);
   };
-  await conversing(`${HELLO}${QUIT}`, (client) => client.quit(), { trace });
-  await conversing(`${HELLO}\n  C: NOOP\n  S! close`, async (client) => {
+  await converse(`${HELLO}${QUIT}`, (client) => client.quit(), { trace });
+  await converse(`${HELLO}\n  C: NOOP\n  S! close`, async (client) => {
     await rejectsWith("connection-lost", () => client.noop());
     await client.closed; // resolves, whatever the reason
     assertEquals(client.usable, false);
@@ -156,7 +139,7 @@ test("your own socket sees every byte", async () => {
 });
 
 test("SmtpClient leaves DSN out where the server lacks it, if ifOffered says so", () =>
-  conversing(
+  converse(
     `${HELLO}
     C: MAIL FROM:<> SIZE=5
     S: 250 Ok
@@ -180,7 +163,7 @@ test("SmtpClient leaves DSN out where the server lacks it, if ifOffered says so"
 
 test("SmtpClient tells what is known of the session", () => {
   let last = "";
-  return conversing(
+  return converse(
     `${HELLO}${QUIT}`,
     async (client) => {
       assertEquals([client.secure, client.authenticated, client.usable], [false, false, true]);
@@ -195,7 +178,7 @@ test("SmtpClient tells what is known of the session", () => {
 });
 
 test("SmtpError tells the reply, the recipient, the phase and the cause", async () => {
-  await conversing(
+  await converse(
     `${HELLO}
     C: MAIL FROM:<me@example.com> SIZE=5
     S: 250 Ok

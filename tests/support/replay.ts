@@ -55,7 +55,7 @@ function parse(transcript: string): Step[] {
       steps.push({ kind: word });
       continue;
     }
-    const text = line.slice(3) + "\r\n";
+    const text = line.slice(3) + "\r\n"; // an empty line may lack the space after its colon
     const last = steps.at(-1);
     if (last?.kind === kind) last.text += text;
     else steps.push({ kind, text });
