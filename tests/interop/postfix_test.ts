@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { sendMail, SmtpClient } from "../../mod.ts";
 import type { SmtpClientOptions } from "../../mod.ts";
 import { test } from "../support/harness.ts";
+import { inAwkwardPieces, inLines, mixedLines } from "../support/mail_content.ts";
 import { postfixMissing, startPostfix, withoutTraceHeaders } from "../support/postfix.ts";
 import type { Postfix } from "../support/postfix.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
@@ -21,12 +22,6 @@ Content-Transfer-Encoding: 8bit
 
 `;
 const FROM = "sender@example.com";
-
-/** What a Maildir contains: each line end is LF, and the last line has one. The reference is this simple on purpose. */
-function inMaildir(message: string): Uint8Array {
-  const lines = message.replaceAll(/\r\n|\r|\n/g, "\n");
-  return new TextEncoder().encode(lines.endsWith("\n") ? lines : lines + "\n");
-}
 
 function options(postfix: Postfix, security: "starttls" | "tls"): SmtpClientOptions {
   return {
@@ -50,7 +45,7 @@ async function arrives(postfix: Postfix, recipient: string, message: string): Pr
   const [mail, ...more] = await postfix.waitForMail(recipient, 1);
   assertEquals(more.length, 0);
   const actual = withoutTraceHeaders(mail!);
-  const expected = inMaildir(message);
+  const expected = new TextEncoder().encode(inLines(message));
   const at = actual.findIndex((byte, index) => byte !== expected[index]);
   assert(
     at < 0 && actual.length === expected.length,
@@ -173,27 +168,3 @@ interop("examples/send_file.ts sends a file as a stream", async (postfix) => {
     rmSync(folder, { recursive: true });
   }
 });
-
-/** Lines of all lengths, with dots at both ends, that end in LF, CRLF and CR by turns. */
-function mixedLines(size: number): string {
-  const ends = ["\n", "\r\n", "\n", "\r", "\r\n"];
-  const starts = ["", ".", "..", "x.", ". ", "...", "\u00e9"];
-  const parts: string[] = [];
-  for (let i = 0, length = 0; length < size; i++) {
-    const start = starts[i % starts.length]!;
-    const part = start + "abcdefghij".repeat((i * 7) % 60) + i + ends[i % ends.length];
-    parts.push(part);
-    length += part.length;
-  }
-  return parts.join("");
-}
-
-/** Pieces of 1 to 100,000 bytes: sooner or later a border falls in every awkward place. */
-async function* inAwkwardPieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  for (let offset = 0, i = 0; offset < bytes.length; i++) {
-    const length = i % 3 === 0 ? 1 + i % 5 : (i * 7919) % 100_000 + 1;
-    yield bytes.subarray(offset, offset + length);
-    offset += length;
-    if (i % 16 === 0) await Promise.resolve();
-  }
-}
