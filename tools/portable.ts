@@ -25,7 +25,7 @@ const RUNTIME_MODULES = /^(?:node|bun|cloudflare):/;
  */
 const LIBRARIES: Record<string, string[]> = {
   "src/sasl/cram_md5.ts": ["@noble/hashes/"],
-  "src/sasl/saslprep.ts": ["@mongodb-js/saslprep"],
+  "src/sasl/text.ts": ["@mongodb-js/saslprep"],
   "src/oauth2/": ["oauth4webapi"],
   "src/compose/": ["nodemailer/lib/", "@zone-eu/mailsplit"],
 };
