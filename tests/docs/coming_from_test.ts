@@ -69,7 +69,7 @@ function tablesOf(markdown: string): Map<string, Row[]> {
 /** The names of a file's tests. A name made in a loop matches whatever the loop puts in. */
 function testNames(source: string): RegExp[] {
   const calls = source.matchAll(
-    /\b(test|conversation)\(\s*(?:"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`|'((?:[^'\\]|\\.)*)')/g,
+    /\b(test|conversation|unconnected)\(\s*(?:"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`|'((?:[^'\\]|\\.)*)')/g,
   );
   return [...calls].map(([, , plain, template, single]) => {
     const parts = (plain ?? template ?? single!).split(/\$\{[^}]*\}/);
