@@ -1,9 +1,10 @@
 /**
  * Prints what the client weighs beside nodemailer, bundled, minified and compressed: `deno task size [--details]`.
  *
- * The figure is everything that a send over STARTTLS with a login loads, on whichever runtime it runs: the client, the
- * adapters of all four runtimes, and SASL, whether they are imported statically or late, in one file. Left out are only
- * the two packages that the library loads for CRAM-MD5 and SASLprep.
+ * The figure is everything that a send over STARTTLS with a login loads, in one file: the client, SASL with all
+ * mechanisms, and the adapter of the runtime that it runs on, whether they are imported statically or late. Of the four
+ * runtimes it is the one that loads the most. Left out are only the two packages that the library loads for CRAM-MD5 and
+ * SASLprep.
  *
  * - `--details`: also how much of it each module is.
  * @module
@@ -14,8 +15,11 @@ import { esbuild, PEERS, peers, temporaryFolder } from "./install.ts";
 import { buildPackage, externals, installPackage, type Package } from "./package.ts";
 import { readOutput } from "./process.ts";
 
-/** The most that the client may weigh, in bytes, minified and gzipped. */
-export const CLIENT_CEILING = 47_000;
+/** The most that a send may load, in bytes, minified and gzipped. */
+export const CLIENT_CEILING = 45_000;
+
+/** The runtimes with an adapter of their own, `src/sockets/NAME/connect.ts`. */
+const RUNTIMES = ["deno", "bun", "node", "workers"] as const;
 
 /** A bundle: one file. */
 export interface Bundle {
@@ -78,14 +82,18 @@ export async function bundle(
 }
 
 /**
- * Bundles the client with everything that a send over STARTTLS with a login loads.
+ * Bundles the client with everything that a send over STARTTLS with a login loads, on the runtime where that is the most.
  * @param made The package.
  */
 export async function bundleClient(made: Package): Promise<Bundle> {
   await using folder = await temporaryFolder();
   await installPackage(made, folder.path);
   const code = `export { SmtpClient } from "${made.manifest.name}";`;
-  return await bundle(code, folder.path, { external: ["node:*", ...externals(made.manifest)] });
+  const bundles = await Promise.all(RUNTIMES.map((runtime) => {
+    const others = RUNTIMES.filter((other) => other !== runtime).map((other) => `*/${other}/connect.js`);
+    return bundle(code, folder.path, { external: ["node:*", ...externals(made.manifest), ...others] });
+  }));
+  return bundles.reduce((most, one) => one.gzip > most.gzip ? one : most);
 }
 
 /** Lists the modules of a bundle, largest first. */
