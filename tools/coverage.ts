@@ -18,16 +18,21 @@ const FOLDERS = ["src/core", "src/streams", "src/sasl"];
 export async function checkCoverage(measured: boolean): Promise<Outcome> {
   const started = performance.now();
   const failures: string[] = [];
-  console.log("\n== Coverage");
+  console.log("\nCoverage");
   if (!measured) failures.push("--coverage needs the tests under Deno");
   else {
+    const lines = await measure().catch((error: Error) => {
+      console.error(error.message);
+      return new Map<string, Lines>();
+    });
     for (const folder of FOLDERS) {
-      const { share, missed } = await measure(folder).catch((error: Error) => {
-        console.error(error.message);
-        return { share: 0, missed: [] };
-      });
+      const files = [...lines].filter(([file]) => file.startsWith(`${folder}/`));
+      const count = (key: "found" | "hit") => files.reduce((sum, [, lines]) => sum + lines[key], 0);
+      const share = 100 * count("hit") / count("found"); // NaN, and so a failure, if nothing was measured
       console.log(`${folder}: ${share.toFixed(1)} % of lines (at least ${LEAST_LINES})`);
-      for (const line of missed) console.log(`  not reached: ${line}`);
+      for (const [file, { missed }] of files) {
+        if (missed.length > 0) console.log(`  not reached: ${file}: ${missed.join(" ")}`);
+      }
       if (!(share >= LEAST_LINES)) {
         failures.push(`${folder}: ${share.toFixed(1)} % of lines, not ${LEAST_LINES}`);
       }
@@ -37,27 +42,36 @@ export async function checkCoverage(measured: boolean): Promise<Outcome> {
   return { label: "Coverage", version: "", seconds, passed: 0, files: new Map(), failures, skipped: [] };
 }
 
-async function measure(folder: string): Promise<{ share: number; missed: string[] }> {
+interface Lines {
+  found: number;
+  hit: number;
+  /** The numbers of the lines that were not reached. */
+  missed: number[];
+}
+
+/** The lines of each file in {@linkcode FOLDERS}. */
+async function measure(): Promise<Map<string, Lines>> {
   const lcov = await readOutput({
     program: Deno.execPath(),
-    args: ["coverage", "--lcov", "--threshold=0", `--include=/${folder}/`, COVERAGE_FOLDER],
+    args: [
+      "coverage",
+      "--lcov",
+      "--threshold=0",
+      ...FOLDERS.map((folder) => `--include=/${folder}/`),
+      COVERAGE_FOLDER,
+    ],
     env: { NO_COLOR: "1" },
   });
-  let found = 0;
-  let hit = 0;
-  let file = "";
-  const missed = new Map<string, number[]>();
+  const files = new Map<string, Lines>();
+  let lines: Lines = { found: 0, hit: 0, missed: [] };
   for (const line of lcov.split("\n")) {
     const [key, value = ""] = line.split(/:(.*)/);
-    if (key === "SF") file = value.slice(value.indexOf(folder));
-    else if (key === "LF") found += Number(value);
-    else if (key === "LH") hit += Number(value);
-    else if (key === "DA" && value.endsWith(",0")) {
-      missed.set(file, [...missed.get(file) ?? [], Number(value.split(",")[0])]);
-    }
+    if (key === "SF") {
+      lines = { found: 0, hit: 0, missed: [] };
+      files.set(value.slice(value.lastIndexOf("/src/") + 1), lines);
+    } else if (key === "LF") lines.found = Number(value);
+    else if (key === "LH") lines.hit = Number(value);
+    else if (key === "DA" && value.endsWith(",0")) lines.missed.push(Number(value.split(",")[0]));
   }
-  return {
-    share: 100 * hit / found, // NaN, and so a failure, where nothing was measured
-    missed: [...missed].map(([file, lines]) => `${file}: ${lines.join(" ")}`),
-  };
+  return files;
 }
