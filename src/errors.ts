@@ -39,7 +39,7 @@ export type SmtpErrorCode =
   | "timeout"
   /** The connection ended though the session had not. */
   | "connection-lost"
-  /** The client was closed, by its owner or after an earlier error, before the call could be served. */
+  /** The client was closed, by its owner or after an earlier error, before the call was done. */
   | "client-closed"
   /** The server refuses to serve (554 instead of a greeting, 421 at any time). */
   | "service-unavailable"

@@ -250,6 +250,15 @@ const CODES: Record<SmtpErrorCode, Code> = {
     ways: [
       notSent(() => served({}, async (client) => (await client.close(), await client.send(ENVELOPE, TEXT)))),
       notSent(() => served({}, async (client) => (void client.quit(), await client.noop()))),
+      unknown(async () => {
+        const { socket, heard, done } = replay(`${DATA}\n${said(TEXT)}`);
+        done.catch(() => {});
+        const client = await SmtpClient.connect({ socket, security: "none", clientName: NAME });
+        const sent = send(client);
+        await heard;
+        await client.close();
+        await sent;
+      }),
     ],
   },
   "service-unavailable": {
@@ -265,6 +274,7 @@ const CODES: Record<SmtpErrorCode, Code> = {
     ways: [
       notSent(() => connecting("S: HTTP/1.1 400 Bad Request\nS! close")),
       notSent(() => connecting("S: 354 Go ahead\nS! close")),
+      unknown(() => replayed(`${DATA}\n${said(TEXT)}\n  S: What?`, send)),
     ],
   },
   "starttls-unavailable": {

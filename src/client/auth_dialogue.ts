@@ -11,6 +11,7 @@ import { decodeBase64, encodeBase64 } from "../sasl/base64.ts";
 import type { SaslMechanism } from "../sasl/mechanism.ts";
 import { MASK } from "../trace.ts";
 import type { Conversation } from "./conversation.ts";
+import { messageOf } from "./failure.ts";
 
 /** The longest AUTH command (RFC 4954, section 4): a longer initial response waits for the server's first challenge. */
 const MAX_COMMAND = 12_288;
@@ -151,8 +152,4 @@ export class AuthDialogue {
     for (const secret of secrets) if (secret.length >= 4) masked = masked.replaceAll(secret, MASK);
     return masked;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,5 @@
 /**
- * The lowest storey: bytes and replies, for programs that speak SMTP themselves.
+ * The lowest level: bytes and replies, for programs that speak SMTP themselves.
  *
  * @module
  */
@@ -57,6 +57,7 @@ export class SmtpChannel implements AsyncDisposable {
     const link = new Link(openSocket(settings), settings.replyLimits);
     try {
       const info = await opened(link.opened, settings, "connect");
+      closeOnAbort(link, settings.signal);
       return new SmtpChannel(link, info, settings.replyLimits);
     } catch (error) {
       link.close(error).catch(() => {});
@@ -139,6 +140,13 @@ export class SmtpChannel implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
+}
+
+function closeOnAbort(link: Link, signal: AbortSignal | undefined): void {
+  if (signal === undefined) return;
+  const onAbort = () => void link.close(signal.reason).catch(() => {});
+  signal.addEventListener("abort", onAbort);
+  link.closed.catch(() => {}).finally(() => signal.removeEventListener("abort", onAbort));
 }
 
 /** The bytes of a connection as a stream that outlives STARTTLS. Cancelling it leaves the connection open. */

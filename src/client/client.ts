@@ -1,5 +1,5 @@
 /**
- * The middle storey: one session with one server.
+ * The middle level: one session with one server.
  *
  * @module
  */
@@ -19,6 +19,7 @@ import type { Message } from "./content.ts";
 import { rulesFor } from "./content_check.ts";
 import { Conversation } from "./conversation.ts";
 import {
+  mustOfferSmtpUtf8,
   needsSmtpUtf8,
   parseRecipient,
   parseReversePath,
@@ -33,7 +34,6 @@ import { readOptions } from "./options.ts";
 import type { Auth, SendOptions, SmtpClientOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
 import { admit, mustBeReady, mustBeUsable, readMessage } from "./send.ts";
-import type { ReadyMessage } from "./send.ts";
 import type { Session } from "./session.ts";
 import { sendSplit } from "./split.ts";
 import { renderAttributes } from "./xclient.ts";
@@ -110,8 +110,9 @@ interface OpenTransaction {
 export class SmtpClient implements AsyncDisposable {
   readonly #session: Session;
   #quitting: Promise<void> | undefined;
-  /** `"opening"` while `mail()` waits for its turn or its reply. */
-  #transaction: OpenTransaction | "opening" | undefined;
+  #transaction: OpenTransaction | undefined;
+  /** What `mail()` waits for: its turn, or its reply. */
+  #opening: Promise<unknown> | undefined;
 
   private constructor(session: Session) {
     this.#session = session;
@@ -214,14 +215,12 @@ export class SmtpClient implements AsyncDisposable {
    * @throws {SmtpError} If it has not; `outcome` says what became of the message, `usable` whether the client can go on.
    */
   async send(envelope: Envelope, message: Message, options: SendOptions = {}): Promise<Receipt> {
-    let ready: ReadyMessage;
-    try {
-      if (this.#isTransactionOpen) throw transactionOpen("Cannot send");
-      ready = readMessage(this.#session, envelope, message, options);
-    } catch (error) {
+    if (this.#isTransactionOpen) {
+      const error = transactionOpen("Cannot send");
       discardMessage(message, error);
       throw error;
     }
+    const ready = readMessage(this.#session, envelope, message, options);
     const result = sendSplit(this.#session, ready);
     this.#quitIfExhausted();
     try {
@@ -315,19 +314,20 @@ export class SmtpClient implements AsyncDisposable {
     const session = this.#session;
     mustBeReady(session);
     const path = parseReversePath(from);
-    const smtpUtf8 = parameters.smtpUtf8 ?? (path !== null && !isAsciiMailbox(path));
-    if (smtpUtf8 && !this.extensions.smtpUtf8) throw needsSmtpUtf8(path ?? undefined);
+    const smtpUtf8 = parameters.smtpUtf8 ?? needsSmtpUtf8([path]);
+    if (smtpUtf8) mustOfferSmtpUtf8([path], this.extensions);
     const wanted = { ...parameters, smtpUtf8 };
     const mail = renderMailCommand(path, wanted, { size: undefined, kinds: undefined }, session);
     admit(session);
     const rules = rulesFor(parameters.body, "error", this.extensions);
-    this.#transaction = "opening";
+    const started = ManualDelivery.start(session, mail, rules);
+    this.#opening = started;
     try {
-      const [delivery, reply] = await this.#watched(ManualDelivery.begin(session, mail, rules));
+      const [delivery, reply] = await this.#watched(started);
       this.#transaction = { delivery, parameters: wanted };
       return reply;
     } finally {
-      if (this.#transaction === "opening") this.#transaction = undefined;
+      this.#opening = undefined;
     }
   }
 
@@ -389,7 +389,7 @@ export class SmtpClient implements AsyncDisposable {
    * @returns Its reply.
    */
   async reset(): Promise<Reply> {
-    const open = this.#open("RSET");
+    const open = this.#openTransaction("RSET");
     if (open !== undefined) return await this.#watched(open.delivery.reset());
     return await this.#positive("RSET\r\n", "reset", "none");
   }
@@ -523,13 +523,15 @@ export class SmtpClient implements AsyncDisposable {
   async #quit(): Promise<void> {
     const session = this.#session;
     session.quitting = true;
+    await this.#opening?.catch(() => {}); // it waits for what is in flight
     if (this.#isTransactionOpen) return await this.close();
-    if (session.pipeline.failure === undefined) {
-      try {
-        await Conversation.hold(session, (conversation) => conversation.say("QUIT\r\n", "quit"));
-      } catch {
-        // The connection is gone already, and everything in flight has failed with the reason.
-      }
+    try {
+      await Conversation.hold(session, async (conversation) => {
+        await conversation.say("QUIT\r\n", "quit");
+        this.#end("The session has ended"); // at once: nothing may be sent after QUIT
+      });
+    } catch {
+      // The connection is gone already, and everything in flight has failed with the reason.
     }
     this.#end("The session has ended");
     await session.link.close().catch(() => {});
@@ -565,7 +567,7 @@ export class SmtpClient implements AsyncDisposable {
   async #say(line: string, phase: Phase, held?: "unknown" | "none"): Promise<Reply> {
     const session = this.#session;
     mustBeUsable(session);
-    const open = this.#open("a command");
+    const open = this.#openTransaction("a command");
     if (open === undefined) {
       // Exim adds the recipients of the next message to a transaction that is open: that message begins with RSET then.
       const reply = await Conversation.command(session, line, phase, held);
@@ -591,18 +593,18 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /** The transaction that was begun with `mail()`, if there is one. */
-  #open(verb: string): OpenTransaction | undefined {
+  #openTransaction(verb: string): OpenTransaction | undefined {
     // The command would wait for the end of the transaction.
-    if (this.#transaction === "opening") throw badSequence(`Cannot say ${verb}: mail() waits for its reply`);
+    if (this.#opening !== undefined) throw badSequence(`Cannot say ${verb}: mail() waits for its reply`);
     return this.#transaction?.delivery.over === false ? this.#transaction : undefined;
   }
 
   get #isTransactionOpen(): boolean {
-    return this.#transaction === "opening" || this.#transaction?.delivery.over === false;
+    return this.#opening !== undefined || this.#transaction?.delivery.over === false;
   }
 
   #mustBeInside(verb: string): OpenTransaction {
-    const open = this.#open(verb);
+    const open = this.#openTransaction(verb);
     mustBeUsable(this.#session);
     if (open !== undefined) return open;
     throw badSequence(`Cannot say ${verb}: no transaction is open, say mail() first`);
@@ -615,7 +617,7 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   #mustBeOutside(verb: string): void {
-    const open = this.#open(verb);
+    const open = this.#openTransaction(verb);
     mustBeUsable(this.#session);
     if (open !== undefined) throw transactionOpen(`Cannot say ${verb}`);
   }

@@ -13,7 +13,7 @@ import { joinTraces, loggerTrace } from "../trace.ts";
 import type { SessionState } from "../trace.ts";
 import { recallBroken } from "./broken_extensions.ts";
 import { Conversation } from "./conversation.ts";
-import { aborted, commandRefused, toSmtpError } from "./failure.ts";
+import { aborted, commandRefused, toSmtpError, unopened } from "./failure.ts";
 import { Link } from "./link.ts";
 import { opened, openSocket } from "./open_socket.ts";
 import { describeAddress } from "./options.ts";
@@ -54,18 +54,10 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
       if (auth !== undefined) await login(session, conversation, auth);
     });
   } catch (error) {
-    const failure = toSmtpError(error, "connect");
-    const final = failure.usable || failure.outcome !== "not-sent"
-      ? new SmtpError(failure.code, failure.message, {
-        ...failure,
-        cause: failure.cause,
-        outcome: "not-sent",
-        usable: false,
-      })
-      : failure;
-    pipeline.fail(final);
+    const failure = unopened(toSmtpError(error, "connect"));
+    pipeline.fail(failure);
     // If the signal or a broken connection ended it, that is the reason, and not what followed from it.
-    throw pipeline.failure ?? final;
+    throw pipeline.failure ?? failure;
   }
   return session;
 }

@@ -37,7 +37,7 @@ export interface MessageSource {
   readonly size: number | undefined;
   /** What kinds of bytes it has, if that is known. */
   readonly kinds: ByteKinds | undefined;
-  /** Reads it, once, in pieces. What cannot be read is an `SmtpError`, `"source-failed"`. */
+  /** Reads it, once, in pieces. `next()` rejects with an `SmtpError` if it cannot be read. */
   read(): AsyncIterator<Uint8Array>;
   /** The same message once more, if it can be read more than once. */
   again?(): MessageSource;
@@ -247,6 +247,8 @@ function piecesOf(
         const { value, done } = await next();
         return done ? { value: undefined, done } : { value: toBytes(value), done: false };
       } catch (cause) {
+        // A message that was encoded on the way is read twice.
+        if (cause instanceof SmtpError && cause.code === "source-failed") throw cause;
         const message = `Cannot read the message: ${messageOf(cause)}`;
         throw new SmtpError("source-failed", message, { phase: "content", usable: true, cause });
       }

@@ -48,7 +48,13 @@ export function encodeFor(
     ? extensions.binaryMime && extensions.chunking
     : extensions.eightBitMime || source.kinds?.eightBit === false;
   if (encoder === undefined || isTaken) return { envelope, source };
-  return { envelope: rest, source: toSource(encoder(toReadable(source))) };
+  const encoded = toSource(encoder(toReadable(source)));
+  // An encoder that was never started does not pass the end on.
+  const cancel = (reason: unknown) => {
+    encoded.cancel(reason);
+    source.cancel(reason);
+  };
+  return { envelope: rest, source: { ...encoded, cancel } };
 }
 
 function encoderOf(encode: "never" | "auto" | ContentEncoder): ContentEncoder | undefined {

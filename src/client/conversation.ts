@@ -111,7 +111,7 @@ export class Conversation implements Exchange {
     this.awaited = phase;
     const answer = this.#answer = Promise.withResolvers();
     // If the reply is here already, it is taken at once.
-    this.#session.pipeline.progress();
+    this.#session.pipeline.touch();
     return answer.promise;
   }
 

@@ -9,7 +9,7 @@ import { SmtpError } from "../errors.ts";
 import type { Outcome, Phase, SmtpErrorCode } from "../errors.ts";
 import type { Content } from "./content.ts";
 import { cutShort, messageRefused, serviceClosing, toSmtpError } from "./failure.ts";
-import type { Awaited } from "./failure.ts";
+import type { Wait } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
 import { Pump } from "./pump.ts";
@@ -71,7 +71,7 @@ export abstract class Delivery implements Exchange {
     return this.#pump === undefined && this.transaction.finished;
   }
 
-  get awaited(): Awaited {
+  get awaited(): Wait {
     if (this.#pump !== undefined && !this.transaction.awaitsReply) {
       return this.#pump.readingSource ? "source" : "block";
     }
@@ -154,7 +154,7 @@ export abstract class Delivery implements Exchange {
     const { link, pipeline } = this.session;
     const start = link.position;
     const pump = this.#pump = new Pump(link, content, {
-      turn: () => pipeline.progress(),
+      turn: () => pipeline.touch(),
       progress: (sent) => this.onProgress(sent),
       chunk: (command) => this.#onChunk(command),
       end: (command) => this.contentComplete(link.position - start, command),
@@ -175,7 +175,7 @@ export abstract class Delivery implements Exchange {
     if (this.#pump !== pump) return;
     this.#pump = undefined;
     this.drive();
-    pipeline.progress();
+    pipeline.touch();
   }
 
   /** A part of the content has left: so many bytes of the message until now. */
@@ -186,7 +186,7 @@ export abstract class Delivery implements Exchange {
     const { session, transaction } = this;
     transaction.chunk();
     session.trace?.({ type: "command", line: command });
-    session.pipeline.progress();
+    session.pipeline.touch();
     // Nor over LMTP: how many replies BDAT LAST has after a chunk that was refused is left open by RFC 2033.
     if (session.pipelining && session.settings.protocol === "smtp") return undefined;
     return new Promise((resolve) => this.#onAnswer = resolve);
@@ -214,13 +214,9 @@ export abstract class Delivery implements Exchange {
   protected giveUp({ code, message, cause }: SmtpError): void {
     if (this.#settled) return;
     const { outcome, cut } = this.transaction.abandon();
-    if (outcome === "unknown") {
-      if (this.transaction.refusal !== undefined) return this.settle();
-      this.reject(code, message, { outcome, usable: true, cause });
-    } else {
-      this.reject(code, message, { outcome, usable: !cut, cause });
-      this.#stopPump(cut);
-    }
+    if (outcome === "refused") return this.settle();
+    this.reject(code, message, { outcome, usable: !cut, cause });
+    if (outcome === "not-sent") this.#stopPump(cut);
   }
 
   fail(error: SmtpError): void {

@@ -13,6 +13,7 @@ import type { MailParameters, Parameter, RcptParameters } from "../core/paramete
 import { SmtpError } from "../errors.ts";
 import { needsEightBitMime, notSevenBit } from "./content_check.ts";
 import type { ByteKinds } from "./content_check.ts";
+import { messageOf } from "./failure.ts";
 
 /** A recipient of whom more is to be said than the address. */
 export interface Recipient extends RcptParameters {
@@ -79,11 +80,9 @@ export function renderEnvelope(
   }
   const from = parseReversePath(envelope.from);
   const paths = to.map((recipient) => parseRecipient(recipient));
-  const foreign = from !== null && !isAsciiMailbox(from)
-    ? from
-    : paths.find((mailbox) => !isAsciiMailbox(mailbox));
-  const smtpUtf8 = foreign !== undefined || envelope.smtpUtf8 === true;
-  if (smtpUtf8 && !target.extensions.smtpUtf8) throw needsSmtpUtf8(foreign);
+  const mailboxes = [from, ...paths];
+  const smtpUtf8 = envelope.smtpUtf8 === true || needsSmtpUtf8(mailboxes);
+  if (smtpUtf8) mustOfferSmtpUtf8(mailboxes, target.extensions);
   const wanted = (envelope.smtpUtf8 ?? false) === smtpUtf8 ? envelope : { ...envelope, smtpUtf8 };
   return {
     mail: renderMailCommand(from, wanted, message, target),
@@ -294,11 +293,21 @@ function mustOffer(extension: string, why: string, extensions: Extensions): void
   );
 }
 
-/** A local part has no other form (RFC 6531, section 3.2). */
-export function needsSmtpUtf8(mailbox: Mailbox | undefined): SmtpError {
-  const address = mailbox && formatMailbox(mailbox);
+/** Whether an address has a local part beyond ASCII, which has no other form (RFC 6531, section 3.2). */
+export function needsSmtpUtf8(mailboxes: readonly (Mailbox | null)[]): boolean {
+  return mailboxes.some((mailbox) => mailbox !== null && !isAsciiMailbox(mailbox));
+}
+
+/** Throws if SMTPUTF8 is needed, for one of the addresses or because it was asked for, and not offered. */
+export function mustOfferSmtpUtf8(
+  mailboxes: readonly (Mailbox | null)[],
+  extensions: Extensions,
+): void {
+  if (extensions.smtpUtf8) return;
+  const foreign = mailboxes.find((mailbox) => mailbox !== null && !isAsciiMailbox(mailbox));
+  const address = foreign ? formatMailbox(foreign) : undefined;
   const why = address === undefined ? "smtpUtf8 is set" : `the local part of "${address}" is not ASCII`;
-  return new SmtpError("extension-missing", `Cannot send: ${why} and the server does not offer SMTPUTF8`, {
+  throw new SmtpError("extension-missing", `Cannot send: ${why} and the server does not offer SMTPUTF8`, {
     phase: "rcpt",
     recipient: address,
     usable: true,
@@ -308,7 +317,7 @@ export function needsSmtpUtf8(mailbox: Mailbox | undefined): SmtpError {
 /** What the caller gave is not right; nothing was sent. */
 function invalid(cause: unknown, phase: "mail" | "rcpt", recipient?: string): SmtpError {
   if (cause instanceof SmtpError) return cause;
-  return new SmtpError("invalid-envelope", cause instanceof Error ? cause.message : String(cause), {
+  return new SmtpError("invalid-envelope", messageOf(cause), {
     phase,
     recipient,
     usable: true,

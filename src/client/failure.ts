@@ -6,22 +6,22 @@
 import { ProtocolError } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { Phase, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
+import type { Phase, RejectedRecipient } from "../errors.ts";
 import type { Refusal } from "./transaction.ts";
 
 /**
  * What is awaited: the reply to something, `"block"` that the server takes more of the content, `"end"` its reply to the
  * content, `"source"` that the caller provides more of it.
  */
-export type Awaited = Phase | "block" | "end" | "source";
+export type Wait = Phase | "block" | "end" | "source";
 
 /** The phase in which something is awaited. */
-export function phaseOf(awaited: Awaited): Phase {
+export function phaseOf(awaited: Wait): Phase {
   return awaited === "block" || awaited === "end" || awaited === "source" ? "content" : awaited;
 }
 
 /** A time limit was reached. */
-export function timedOut(awaited: Awaited, limit: number): SmtpError {
+export function timedOut(awaited: Wait, limit: number): SmtpError {
   return new SmtpError("timeout", `No answer within ${limit} ms: ${describe(awaited)}`, {
     phase: phaseOf(awaited),
     temporary: true,
@@ -29,7 +29,7 @@ export function timedOut(awaited: Awaited, limit: number): SmtpError {
 }
 
 /** What has not come in time. */
-function describe(awaited: Awaited): string {
+function describe(awaited: Wait): string {
   switch (awaited) {
     case "block":
       return "the server takes no more of the content";
@@ -95,10 +95,11 @@ export function cutShort(): SmtpError {
   );
 }
 
-/** The same error, for a session that has ended with it. */
-export function unusable(error: SmtpError): SmtpError {
-  if (!error.usable) return error;
-  return new SmtpError(error.code, error.message, { ...error, cause: error.cause, usable: false });
+/** The same error, for a session that has ended with it before a message could be sent. */
+export function unopened(error: SmtpError): SmtpError {
+  if (!error.usable && error.outcome === "not-sent") return error;
+  const { code, message, cause } = error;
+  return new SmtpError(code, message, { ...error, cause, outcome: "not-sent", usable: false });
 }
 
 /** The caller's signal was aborted. */
@@ -144,7 +145,10 @@ export function messageRefused(
   const closing = reply.code === 421;
   const phase = command === "chunk" || command === "end" ? "content" : command;
   // A 421 before the end of the content says nothing about this message: another connection may take it.
-  if (closing && command !== "end") return unsent(serviceClosing(reply, phase), rejected);
+  if (closing && command !== "end") {
+    const error = serviceClosing(reply, phase);
+    return new SmtpError(error.code, error.message, { ...error, rejected });
+  }
   const [code, text] = REFUSALS[command];
   return new SmtpError(code, `${text}: ${reply.toString()}`, {
     outcome: "refused",
@@ -154,10 +158,6 @@ export function messageRefused(
     recipient: command === "rcpt" && rejected.length === 1 ? rejected[0]!.recipient : undefined,
     usable: usable && !closing,
   });
-}
-
-function unsent(error: SmtpError, rejected: readonly RejectedRecipient[]): SmtpError {
-  return new SmtpError(error.code, error.message, { ...error, rejected });
 }
 
 /**
@@ -174,8 +174,7 @@ export function commandRefused(command: string, phase: Phase, reply: Reply, usab
   if (!reply.temporary && !reply.permanent) {
     return new SmtpError("protocol-error", `Unexpected reply to ${command}: ${reply.code}`, { phase, reply });
   }
-  const code: SmtpErrorCode = "command-refused";
-  return new SmtpError(code, `The server refuses ${command}: ${reply.toString()}`, {
+  return new SmtpError("command-refused", `The server refuses ${command}: ${reply.toString()}`, {
     outcome: "refused",
     phase,
     reply,

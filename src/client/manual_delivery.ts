@@ -57,7 +57,7 @@ export class ManualDelivery extends Delivery {
    * @returns The delivery, and the reply to MAIL.
    * @throws {SmtpError} `"sender-refused"`, or why the session has failed.
    */
-  static async begin(
+  static async start(
     session: Session,
     mail: string,
     rules: ContentRules | undefined,
@@ -118,7 +118,7 @@ export class ManualDelivery extends Delivery {
       const pushed = this.#pushed = new PushedSource();
       const reply = await this.#say("DATA\r\n", (transaction) => transaction.data());
       if (!reply.intermediate) throw messageRefused({ command: "data", reply }, this.transaction.rejected);
-      return new MessageWriter(pushed, this.result);
+      return new MessageWriter(pushed, this.result, (error) => this.giveUp(error));
     });
   }
 
@@ -135,15 +135,14 @@ export class ManualDelivery extends Delivery {
       this.#mustAllow("bdat", "BDAT");
       this.#mustHaveRecipients("BDAT");
       this.#check?.push(chunk);
-      const { output } = this.session.link;
       const command = `BDAT ${chunk.length}${last ? " LAST" : ""}\r\n`;
-      // What is written leaves at the end of this turn: command and chunk go together.
-      const answer = this.#say(command, (transaction) => {
-        output.bytes(chunk);
-        if (last) transaction.end(this.session.link.position);
-        else transaction.chunk();
-      });
-      if (last) return await this.result;
+      const end = this.session.link.position + command.length + chunk.length;
+      const sent = (transaction: Transaction) => last ? transaction.end(end) : transaction.chunk();
+      const answer = this.#say(command, sent, chunk);
+      if (last) {
+        answer.catch(() => {}); // the result says it, too
+        return await this.result;
+      }
       const reply = await answer;
       if (!reply.positive) throw messageRefused({ command: "chunk", reply }, this.transaction.rejected);
       return reply;
@@ -166,19 +165,20 @@ export class ManualDelivery extends Delivery {
   }
 
   /**
-   * Writes a command, tells the transaction, and waits for the reply.
+   * Tells the transaction of a command, writes it, and waits for the reply.
    *
    * @param line The command with its line end.
    * @param sent Tells the transaction.
+   * @param chunk What follows the command. Both leave together, at the end of this turn.
    */
-  #say(line: string, sent: (transaction: Transaction) => void): Promise<Reply> {
-    const { pipeline } = this.session;
+  #say(line: string, sent: (transaction: Transaction) => void, chunk?: Uint8Array): Promise<Reply> {
+    const { pipeline, link } = this.session;
     if (pipeline.failure !== undefined) return Promise.reject(pipeline.failure);
-    this.write(line);
-    sent(this.transaction);
     const answer = this.#answer = Promise.withResolvers<Reply>();
-    answer.promise.catch(() => {}); // the last BDAT waits for the result
-    pipeline.progress();
+    sent(this.transaction);
+    this.write(line); // a trace may end the session here: then the answer is rejected
+    if (chunk !== undefined) link.output.bytes(chunk);
+    pipeline.touch();
     return answer.promise;
   }
 
@@ -218,7 +218,7 @@ export class ManualDelivery extends Delivery {
   }
 
   protected onSettled(error: SmtpError | undefined): void {
-    if (error !== undefined) this.#pushed?.cancel(error);
+    if (error !== undefined) this.#pushed?.fail(error);
   }
 
   #inTurn<T>(step: () => Promise<T>): Promise<T> {

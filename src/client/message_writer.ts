@@ -6,6 +6,7 @@
 import { SmtpError } from "../errors.ts";
 import { toBytes } from "./content.ts";
 import type { MessageSource } from "./content.ts";
+import { messageOf } from "./failure.ts";
 import type { Receipt } from "./receipt.ts";
 
 /** A message that is pushed. It is read one piece at a time: a push ends when the reader comes for the next piece. */
@@ -34,17 +35,16 @@ export class PushedSource implements MessageSource {
     this.#give({ value: undefined, done: true });
   }
 
-  /** The content is broken: reading it fails. */
-  break(error: SmtpError): void {
+  /** Nothing more is wanted: whoever reads or pushes learns why. */
+  fail(error: unknown): void {
     this.#failure ??= { error };
     this.#reader?.reject(error);
     this.#writer?.reject(error);
   }
 
-  /** The reader gives up: nothing more is wanted. */
+  /** The reader gives up. */
   cancel(error: unknown): void {
-    this.#failure ??= { error };
-    this.#writer?.reject(error);
+    this.fail(error);
   }
 
   /** Reads it. */
@@ -87,18 +87,25 @@ export class MessageWriter extends WritableStream<Uint8Array | string> {
    *
    * @param content Where the pieces go.
    * @param receipt The result of the transaction.
+   * @param giveUp Ends the transaction. It rejects the receipt.
    */
-  constructor(content: PushedSource, receipt: Promise<Receipt>) {
+  constructor(content: PushedSource, receipt: Promise<Receipt>, giveUp: (error: SmtpError) => void) {
     super({
+      start(controller) {
+        // `abort()` below waits for the write that is under way, which a server that does not read holds up.
+        controller.signal.addEventListener("abort", () => {
+          const { reason } = controller.signal;
+          giveUp(new SmtpError("aborted", "The message was aborted", { phase: "content", cause: reason }));
+        });
+      },
       async write(chunk) {
         let bytes: Uint8Array;
         try {
           bytes = toBytes(chunk);
         } catch (cause) {
-          content.break(
-            new SmtpError("invalid-message", (cause as Error).message, { phase: "content", cause }),
-          );
-          return await receipt.then(() => {});
+          giveUp(new SmtpError("invalid-message", messageOf(cause), { phase: "content", cause }));
+          await receipt;
+          return;
         }
         await content.push(bytes);
       },
@@ -106,10 +113,7 @@ export class MessageWriter extends WritableStream<Uint8Array | string> {
         content.end();
         await receipt;
       },
-      async abort(reason) {
-        content.break(
-          new SmtpError("aborted", "The message was aborted", { phase: "content", cause: reason }),
-        );
+      async abort() {
         await receipt.catch(() => {}); // it has the reason
       },
     });

@@ -18,7 +18,7 @@ import type { SocketSource } from "../sockets/to_socket.ts";
 import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
 import type { Logger, Trace } from "../trace.ts";
 import type { ContentEncoder } from "./content_encoder.ts";
-import type { Awaited } from "./failure.ts";
+import type { Wait } from "./failure.ts";
 
 /**
  * How the session is protected.
@@ -231,7 +231,7 @@ export interface Settings extends ConnectionSettings {
   readonly auth: Auth | undefined;
   readonly clientName: string | undefined;
   readonly protocol: "smtp" | "lmtp";
-  readonly timeouts: Readonly<Record<Awaited, number>>;
+  readonly timeouts: Readonly<Record<Wait, number>>;
   readonly maxInFlight: number;
   readonly maxBytesInFlight: number;
   readonly transfer: "auto" | "data" | "bdat";

@@ -15,7 +15,7 @@ import type { Phase } from "../errors.ts";
 import type { Trace } from "../trace.ts";
 import { Deadline } from "../sockets/deadline.ts";
 import { phaseOf, serviceClosing, timedOut, toSmtpError } from "./failure.ts";
-import type { Awaited } from "./failure.ts";
+import type { Wait } from "./failure.ts";
 import type { Link } from "./link.ts";
 import { Queue } from "./queue.ts";
 
@@ -30,7 +30,7 @@ export interface Exchange {
   /** Whether nothing more will happen: nothing to write, no reply due. */
   readonly finished: boolean;
   /** What the oldest reply due answers; selects the time limit. */
-  readonly awaited: Awaited;
+  readonly awaited: Wait;
   /** Where in the output it begins, {@linkcode NOT_BEGUN} before. Set by the pipeline. */
   position: number;
   /** Begins to write: the wire is free. */
@@ -51,7 +51,7 @@ export interface Exchange {
 export const NOT_BEGUN = -1;
 
 /** Limits in milliseconds, by what is awaited. */
-export type PipelineTimeouts = Readonly<Record<Awaited, number>>;
+export type PipelineTimeouts = Readonly<Record<Wait, number>>;
 
 /** How long a connection that can no longer be written to is still read, for a last word of the server. */
 const LAST_WORD_TIMEOUT = 1_000;
@@ -138,7 +138,7 @@ export class Pipeline {
   }
 
   /** An exchange has written, or waits for something else than before: the time limit starts anew. */
-  progress(): void {
+  touch(): void {
     this.#deadline.renew();
     this.#watch();
   }

@@ -6,13 +6,13 @@
 import { mustBe } from "../core/errors.ts";
 import { SmtpError } from "../errors.ts";
 import { AutomaticDelivery } from "./automatic_delivery.ts";
-import { Content, toSource } from "./content.ts";
+import { Content, discardMessage, toSource } from "./content.ts";
 import type { Message, MessageSource } from "./content.ts";
 import { rulesFor } from "./content_check.ts";
 import { encodeFor } from "./content_encoder.ts";
 import { renderEnvelope } from "./envelope.ts";
 import type { Envelope, RenderedEnvelope } from "./envelope.ts";
-import { badSequence } from "./failure.ts";
+import { badSequence, messageOf } from "./failure.ts";
 import type { SendOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
 import type { Session } from "./session.ts";
@@ -45,21 +45,23 @@ export function readMessage(
   message: Message,
   options: SendOptions,
 ): ReadyMessage {
-  mustBeReady(session);
   const { signal, lineLength = "error", encode } = options;
-  if (lineLength !== "error" && lineLength !== "allow") {
-    throw new TypeError(mustBe("send", "lineLength", '"error" or "allow"', lineLength));
-  }
-  mustNotBeAborted(signal);
   const { extensions } = session;
-  let source = open(message);
+  let source: MessageSource | undefined;
   try {
+    mustBeReady(session);
+    if (lineLength !== "error" && lineLength !== "allow") {
+      throw new TypeError(mustBe("send", "lineLength", '"error" or "allow"', lineLength));
+    }
+    mustNotBeAborted(signal);
+    source = open(message);
     if (encode !== undefined) ({ envelope, source } = encodeFor(encode, envelope, source, extensions));
     const rendered = renderEnvelope(envelope, source, session);
     const content = new Content(source, rulesFor(envelope.body, lineLength, extensions));
     return { envelope: rendered, content, transfer: transferOf(session, content), options };
   } catch (error) {
-    source.cancel(error);
+    if (source === undefined) discardMessage(message, error);
+    else source.cancel(error);
     throw error;
   }
 }
@@ -100,7 +102,7 @@ function open(message: Message): MessageSource {
   try {
     return toSource(message);
   } catch (cause) {
-    throw new SmtpError("invalid-message", cause instanceof Error ? cause.message : String(cause), {
+    throw new SmtpError("invalid-message", messageOf(cause), {
       phase: "content",
       usable: true,
       cause,

@@ -1,6 +1,6 @@
 /**
- * A session as data: the connection, and what both sides have agreed on. It calls nobody; `connect.ts` and the deliveries
- * replace its values as the session goes on.
+ * A session as data: the connection, and what both sides have agreed on. It calls nobody; `connect.ts`, the deliveries and the
+ * client's commands replace its values as the session goes on.
  *
  * @module
  */

@@ -157,10 +157,9 @@ function refusedOf(recipients: readonly string[], { rejected, reply }: SmtpError
  * @returns The result of all transactions. If one is enough, it is in the pipeline when this returns.
  */
 export function sendSplit(session: Session, message: ReadyMessage): Promise<Receipt> {
-  const { limits } = session.extensions;
-  const most = Math.min(limits.rcptMax ?? Infinity, limits.rcptDomainMax ?? Infinity);
+  const groups = shareOut(message.envelope.recipients, session.extensions.limits);
   const send = new SplitSend(session, message);
-  return message.envelope.recipients.length > most ? send.toGroups(limits) : send.toAll();
+  return groups === undefined ? send.toAll() : send.toGroups(groups);
 }
 
 /** One message in several transactions. */
@@ -191,10 +190,9 @@ class SplitSend {
   }
 
   /** Shares the recipients out among transactions, as many in each as the server announces that it takes. */
-  async toGroups(limits: ExtensionLimits): Promise<Receipt> {
+  async toGroups(groups: readonly number[][]): Promise<Receipt> {
     const { envelope: { recipients }, options } = this.#message;
-    const groups = shareOut(recipients, limits) ?? [[...recipients.keys()]]; // of one domain
-    if (groups.length > 1 && options.recipients === "all") {
+    if (options.recipients === "all") {
       const error = failed(
         "invalid-envelope",
         `Cannot send: the server takes fewer recipients at a time than ${recipients.length}, and recipients is "all"`,

@@ -10,7 +10,7 @@
  * |-|-|-|
  * | `envelope` | MAIL and RCPT, or nothing yet | `data`, `bdat`, `complete`, `over` |
  * | `data` | DATA was sent: only content may follow | `complete`; `envelope` if DATA is refused |
- * | `bdat` | a chunk was sent that is not the last | `complete`, `refused` |
+ * | `bdat` | a chunk was sent that is not the last | `complete`, `refused`, `over` |
  * | `refused` | the server has refused a chunk | `over` |
  * | `complete` | the content was sent whole | `over` |
  * | `over` | nothing more will be sent; replies to what was sent may be missing | |
@@ -66,8 +66,8 @@ export interface Refusal {
 
 /** The result of giving up. */
 export interface Abandonment {
-  /** `"unknown"` if the content was complete already: the server may deliver it. */
-  readonly outcome: "not-sent" | "unknown";
+  /** What became of the message. Content that is complete leaves all the same: the server may deliver it. */
+  readonly outcome: Outcome;
   /** Whether only cutting the connection keeps the server from taking a part of the message for the whole. */
   readonly cut: boolean;
 }
@@ -78,8 +78,8 @@ export class Transaction {
   #state: TransactionState = "envelope";
   /** Commands without a reply, oldest first. */
   readonly #awaiting: Sent[] = [];
-  /** How many replies have come, RSET's aside. */
-  #received = 0;
+  /** Whether a reply has come, RSET's aside. */
+  #answered = false;
   readonly #recipients: string[] = [];
   #recipientsAnswered = 0;
   readonly #accepted: string[] = [];
@@ -194,7 +194,7 @@ export class Transaction {
     const command = this.awaitsReply ? this.#awaiting[0]! : undefined;
     if (command === undefined) return this.#receiveEarly(reply);
     if (command !== "end") this.#awaiting.shift();
-    if (command !== "reset") this.#received++;
+    if (command !== "reset") this.#answered = true;
     switch (command) {
       case "reset":
         this.#onReset(reply);
@@ -225,9 +225,10 @@ export class Transaction {
     }
   }
 
-  /** Some servers do not wait for the end of a content that they will not take. */
+  /** Some servers do not wait for the end of a content that they will not take, and 421 may come at any time. */
   #receiveEarly(reply: Reply): void {
-    if (!this.#goAhead || this.#state !== "data") {
+    const isClosing = reply.code === 421 && !this.finishedWriting;
+    if (!isClosing && (!this.#goAhead || this.#state !== "data")) {
       throw new ProtocolError(`Unexpected reply, no command is waiting for one: ${reply.code}`);
     }
     this.#contentRefusal = negative(reply, "a content that is not complete");
@@ -314,7 +315,7 @@ export class Transaction {
 
   /** Whether several commands have left together, and not one was answered. */
   get groupUnanswered(): boolean {
-    return this.#received === 0 && this.#awaiting.length > 1;
+    return !this.#answered && this.#awaiting.length > 1;
   }
 
   /** Whether somebody may still get the message, as far as replies have come. */
@@ -373,7 +374,7 @@ export class Transaction {
         // The server waits for content, and any end of it would be an empty or a cut message.
         return { outcome: "not-sent", cut: true };
       case "complete":
-        return { outcome: "unknown", cut: false };
+        return { outcome: this.#outcome(true), cut: false };
       default:
         this.#state = "over";
         return { outcome: "not-sent", cut: false };
@@ -381,8 +382,7 @@ export class Transaction {
   }
 
   /**
-   * What became of the message if the session ends now. This is the one place that decides on `"unknown"`: the content was
-   * handed over whole, somebody may get it, and its reply is missing.
+   * What became of the message if the session ends now.
    *
    * @param handedOver How much of the output was handed to the socket.
    * @param code Why the session ends. After a 421 in the place of an earlier reply the server has done nothing (RFC 5321,
@@ -390,9 +390,18 @@ export class Transaction {
    * @returns The outcome.
    */
   outcomeIfLost(handedOver: number, code: SmtpErrorCode): Outcome {
-    if (this.refusal !== undefined) return "refused";
     const left = this.#end !== undefined && this.#end <= handedOver;
-    return left && this.wanted && code !== "service-unavailable" ? "unknown" : "not-sent";
+    return this.#outcome(left && code !== "service-unavailable");
+  }
+
+  /**
+   * The one place that decides on `"unknown"`.
+   *
+   * @param left Whether the content has left whole, and the server may have read it to its end.
+   */
+  #outcome(left: boolean): Outcome {
+    if (this.refusal !== undefined) return "refused";
+    return left && this.wanted ? "unknown" : "not-sent";
   }
 
   /** The recipients that will get the message, once it is over and not refused. */

@@ -1,0 +1,187 @@
+/** Every call settles, and truly, when the session ends or the caller gives up at an awkward moment. */
+import { assert, assertEquals } from "@std/assert";
+import { SmtpChannel } from "../../src/client/channel.ts";
+import { SmtpClient } from "../../src/client/client.ts";
+import { memorySocketPair } from "../../src/sockets/memory.ts";
+import { converse, hello, QUIT } from "../support/conversation.ts";
+import { test } from "../support/harness.ts";
+import { rejectsWith } from "../support/rejects_with.ts";
+import { replay } from "../support/replay.ts";
+
+const FROM = "me@example.com";
+const TO = "you@example.org";
+const ENVELOPE = { from: FROM, to: TO };
+const BEGIN = `C: MAIL FROM:<${FROM}>
+  S: 250 Ok
+  C: RCPT TO:<${TO}>
+  S: 250 Ok`;
+const OPTIONS = { clientName: "client.test", security: "none" } as const;
+
+test("SmtpClient.bdat() rejects a last chunk that waits while the connection is lost, and nothing is unhandled", async () => {
+  const played = replay(`${hello("CHUNKING")}\n${BEGIN}\nC: BDAT 3\nC: a\nS! close`);
+  const client = await SmtpClient.connect({ socket: played.socket, ...OPTIONS });
+  await client.mail(FROM);
+  await client.rcpt(TO);
+  const first = client.bdat(new TextEncoder().encode("a\r\n"));
+  const last = client.bdat(new TextEncoder().encode("b\r\n"), { last: true });
+  await rejectsWith("connection-lost", () => first);
+  const error = await rejectsWith("connection-lost", () => last);
+  assertEquals(error.outcome, "not-sent");
+  await new Promise((resolve) => setTimeout(resolve, 0)); // an unhandled rejection would fail the test here
+  await played.done.catch(() => {});
+});
+
+const STEPS = {
+  mail: [(client) => client.mail(FROM), "MAIL"],
+  rcpt: [async (client) => void (await client.mail(FROM), await client.rcpt(TO)), "RCPT"],
+  data: [async (client) => void (await begin(client), await client.data()), "DATA"],
+  bdat: [async (client) => void (await begin(client), await client.bdat(new Uint8Array([0x0a]))), "BDAT"],
+  reset: [async (client) => void (await begin(client), await client.reset()), "RSET"],
+} satisfies Record<string, [(client: SmtpClient) => Promise<unknown>, string]>;
+
+async function begin(client: SmtpClient): Promise<void> {
+  await client.mail(FROM);
+  await client.rcpt(TO);
+}
+
+for (const [name, [step, verb]] of Object.entries(STEPS)) {
+  test(`SmtpClient.${name}() rejects when a trace aborts the session at its command`, async () => {
+    const played = replay(`${hello("CHUNKING")}\n${BEGIN}\nC: never`);
+    const controller = new AbortController();
+    const client = await SmtpClient.connect({
+      socket: played.socket,
+      ...OPTIONS,
+      signal: controller.signal,
+      trace(event) {
+        if (event.type === "command" && event.line.startsWith(verb)) controller.abort(new Error("enough"));
+      },
+    });
+    await rejectsWith("aborted", () => step(client));
+    await rejectsWith("client-closed", () => client.noop());
+    await played.done.catch(() => {});
+  });
+}
+
+test("SmtpClient reports the caller's own error when a message fails while it is encoded", () =>
+  converse(
+    `${hello("PIPELINING", "CHUNKING")}
+    C: MAIL FROM:<${FROM}>
+    C: RCPT TO:<${TO}>
+    S: 250 Ok
+    S: 250 Ok
+    ${QUIT}`,
+    async (client) => {
+      const cause = new Error("disk");
+      // deno-lint-ignore require-yield
+      async function* broken(): AsyncGenerator<string> {
+        await Promise.resolve();
+        throw cause;
+      }
+      const encode = (message: ReadableStream<Uint8Array>) => message;
+      const error = await rejectsWith("source-failed", () => client.send(ENVELOPE, broken(), { encode }));
+      assertEquals([error.message, error.cause], ["Cannot read the message: disk", cause]);
+    },
+  ));
+
+test("SmtpClient cancels a message whose encoder never starts", () =>
+  converse(`${hello("SIZE")}\n${QUIT}`, async (client) => {
+    let cancelled: unknown;
+    const message = new ReadableStream<string>({ cancel: (reason) => void (cancelled = reason) });
+    // deno-lint-ignore require-yield
+    async function* encode(): AsyncGenerator<Uint8Array> {
+      await Promise.resolve();
+    }
+    const envelope = { from: FROM, to: TO, priority: 3 };
+    const error = await rejectsWith("extension-missing", () => client.send(envelope, message, { encode }));
+    assertEquals(cancelled, error);
+  }));
+
+test("SmtpClient.quit() waits for what is in flight, though mail() waits behind it", async () => {
+  const played = replay(`${hello()}\n${BEGIN}
+    C: DATA
+    S: 354 Go on
+    C: Hi
+    C: .
+    S: 250 Ok
+    C: MAIL FROM:<${FROM}>
+    S: 250 Ok`);
+  const client = await SmtpClient.connect({ socket: played.socket, ...OPTIONS });
+  const sent = client.send(ENVELOPE, "Hi");
+  const mail = client.mail(FROM);
+  await client.quit();
+  assertEquals([(await sent).accepted, (await mail).code], [[TO], 250]);
+  await played.done.catch(() => {});
+});
+
+test("SmtpClient sends nothing after QUIT: recipients that are left then were not sent to", async () => {
+  const played = replay(`${hello("PIPELINING", "CHUNKING")}
+    C: MAIL FROM:<${FROM}>
+    C: RCPT TO:<1@example.org>
+    C: RCPT TO:<2@example.org>
+    C: BDAT 4 LAST
+    C: Hi
+    S: 250 Ok
+    S: 250 Ok
+    S: 452 4.5.3 Too many recipients
+    S: 250 Ok
+    C: QUIT
+    S: 221 Bye`);
+  const client = await SmtpClient.connect({ socket: played.socket, ...OPTIONS });
+  const sent = client.send({ from: FROM, to: ["1@example.org", "2@example.org"] }, "Hi");
+  const quit = client.quit();
+  const error = await rejectsWith("client-closed", () => sent);
+  assertEquals([error.outcome, error.accepted], ["not-sent", ["1@example.org"]]);
+  await quit;
+  await played.done;
+});
+
+test("SmtpClient takes a 421 while BDAT waits for a slow source for the server's leave", async () => {
+  const played = replay(`${hello("PIPELINING", "CHUNKING")}
+    C: MAIL FROM:<${FROM}>
+    C: RCPT TO:<${TO}>
+    S: 250 Ok
+    S: 250 Ok
+    S: 421 4.4.2 Idle for too long
+    S! close`);
+  const client = await SmtpClient.connect({ socket: played.socket, ...OPTIONS });
+  const stalled = new ReadableStream<string>();
+  const error = await rejectsWith("service-unavailable", () => client.send(ENVELOPE, stalled));
+  assertEquals([error.outcome, error.temporary, error.reply?.code], ["not-sent", true, 421]);
+  await played.done.catch(() => {});
+});
+
+test("MessageWriter is aborted at once, though the server does not read", async () => {
+  const [socket, server] = memorySocketPair();
+  const reader = server.readable.getReader();
+  const writer = server.writable.getWriter();
+  const talk = (async () => {
+    for (const reply of ["220 mx.test", "250 mx.test", "250 Ok", "250 Ok", "354 Go on"]) {
+      await writer.write(new TextEncoder().encode(`${reply}\r\n`));
+      if (!reply.startsWith("354")) await reader.read();
+    }
+  })();
+  const client = await SmtpClient.connect({ socket, ...OPTIONS, clientName: "x.test" });
+  await begin(client);
+  const content = await client.data();
+  await talk;
+  const stream = content.getWriter();
+  const written = stream.write("x\n".repeat(1_000_000));
+  written.catch(() => {});
+  stream.closed.catch(() => {});
+  const reason = new Error("changed my mind");
+  await stream.abort(reason);
+  const error = await rejectsWith("aborted", () => content.receipt);
+  assertEquals([error.cause, error.outcome, client.usable], [reason, "not-sent", false]);
+  await server.close().catch(() => {});
+});
+
+test("SmtpChannel over a given socket closes when its signal is aborted", async () => {
+  const controller = new AbortController();
+  const { socket } = replay("S: 220 mx.test\nC: NOOP");
+  const channel = await SmtpChannel.open({ socket, signal: controller.signal });
+  await channel.replies.next();
+  const waiting = channel.replies.next().then(() => "ended", () => "failed");
+  controller.abort();
+  assert(["ended", "failed"].includes(await waiting));
+  await channel.closed.catch(() => {});
+});
