@@ -76,8 +76,9 @@ export interface Abandonment {
 export class Transaction {
   readonly #rules: TransactionRules;
   #state: TransactionState = "envelope";
-  /** Commands without a reply, oldest first. */
-  readonly #awaiting: Sent[] = [];
+  /** The commands that were sent, and how many of them have their reply. */
+  readonly #sent: Sent[] = [];
+  #replied = 0;
   /** Whether a reply has come, RSET's aside. */
   #answered = false;
   readonly #recipients: string[] = [];
@@ -126,13 +127,13 @@ export class Transaction {
    */
   reset(previous?: Transaction): void {
     this.#previous = previous;
-    this.#awaiting.push(this.#begun ? "forget" : "reset");
+    this.#sent.push(this.#begun ? "forget" : "reset");
   }
 
   /** MAIL was sent. */
   mail(): void {
     this.#begun = true;
-    this.#awaiting.push("mail");
+    this.#sent.push("mail");
   }
 
   /**
@@ -142,7 +143,7 @@ export class Transaction {
    */
   rcpt(recipient: string): void {
     this.#recipients.push(recipient);
-    this.#awaiting.push("rcpt");
+    this.#sent.push("rcpt");
   }
 
   /** DATA was sent. */
@@ -150,7 +151,7 @@ export class Transaction {
     this.#transfer = "data";
     this.#dataRefusal = undefined;
     this.#state = "data";
-    this.#awaiting.push("data");
+    this.#sent.push("data");
   }
 
   /** A BDAT chunk that is not the last was sent. One that was under way when the transaction was given up changes nothing. */
@@ -158,7 +159,7 @@ export class Transaction {
     this.#transfer = "bdat";
     this.#dataRefusal = undefined;
     if (this.#state !== "over") this.#state = "bdat";
-    this.#awaiting.push("chunk");
+    this.#sent.push("chunk");
   }
 
   /**
@@ -171,12 +172,12 @@ export class Transaction {
     this.#dataRefusal = undefined;
     this.#end = position;
     this.#state = "complete";
-    this.#awaiting.push("end");
+    this.#sent.push("end");
   }
 
   /** Another command was sent, such as NOOP. */
   command(): void {
-    this.#awaiting.push("command");
+    this.#sent.push("command");
   }
 
   /** Nothing more will be sent: the message is of no use to anybody. */
@@ -191,9 +192,9 @@ export class Transaction {
    * @throws {ProtocolError} If no reply was due, or the reply makes no sense there.
    */
   receive(reply: Reply): void {
-    const command = this.awaitsReply ? this.#awaiting[0]! : undefined;
-    if (command === undefined) return this.#receiveEarly(reply);
-    if (command !== "end") this.#awaiting.shift();
+    if (!this.awaitsReply) return this.#receiveEarly(reply);
+    const command = this.#sent[this.#replied]!;
+    if (command !== "end") this.#replied++;
     if (command !== "reset") this.#answered = true;
     switch (command) {
       case "reset":
@@ -267,7 +268,7 @@ export class Transaction {
     if (this.#rules.protocol === "lmtp" && this.#accepted.length > 0) this.#onLmtpEnd(reply, index);
     else if (refused) this.#contentRefusal ??= reply;
     if (this.#endReplies < this.#endRepliesDue) return;
-    this.#awaiting.shift();
+    this.#replied++;
     this.#state = "over";
   }
 
@@ -292,13 +293,13 @@ export class Transaction {
 
   /** Whether a reply to something that was sent is missing. */
   get awaitsReply(): boolean {
-    if (this.#awaiting.length === 0) return false;
-    return this.#awaiting[0] !== "end" || this.#endReplies < this.#endRepliesDue;
+    if (this.#replied === this.#sent.length) return false;
+    return this.#sent[this.#replied] !== "end" || this.#endReplies < this.#endRepliesDue;
   }
 
   /** What the oldest command without a reply is; `"content"` if there is none. */
   get awaited(): AwaitedCommand {
-    const command = this.#awaiting[0];
+    const command = this.#sent[this.#replied];
     if (command === undefined || command === "chunk" || command === "end") return "content";
     return command === "forget" ? "reset" : command;
   }
@@ -315,7 +316,7 @@ export class Transaction {
 
   /** Whether several commands have left together, and not one was answered. */
   get groupUnanswered(): boolean {
-    return !this.#answered && this.#awaiting.length > 1;
+    return !this.#answered && this.#sent.length - this.#replied > 1;
   }
 
   /** Whether somebody may still get the message, as far as replies have come. */
