@@ -379,7 +379,7 @@ export class SmtpClient implements AsyncDisposable {
    */
   bdat(chunk: Uint8Array, options?: { last?: false }): Promise<Reply>;
   async bdat(chunk: Uint8Array, { last = false }: { last?: boolean } = {}): Promise<Reply | Receipt> {
-    if (!this.extensions.chunking) throw extensionMissing("say BDAT", "CHUNKING", "command");
+    if (!this.extensions.chunking) throw extensionMissing("BDAT", "CHUNKING");
     return await this.#watched(this.#mustBeInside("BDAT").delivery.bdat(chunk, last));
   }
 
@@ -454,7 +454,7 @@ export class SmtpClient implements AsyncDisposable {
    */
   async etrn(node: string): Promise<Reply> {
     this.#mustBeOutside("ETRN");
-    if (!this.extensions.has("ETRN")) throw extensionMissing("say ETRN", "ETRN", "command");
+    if (!this.extensions.has("ETRN")) throw extensionMissing("ETRN", "ETRN");
     return await this.#positive(renderCommand({ verb: "ETRN", argument: node }));
   }
 

@@ -112,12 +112,12 @@ export function badSequence(message: string): SmtpError {
   return new SmtpError("bad-sequence", message, { phase: "command", usable: true });
 }
 
-/** The server lacks an extension that was asked for; nothing was sent. */
-export function extensionMissing(what: string, extension: string, phase: Phase): SmtpError {
+/** The server lacks the extension that a command belongs to; nothing was sent. */
+export function extensionMissing(verb: string, extension: string): SmtpError {
   return new SmtpError(
     "extension-missing",
-    `Cannot ${what}: the server does not offer ${extension}`,
-    { phase, usable: true },
+    `Cannot say ${verb}: the server does not offer ${extension}`,
+    { phase: "command", usable: true },
   );
 }
 
