@@ -34,7 +34,10 @@ export type Security = "tls" | "starttls" | "opportunistic" | "none";
 export interface Timeouts {
   /** For the connection, and for the TLS handshake. Default: 120,000. */
   connect?: number;
-  /** For the greeting. Default: 300,000 (RFC 5321). */
+  /**
+   * For the greeting. Default: 60,000. RFC 5321 allows a server five minutes (section 4.5.3.2.1); those that delay their greeting
+   * to put off spammers take less than one.
+   */
   greeting?: number;
   /** For the reply to a command that is not named here. Default: 300,000. */
   command?: number;
@@ -340,7 +343,7 @@ function readTimeouts(timeouts: Timeouts): Settings["timeouts"] {
   const command = readTimeout("command", timeouts.command, 300_000);
   return {
     connect: command,
-    greeting: readTimeout("greeting", timeouts.greeting, 300_000),
+    greeting: readTimeout("greeting", timeouts.greeting, 60_000),
     ehlo: command,
     starttls: command,
     auth: command,

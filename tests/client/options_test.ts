@@ -41,3 +41,18 @@ test("readOptions() refuses what makes no sense, by name", () => {
     assertThrows(() => readOptions(options as SmtpClientOptions), kind, message);
   }
 });
+
+test("readOptions() waits a minute for the greeting and as long as RFC 5321 says for the rest", () => {
+  const { timeouts, connectTimeout } = readOptions({});
+  assertEquals(timeouts.greeting, 60_000);
+  const { mail, rcpt, data, block, end } = timeouts;
+  assertEquals({ mail, rcpt, data, block, end }, {
+    mail: 300_000,
+    rcpt: 300_000,
+    data: 120_000,
+    block: 180_000,
+    end: 600_000,
+  });
+  assertEquals([connectTimeout, timeouts.command, timeouts.quit], [120_000, 300_000, 5_000]);
+  assertEquals(readOptions({ timeouts: { greeting: 300_000 } }).timeouts.greeting, 300_000);
+});
