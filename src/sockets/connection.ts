@@ -40,4 +40,8 @@ export interface Connection {
    * @returns The connection to use from now on.
    */
   startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection>;
+  /** Lets the connection keep the process running, as it does when it is new. Default: nothing to do. */
+  ref?(): void;
+  /** Lets the process end although the connection is open, even with a read under way. Default: not possible. */
+  unref?(): void;
 }

@@ -33,6 +33,8 @@ export interface ConnectionSocketInit {
   target?: string | undefined;
   /** See {@linkcode Socket.upgraded}. Default: `false`. */
   upgraded?: boolean;
+  /** Whether {@linkcode Socket.unref} was called before. Default: `false`. */
+  unrefed?: boolean;
 }
 
 /**
@@ -70,6 +72,7 @@ export class ConnectionSocket implements Socket {
   #broken: SocketError | undefined;
   /** The error of a write that was under way when the socket was closed, or comes later. */
   #closeReason: unknown;
+  #unrefed: boolean;
   #source!: ReadableStreamDefaultController<Uint8Array>;
   #sink!: WritableStreamDefaultController;
 
@@ -80,6 +83,7 @@ export class ConnectionSocket implements Socket {
   constructor(connection: Connection | Open, init: ConnectionSocketInit) {
     this.#init = init;
     this.upgraded = init.upgraded ?? false;
+    this.#unrefed = init.unrefed ?? false;
     // As in the Sockets API: ignoring them is not punished with an unhandled rejection.
     this.opened.catch(() => {});
     this.closed.catch(() => {});
@@ -140,7 +144,18 @@ export class ConnectionSocket implements Socket {
       ...this.#init,
       secureTransport: "on",
       upgraded: true,
+      unrefed: this.#unrefed,
     });
+  }
+
+  ref(): void {
+    this.#unrefed = false;
+    if (this.#state === "open") this.#connection!.ref?.();
+  }
+
+  unref(): void {
+    this.#unrefed = true;
+    if (this.#state === "open") this.#connection!.unref?.();
   }
 
   /** Waits for the connection and for the queued writes, and goes over to TLS. If it fails, the connection is closed. */
@@ -162,6 +177,7 @@ export class ConnectionSocket implements Socket {
       this.#source.error(new SocketError("closed", "The connection went over to TLS"));
       signal.throwIfAborted();
       signal.removeEventListener("abort", giveUp); // from here on the adapter looks at the signal
+      plain.ref?.(); // somebody waits for the handshake
       return await plain.startTls(settings, signal);
     } catch (error) {
       plain?.close();
@@ -183,7 +199,10 @@ export class ConnectionSocket implements Socket {
     }
     this.#connection = connection;
     // The socket may have been closed in the meantime; #release() then waits for this promise and closes the connection.
-    if (this.#state === "opening") this.#state = "open";
+    if (this.#state === "opening") {
+      this.#state = "open";
+      if (this.#unrefed) connection.unref?.();
+    }
     this.#opened.resolve(connection.info);
     return connection;
   }
@@ -323,6 +342,7 @@ export class ConnectionSocket implements Socket {
   async #settleClosed(reason: unknown): Promise<void> {
     try {
       const connection = this.#connection ?? await this.#opening;
+      connection.ref?.(); // somebody may wait for `closed`
       await connection.close(reason);
     } catch {
       // It never opened: there is nothing to close, and `opened` says why.

@@ -92,6 +92,16 @@ export class LockedStreams {
     return this.#writer.close();
   }
 
+  /** See {@linkcode Socket.ref}. */
+  ref(): void {
+    this.#socket.ref?.();
+  }
+
+  /** See {@linkcode Socket.unref}. */
+  unref(): void {
+    this.#socket.unref?.();
+  }
+
   /**
    * Starts TLS. No read and no write may be under way.
    *

@@ -156,6 +156,18 @@ export interface Socket {
    * stream that is locked, has ended, or holds unread bytes.
    */
   startTls(options?: TlsOptions): Socket;
+  /**
+   * Lets the connection keep the process running again, as it does from the start. This and {@linkcode Socket.unref} work
+   * on Deno, Node and Bun, for the sockets of `connect()`, a server's, and those that a function has opened with it.
+   * Elsewhere there is neither, or they do nothing.
+   */
+  ref?(): void;
+  /**
+   * Lets the process end although the connection is open, even with a read under way: for a read that only watches. It may
+   * be called at any time: while the connection is opening, in a handshake and while it is closing the process goes on;
+   * after that it applies, and a socket made by `startTls()` takes it over.
+   */
+  unref?(): void;
 }
 
 /** What went wrong with a socket, the same words on every runtime. */

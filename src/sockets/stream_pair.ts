@@ -52,6 +52,10 @@ export interface StreamPair {
    * @param options How to do TLS, and which name to check.
    */
   startTls?(options: TlsOptions): StreamPair;
+  /** See {@linkcode Socket.ref}. */
+  ref?(): void;
+  /** See {@linkcode Socket.unref}. Default: the pair keeps the process running, or does not, as it likes. */
+  unref?(): void;
 }
 
 /** A {@linkcode Connection} over a {@linkcode StreamPair}, whose streams it locks. */
@@ -114,6 +118,14 @@ export class PairConnection implements Connection {
 
   closeWrite(): Promise<void> {
     return this.#whileOpen(this.#writer.close());
+  }
+
+  ref(): void {
+    this.#pair.ref?.();
+  }
+
+  unref(): void {
+    this.#pair.unref?.();
   }
 
   close(reason?: unknown): Promise<void> {

@@ -31,6 +31,8 @@ export interface BunSocket extends TlsPeer, TlsSource {
   resume(): void;
   setNoDelay(on: boolean): void;
   setKeepAlive(on: boolean): void;
+  ref(): void;
+  unref(): void;
   upgradeTLS(options: {
     tls: Readonly<Record<string, unknown>>;
     socket: BunHandlers;
@@ -113,6 +115,14 @@ export class BunConnection implements Connection {
   closeWrite(): void {
     if (this.#error !== undefined) throw this.#error;
     this.#socket!.shutdown();
+  }
+
+  ref(): void {
+    this.#socket!.ref();
+  }
+
+  unref(): void {
+    this.#socket!.unref();
   }
 
   close(): Promise<void> {

@@ -53,6 +53,14 @@ export class DenoConnection implements Connection {
     return this.#conn.closeWrite();
   }
 
+  ref(): void {
+    this.#conn.ref();
+  }
+
+  unref(): void {
+    this.#conn.unref();
+  }
+
   close(): void {
     this.#conn[Symbol.dispose](); // a second close() would throw
   }

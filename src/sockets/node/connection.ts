@@ -82,6 +82,17 @@ export class NodeConnection implements Connection {
     });
   }
 
+  // Over a stream, the process waits for the connection below and never for the TLS socket.
+  ref(): void {
+    if (this.#gate === undefined) this.#raw.ref();
+    else this.#gate.connection.ref?.();
+  }
+
+  unref(): void {
+    if (this.#gate === undefined) this.#raw.unref();
+    else this.#gate.connection.unref?.();
+  }
+
   close(): Promise<void> {
     this.#raw.destroy();
     return this.#released.promise;

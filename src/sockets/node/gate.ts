@@ -24,7 +24,8 @@ const PIECE_LENGTH = 32_768;
 export class Gate {
   /** What TLS runs over. */
   readonly duplex: Duplex;
-  readonly #connection: Connection;
+  /** The connection below TLS. */
+  readonly connection: Connection;
   /** What broke the connection below; `node:tls` does not always report it. */
   error: Error | undefined;
   #open = true;
@@ -34,7 +35,7 @@ export class Gate {
 
   /** @param connection The connection below TLS. It is open, and nobody else uses it from now on. */
   constructor(connection: Connection) {
-    this.#connection = connection;
+    this.connection = connection;
     const { Duplex } = builtin("node:stream");
     this.duplex = new Duplex({
       read: () => {
@@ -83,7 +84,7 @@ export class Gate {
     this.#wanted = false;
     if (this.#rest !== undefined) return this.#push(this.#rest);
     settle(
-      () => this.#connection.read(),
+      () => this.connection.read(),
       (bytes) => this.#push(bytes),
       (error) => this.duplex.destroy(this.error ??= error),
     );
