@@ -1,0 +1,73 @@
+/**
+ * Options that do not exist. To ignore one would be wrong: somebody who writes `requireTLS` counts on TLS.
+ *
+ * @module
+ */
+import { describe, show } from "./errors.ts";
+
+/** The names of all options of a kind, to be written out: the compiler then finds one that is missing. */
+export type OptionNames<Options> = { readonly [Name in keyof Options]-?: true };
+
+/** What to do instead, by the name that other libraries give an option, as in `{ host: "use hostname" }`. */
+export type OptionHints = Readonly<Record<string, string>>;
+
+/**
+ * Refuses options that do not exist. One whose value is `undefined` counts as left out.
+ *
+ * @param action What cannot be done, as in "connect".
+ * @param options The options, as the caller gave them.
+ * @param names The names of those that exist.
+ * @param more `within`: the option that they are fields of, as in "tls", if they are. `hints`: what to do instead of an option of
+ * another library; the hint for `""` stands for all names that have none.
+ * @throws {TypeError} If there are others; or if it is not an object. No value is shown: it may be a secret.
+ */
+export function mustExist(
+  action: string,
+  options: unknown,
+  names: Readonly<Record<string, true>>,
+  { within, hints = {} }: { within?: string; hints?: OptionHints } = {},
+): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    const shown = typeof options === "string" ? "a string" : describe(options);
+    throw new TypeError(
+      `Cannot ${action}: ${within ?? "options"} must be an object, the current value is ${shown}`,
+    );
+  }
+  const given = options as Readonly<Record<string, unknown>>;
+  const wrong = Object.keys(given).filter((name) => given[name] !== undefined && !Object.hasOwn(names, name));
+  if (wrong.length === 0) return;
+  const path = within === undefined ? "" : `${within}.`;
+  const all = wrong.map((name) => {
+    const instead = Object.hasOwn(hints, name) ? hints[name] : nearest(name, names, path) ?? hints[""];
+    return `there is no option ${show(path + name)}, ${instead ?? `only ${Object.keys(names).join(", ")}`}`;
+  });
+  throw new TypeError(`Cannot ${action}: ${all.join("; ")}`);
+}
+
+/** What to do instead if the name is only misspelt. */
+function nearest(name: string, names: Readonly<Record<string, true>>, path: string): string | undefined {
+  const word = name.toLowerCase();
+  let least = Math.min(3, Math.ceil(word.length / 3) + 1);
+  let found: string | undefined;
+  for (const known of Object.keys(names)) {
+    const steps = distance(word, known.toLowerCase());
+    if (steps >= least) continue;
+    least = steps;
+    found = known;
+  }
+  return found && `did you mean ${path}${found}?`;
+}
+
+/** How many letters have to be added, taken away or changed to make one word of another (Levenshtein). */
+function distance(one: string, other: string): number {
+  if (Math.abs(one.length - other.length) > 2) return 3; // names may be long, and this is far enough
+  let row = Array.from({ length: other.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= one.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= other.length; j++) {
+      next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (one[i - 1] === other[j - 1] ? 0 : 1));
+    }
+    row = next;
+  }
+  return row[other.length]!;
+}
