@@ -4,7 +4,6 @@
  * @module
  */
 import { every, is, isDigit, LET_DIG, MECHANISM } from "./characters.ts";
-import { ProtocolError } from "./errors.ts";
 import type { Reply } from "./reply.ts";
 
 /** The limits that a server announces (RFC 9422); those that it does not announce are missing. */
@@ -24,9 +23,6 @@ export interface FutureRelease {
   /** The latest point in time, as the server writes it (RFC 3339). */
   readonly maxDateTime: string;
 }
-
-/** Real servers announce about 30 keywords at most; a client keeps them as long as the session lasts. */
-const MAX_KEYWORDS = 256;
 
 const EQUALS_SIGN = 0x3d;
 
@@ -106,11 +102,10 @@ export class Extensions {
 
   /**
    * Reads the reply to EHLO or LHLO. The first line is the server's name and greeting, whatever it says. A line that is not
-   * a keyword with parameters is skipped.
+   * a keyword with parameters is skipped. Only the limit on the reply's bytes limits how many there are.
    *
    * @param reply A positive reply to EHLO or LHLO.
    * @returns The extensions.
-   * @throws {ProtocolError} If there are more than 256 keywords.
    */
   static parse(reply: Reply): Extensions {
     const { lines } = reply;
@@ -124,9 +119,8 @@ export class Extensions {
       const earlier = parameters.get(keyword);
       // Old servers repeat the mechanisms as "AUTH=LOGIN PLAIN" for older clients, and name some of them only there.
       if (earlier === undefined) parameters.set(keyword, rest);
-      else if (keyword === "AUTH") parameters.set(keyword, `${earlier} ${rest}`.trim());
-      if (parameters.size > MAX_KEYWORDS) {
-        throw new ProtocolError(`The server announces more than ${MAX_KEYWORDS} extensions`);
+      else if (keyword === "AUTH" && rest !== "") {
+        parameters.set(keyword, earlier === "" ? rest : `${earlier} ${rest}`);
       }
     }
     return new Extensions(words(lines[0]!)[0] ?? "", parameters);

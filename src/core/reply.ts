@@ -5,7 +5,7 @@
  */
 import { isControl, isDigit } from "./characters.ts";
 import { mustBe, show } from "./errors.ts";
-import { decodeLines } from "./reply_text.ts";
+import { copyText, decodeLines } from "./reply_text.ts";
 
 /** Options of {@linkcode Reply}. */
 export interface ReplyOptions {
@@ -23,6 +23,9 @@ export interface ReplyJson {
 
 /** The lines of a decoder's reply whose text nobody has read yet. */
 const NOT_DECODED: readonly string[] = [];
+
+/** Stands for bytes that are not UTF-8, and for control characters. */
+const REPLACEMENT = "\ufffd";
 
 /**
  * Makes a reply of bytes whose form the decoder has checked, without decoding its text: of most replies only the code is
@@ -49,6 +52,8 @@ export class Reply {
   /** `undefined` until the text is read for the first time; the bytes are kept until then. */
   #lines: readonly string[] | undefined;
   #bytes: Uint8Array | undefined;
+  /** The bytes of the text, where the lines do not tell all of it. */
+  #text: Uint8Array | undefined;
   #start = 0;
   #end = 0;
 
@@ -103,13 +108,32 @@ export class Reply {
     });
   }
 
-  /** The text of each line as it is on the wire after the code, with the enhanced status code. */
+  /**
+   * The text of each line as it is on the wire after the code and one space, tab or hyphen, with the enhanced status
+   * code.
+   */
   get lines(): readonly string[] {
     if (this.#lines === undefined) {
-      this.#lines = decodeLines(this.#bytes!, this.#start, this.#end);
+      const lines = this.#lines = decodeLines(this.#bytes!, this.#start, this.#end);
+      if (lines.some((line) => line.includes(REPLACEMENT))) this.#text = this.#copyText();
       this.#bytes = undefined;
     }
     return this.#lines;
+  }
+
+  /**
+   * The text as the server sent it: the bytes of {@linkcode lines}, joined by a line feed. In `lines` everything that is
+   * not UTF-8 is replaced by U+FFFD; some servers answer in an encoding of their country:
+   *
+   * ```ts ignore
+   * new TextDecoder("gbk").decode(reply.bytes); // QQ
+   * ```
+   *
+   * A copy, made when it is asked for. It may hold control characters: do not show it unchecked.
+   */
+  get bytes(): Uint8Array {
+    if (this.#lines === undefined) return this.#copyText();
+    return this.#text?.slice() ?? new TextEncoder().encode(this.#lines.join("\n"));
   }
 
   /** The text for a person to read: the lines, joined by a line feed, without the enhanced status code. */
@@ -182,6 +206,10 @@ export class Reply {
     return { code: this.code, lines: this.lines };
   }
 
+  #copyText(): Uint8Array {
+    return copyText(this.#bytes!, this.#start, this.#end);
+  }
+
   #format(lines: readonly string[], lineEnd: string): string {
     const last = lines.length - 1;
     let text = "";
@@ -207,8 +235,8 @@ function checkText(text: string): void {
 
 /**
  * The length of the enhanced status code at the start of a line: `class "." subject "." detail`, with up to three digits
- * each (RFC 3463, section 2). 0 if there is none, or its class is not that of the reply code: `250 4.2.1 is our version`
- * has none.
+ * each (RFC 3463, section 2), and a space or a tab after it. 0 if there is none, or its class is not that of the reply
+ * code: `250 4.2.1 is our version` has none.
  */
 function enhancedCodeLength(line: string, code: number): number {
   const digit = Math.floor(code / 100);
@@ -218,7 +246,7 @@ function enhancedCodeLength(line: string, code: number): number {
   if (i === 2 || line[i] !== ".") return 0;
   const detail = ++i;
   while (i < detail + 3 && isDigit(line.charCodeAt(i))) i++;
-  if (i === detail || (i < line.length && line[i] !== " ")) return 0;
+  if (i === detail || (i < line.length && line[i] !== " " && line[i] !== "\t")) return 0;
   return i;
 }
 

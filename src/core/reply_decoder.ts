@@ -10,7 +10,6 @@ import { decodeText } from "./reply_text.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
-const SPACE = 0x20;
 const HYPHEN = 0x2d;
 const ZERO = 0x30;
 
@@ -18,7 +17,10 @@ const ZERO = 0x30;
 export interface ReplyDecoderOptions {
   /** The longest line accepted, in bytes with its line end. Default: 12,288. */
   maxLineLength?: number | undefined;
-  /** The longest reply accepted, in bytes with all line ends. Default: 262,144. */
+  /**
+   * The longest reply accepted, in bytes with all codes and line ends. The number of lines has no limit of its own.
+   * Default: 262,144.
+   */
   maxReplyLength?: number | undefined;
 }
 
@@ -37,8 +39,17 @@ const SLAB_SIZE = 4_096;
 /**
  * Finds the replies in a server's bytes, however they are split into chunks.
  *
- * A line ends at CRLF or at a bare LF. A code without text (`250`) is accepted, as RFC 5321, section 4.2, asks of
- * clients. The lines of one reply may have different codes, against section 4.2.1; the last one counts. Text is UTF-8.
+ * It reads replies as servers write them:
+ *
+ * - A line ends at CRLF or at a bare LF.
+ * - The three digits decide. A hyphen right after them means that more lines follow; anything else means that this is the
+ *   last one: nothing at all (`250`, RFC 5321, section 4.2), a space, a tab (`250<TAB>Ok`), text (`250Ok`). Only a fourth
+ *   digit is an error: nobody can say which three of them are the code. One hyphen, space or tab after the code is not
+ *   part of the text.
+ * - The lines of one reply should have the same code (section 4.2.1). Where only the later digits differ, the code of the
+ *   last line counts, as in Postfix. Where the first digit differs (`554-no`, `250 or yes`) nobody can say whether the
+ *   server did what it was asked to do: that is an error.
+ * - Text is UTF-8; `Reply.bytes` gives what is not.
  *
  * @example
  * ```ts
@@ -117,11 +128,12 @@ export class ReplyDecoder {
       if (i === end) break;
       const textEnd = i > line && bytes[i - 1] === CR ? i - 1 : i;
       const code = codeAt(bytes, line, textEnd);
-      const mark = textEnd - line === 3 ? SPACE : bytes[line + 3];
-      if (code < 200 || (mark !== SPACE && mark !== HYPHEN)) this.#failAt(line, textEnd);
+      if (code < 200) this.#failAt(line, textEnd);
+      if (bytes[line] !== bytes[this.#start]) this.#failBetween(this.#start, code);
+      const more = bytes[line + 3] === HYPHEN;
       line = ++i;
       if (i - this.#start > this.#maxReplyLength) break;
-      if (mark !== SPACE) continue;
+      if (more) continue;
       const reply = replyFromWire(code, bytes, this.#start, i);
       this.#start = this.#line = this.#scanned = i;
       return reply;
@@ -166,6 +178,11 @@ export class ReplyDecoder {
     this.#fail(`A line is ${tls ? "TLS and " : ""}not an SMTP reply: ${this.#show(start, end)}`);
   }
 
+  #failBetween(start: number, code: number): never {
+    const first = codeAt(this.#bytes, start, start + 3);
+    this.#fail(`The lines of a reply contradict each other: ${first}, then ${code}`);
+  }
+
   #fail(message: string): never {
     this.#failure = new ProtocolError(message);
     throw this.#failure;
@@ -187,7 +204,8 @@ function limit(name: string, value: number | undefined, standard: number): numbe
 }
 
 /**
- * Reads the code at the start of a line: 0 if there is none, 1 if the line ends before the code is complete.
+ * Reads the code at the start of a line: 0 if there is none, 1 if the line ends before the code is complete. Four digits
+ * are no code.
  */
 function codeAt(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
@@ -200,5 +218,6 @@ function codeAt(bytes: Uint8Array, start: number, end: number): number {
   if (length === 2) return 1;
   const third = bytes[start + 2]! - ZERO;
   if (third < 0 || third > 9) return 0;
+  if (length > 3 && bytes[start + 3]! >= ZERO && bytes[start + 3]! < ZERO + 10) return 0;
   return first * 100 + second * 10 + third;
 }

@@ -7,6 +7,9 @@ import { isControl } from "./characters.ts";
 
 const LF = 0x0a;
 const CR = 0x0d;
+const TAB = 0x09;
+const SPACE = 0x20;
+const HYPHEN = 0x2d;
 
 const decoder: TextDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
@@ -21,13 +24,43 @@ const decoder: TextDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 export function decodeLines(bytes: Uint8Array, start: number, end: number): string[] {
   const lines: string[] = [];
   while (start < end) {
-    let lineEnd = start;
-    while (bytes[lineEnd] !== LF) lineEnd++;
-    const textEnd = bytes[lineEnd - 1] === CR ? lineEnd - 1 : lineEnd;
-    lines.push(decodeText(bytes, start + 4, textEnd));
-    start = lineEnd + 1;
+    const lineFeed = bytes.indexOf(LF, start);
+    lines.push(decodeText(bytes, textStart(bytes, start), textEnd(bytes, lineFeed)));
+    start = lineFeed + 1;
   }
   return lines;
+}
+
+/**
+ * Copies the text of one reply as the server sent it.
+ *
+ * @param bytes Bytes whose form the decoder has checked.
+ * @param start The index at which the reply begins.
+ * @param end The index after its last line feed.
+ * @returns The bytes of each line, without code and line end, joined by a line feed.
+ */
+export function copyText(bytes: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start);
+  let length = 0;
+  while (start < end) {
+    const lineFeed = bytes.indexOf(LF, start);
+    const text = bytes.subarray(textStart(bytes, start), textEnd(bytes, lineFeed));
+    copy.set(text, length);
+    length += text.length;
+    copy[length++] = LF;
+    start = lineFeed + 1;
+  }
+  return copy.slice(0, length - 1);
+}
+
+/** Where the text of a line begins: what separates it from the code may be missing, and is not always a space. */
+function textStart(bytes: Uint8Array, line: number): number {
+  const mark = bytes[line + 3];
+  return mark === SPACE || mark === HYPHEN || mark === TAB ? line + 4 : line + 3;
+}
+
+function textEnd(bytes: Uint8Array, lineFeed: number): number {
+  return bytes[lineFeed - 1] === CR ? lineFeed - 1 : lineFeed;
 }
 
 /**

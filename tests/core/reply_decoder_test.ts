@@ -38,6 +38,7 @@ function decode(chunks: readonly Uint8Array[], options?: ReplyDecoderOptions): O
 function reference(bytes: Uint8Array): Outcome {
   const outcome: Outcome = [];
   let lines: string[] = [];
+  let first: string | undefined;
   let pending = 0;
   let start = 0;
   for (;;) {
@@ -45,11 +46,11 @@ function reference(bytes: Uint8Array): Outcome {
     const rest = String.fromCharCode(...bytes.subarray(start, end < 0 ? undefined : end));
     if (end < 0) {
       // What cannot become a code fails before its line is complete.
-      if (!/^([2-5](\d(\d[^]*)?)?)?$/.test(rest)) return [...outcome, "failed"];
+      if (!/^([2-5](\d(\d(\D[^]*)?)?)?)?$/.test(rest)) return [...outcome, "failed"];
       return [...outcome, `${pending + rest.length} left`];
     }
-    const match = /^([2-5]\d\d)(?:([- ])([^]*))?$/.exec(rest.replace(/\r$/, ""));
-    if (match === null) return [...outcome, "failed"];
+    const match = /^([2-5]\d\d)(?!\d)([- \t])?([^]*)$/.exec(rest.replace(/\r$/, ""));
+    if (match === null || match[1]![0] !== (first ??= match[1]![0])) return [...outcome, "failed"];
     const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(
       Uint8Array.from(match[3] ?? "", (char) => char.charCodeAt(0)),
     );
@@ -60,6 +61,7 @@ function reference(bytes: Uint8Array): Outcome {
     if (match[2] === "-") continue;
     outcome.push(`${match[1]}: ${lines.join("|")}`);
     lines = [];
+    first = undefined;
     pending = 0;
   }
 }
@@ -86,9 +88,27 @@ const CASES: [name: string, wire: string, expected: Outcome][] = [
   ["a hyphen without text", "250-\r\n250-\r\n250 \r\n", ["250: ||"]],
   ["bare line feeds", "220-a\n220 b\n250 c\n", ["220: a|b", "250: c"]],
   ["line ends of both kinds in one reply", "220-a\n220-b\r\n220 c\n", ["220: a|b|c"]],
-  ["codes that differ in one reply, the last one counts", "250-one\r\n450-two\r\n550 three\r\n", [
-    "550: one|two|three",
+  ["codes that differ in later digits, the last one counts", "250-one\r\n211-two\r\n251 three\r\n", [
+    "251: one|two|three",
   ]],
+  ["a tab after the code", "250\tOk\r\n", ["250: Ok"]],
+  ["a tab before a space", "250\t Ok\r\n", ["250:  Ok"]],
+  ["a tab after the last code", "250-mx.test\r\n250-DSN\r\n250\tSIZE 1\r\n", ["250: mx.test|DSN|SIZE 1"]],
+  ["text right after the code", "250Ok\r\n354go on\n", ["250: Ok", "354: go on"]],
+  ["any other mark after the code, as text", "250_x\r\n250:x\r\n250.1\r\n", [
+    "250: _x",
+    "250: :x",
+    "250: .1",
+  ]],
+  ["characters beyond ASCII after the code", "250\u00a0Ok\r\n250–Ok\r\n", ["250: \u00a0Ok", "250: –Ok"]],
+  ["a NUL or a bare CR after the code", "250\0Ok\r\n250\rOk\r\n250\r\r\n", [
+    "250: \ufffdOk",
+    "250: \ufffdOk",
+    "250: \ufffd",
+  ]],
+  ["two hyphens", "250--a\r\n250 -b\r\n", ["250: -a|-b"]],
+  ["a hyphen after a space or a tab as text", "250 -a\r\n250\t-b\r\n", ["250: -a", "250: -b"]],
+  ["an enhanced code after a tab", "250\t2.0.0\tOk\r\n", ["250: 2.0.0\tOk"]],
   ["several replies at once", "250 a\r\n354 b\r\n250-c\r\n250 d\r\n", ["250: a", "354: b", "250: c|d"]],
   ["UTF-8", "250 größe 😀 ok\r\n", ["250: größe 😀 ok"]],
   ["a byte order mark as text", "250 \ufeffok\r\n", ["250: \ufeffok"]],
@@ -122,9 +142,9 @@ for (
     "650 x",
     "2x0 x",
     "25x x",
-    "250x",
-    "250\tx",
-    "250_x",
+    "2500",
+    "2500 x",
+    "250250 x",
     "25",
     "2",
     "",
@@ -139,9 +159,32 @@ for (
   });
 }
 
-test("ReplyDecoder takes no CR for the end of the code", () => {
-  assertDecodes("250\rx\r\n", ["failed"]);
-  assertDecodes("250\r\r\n", ["failed"]);
+test("ReplyDecoder throws ProtocolError when the first digits of a reply differ", () => {
+  for (
+    const [one, other] of [["554-no", "250 or yes"], ["250-a", "450 b"], ["250-a", "354-b"], [
+      "421-a",
+      "221 b",
+    ]]
+  ) {
+    assertDecodes(`220 hi\r\n${one}\r\n${other}\r\n250 later\r\n`, ["220: hi", "failed"]);
+    assertDecodes(`${one}\r\n${one}\r\n${other}\r\n`, ["failed"]);
+    assertDecodes(`${one}\r\n${other}`, [`${one!.length + 2 + other!.length} left`]);
+  }
+  const decoder = new ReplyDecoder();
+  decoder.push(bytesOf("554-no\r\n250 or yes\r\n"));
+  assertThrows(
+    () => decoder.next(),
+    ProtocolError,
+    "The lines of a reply contradict each other: 554, then 250",
+  );
+});
+
+test("ReplyDecoder takes a reply of any number of lines within the limit on its bytes", () => {
+  const wire = "250-X\r\n".repeat(37_000) + "250 Y\r\n";
+  assertLess(wire.length, 262_145);
+  const decoder = new ReplyDecoder();
+  decoder.push(bytesOf(wire));
+  assertEquals(decoder.next()!.lines.length, 37_001);
 });
 
 test("ReplyDecoder shows what came instead of a reply", () => {
@@ -275,9 +318,12 @@ test("ReplyDecoder takes time in proportion to a reply that comes byte by byte",
 });
 
 const piece = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom("250 Ok", "250-", "250 ", "354", "550-5.1.1 No", "421 4.3.2 Bye") },
+  {
+    weight: 4,
+    arbitrary: fc.constantFrom("250 Ok", "250-", "250 ", "354", "550-5.1.1 No", "421 4.3.2 Bye", "251-"),
+  },
   { weight: 4, arbitrary: fc.constantFrom("\r\n", "\n") },
-  { weight: 1, arbitrary: fc.constantFrom("\r", "2", "25", "-", " ", "\0", "ü", "😀", "x") },
+  { weight: 1, arbitrary: fc.constantFrom("\r", "\t", "2", "25", "-", " ", "\0", "ü", "😀", "x") },
 );
 
 /** Cuts bytes at the places that numbers name. */

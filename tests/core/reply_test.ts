@@ -57,6 +57,60 @@ test("Reply shows its text in JSON and in the console", () => {
   assertEquals(inspect({ reply }), `{ reply: Reply "550 5.1.1 No such user" }`);
 });
 
+/** Replies of one server. */
+function received(...wire: (string | Uint8Array)[]): Reply[] {
+  const decoder = new ReplyDecoder();
+  for (const piece of wire) decoder.push(typeof piece === "string" ? new TextEncoder().encode(piece) : piece);
+  const replies: Reply[] = [];
+  for (let reply = decoder.next(); reply !== undefined; reply = decoder.next()) replies.push(reply);
+  return replies;
+}
+
+test("Reply.bytes gives text that is not UTF-8, before and after the text is read", () => {
+  const text = Uint8Array.of(0xc4, 0xfa, 0xba, 0xc3); // 您好 in GBK
+  const [reply] = received("550-5.7.1 ", text, "\r\n550\t", text, text, "\n");
+  for (let i = 0; i < 2; i++) {
+    const { bytes } = reply!;
+    assertEquals(new TextDecoder("gbk").decode(bytes), "5.7.1 您好\n您好您好");
+    bytes.fill(0); // nobody else's
+    assertEquals(
+      reply!.lines.map((line) => line.replaceAll("\ufffd", "?")).join("|"),
+      "5.7.1 ????|????????",
+    );
+    assertEquals(reply!.enhancedCode, "5.7.1");
+  }
+});
+
+test("Reply.bytes is the lines, joined by a line feed", () => {
+  const decode = (reply: Reply) => new TextDecoder().decode(reply.bytes);
+  assertEquals(
+    decode(new Reply(250, ["größe", "", "c"], { enhancedCode: "2.0.0" })),
+    "2.0.0 größe\n2.0.0\n2.0.0 c",
+  );
+  for (const [i, reply] of received("250-\r\n250-a\r\n250-\r\n250 \0\ufffd\r\n250\r\n250Ok\r\n").entries()) {
+    const expected = ["\na\n\n\0\ufffd", "", "Ok"][i];
+    assertEquals(decode(reply), expected);
+    void reply.lines;
+    assertEquals(decode(reply), expected);
+  }
+});
+
+test("Reply.bytes stays right when later replies arrive", () => {
+  const decoder = new ReplyDecoder();
+  const replies: Reply[] = [];
+  for (let i = 0; i < 3000; i++) {
+    decoder.push(Uint8Array.of(0x32, 0x35, 0x30, 0x20, 0xff, i & 0xff | 0x80, i >> 8 | 0x80, 0x0d, 0x0a));
+    replies.push(decoder.next()!);
+    if (i % 2 === 0) void replies[i]!.text;
+  }
+  replies.forEach((reply, i) => assertEquals([...reply.bytes], [0xff, i & 0xff | 0x80, i >> 8 | 0x80]));
+});
+
+test("Reply finds the enhanced status code after a tab, and before one", () => {
+  const [reply] = received("250\t2.0.0\tOk: queued as 4XyZ\r\n");
+  assertEquals([reply!.enhancedCode, reply!.text], ["2.0.0", "Ok: queued as 4XyZ"]);
+});
+
 test("Reply throws RangeError when the code is not one of a reply", () => {
   for (const code of [0, 100, 199, 600, 250.5, NaN, Infinity, "250" as unknown as number]) {
     assertThrows(
@@ -123,7 +177,7 @@ function codeLength(line: string, code: number): number {
 
 /** RFC 3463, section 2, read straight from the page. */
 function reference(line: string, code: number): number {
-  const match = /^([245])\.\d{1,3}\.\d{1,3}(?= |$)/.exec(line);
+  const match = /^([245])\.\d{1,3}\.\d{1,3}(?=[ \t]|$)/.exec(line);
   return match !== null && match[1] === String(code)[0] ? match[0].length : 0;
 }
 
@@ -156,7 +210,7 @@ test("Reply finds no enhanced status code of another class or form", () => {
 
 test("Reply finds enhanced status codes as the grammar has them", () => {
   const line = fc.string({
-    unit: fc.constantFrom("2", "4", "5", "3", "1", "0", ".", " ", "x"),
+    unit: fc.constantFrom("2", "4", "5", "3", "1", "0", ".", " ", "\t", "x"),
     maxLength: 12,
   });
   fc.assert(

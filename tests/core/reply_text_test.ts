@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { decodeLines, decodeText } from "../../src/core/reply_text.ts";
+import { copyText, decodeLines, decodeText } from "../../src/core/reply_text.ts";
 import { test } from "../support/unwatched.ts";
 
 test("decodeText() gives ASCII of every length as it is", () => {
@@ -32,6 +32,7 @@ test("decodeText() is UTF-8 with control characters replaced", () => {
 });
 
 test("decodeLines() takes off codes and line ends", () => {
-  const bytes = new TextEncoder().encode("xx250-a\r\n250\r\n250 \n250-b\n250 c\r\nyy");
-  assertEquals(decodeLines(bytes, 2, bytes.length - 2), ["a", "", "", "b", "c"]);
+  const bytes = new TextEncoder().encode("xx250-a\r\n250\r\n250 \n250-b\n250\tc\r\n250d\nyy");
+  assertEquals(decodeLines(bytes, 2, bytes.length - 2), ["a", "", "", "b", "c", "d"]);
+  assertEquals(new TextDecoder().decode(copyText(bytes, 2, bytes.length - 2)), "a\n\n\nb\nc\nd");
 });
