@@ -60,7 +60,7 @@ export type TraceEvent =
     readonly bytes: number;
   };
 
-/** Takes the events of a session. Called synchronously; what it throws is reported as an uncaught error. */
+/** Takes the events of a session. Called synchronously; if it throws, the session ends, and what is in flight fails with the error. */
 export type Trace = (event: TraceEvent) => void;
 
 /**
@@ -183,29 +183,36 @@ function fieldsOf(event: TraceEvent): Record<string, unknown> {
  * Joins traces. One that throws does not disturb the others.
  *
  * @param traces The traces; `undefined` for none.
+ * @param onError Gets what one of them throws, see {@linkcode callback}.
  * @returns One trace for all, if there is any.
  */
-export function joinTraces(...traces: readonly (Trace | undefined)[]): Trace | undefined {
+export function joinTraces(
+  traces: readonly (Trace | undefined)[],
+  onError: (error: unknown) => void,
+): Trace | undefined {
   const wanted = traces.filter((trace) => trace !== undefined);
   if (wanted.length === 0) return undefined;
   return (event) => {
-    for (const trace of wanted) callback(trace, event);
+    for (const trace of wanted) callback(trace, event, onError);
   };
 }
 
 /**
- * Calls a function of the user's in the middle of our own work. As with event listeners, what it throws is reported as
- * an uncaught error and does not disturb the caller.
+ * Calls a function of the user's in the middle of our own work. What it throws does not disturb that, and never ends the
+ * process: it is the reason for which a promise of the user's is rejected.
  *
  * @param call The function.
  * @param argument Its argument.
+ * @param onError Gets what it throws, when the work that is under way is done.
  */
-export function callback<T>(call: (argument: T) => void, argument: T): void {
+export function callback<T>(
+  call: (argument: T) => void,
+  argument: T,
+  onError: (error: unknown) => void,
+): void {
   try {
     call(argument);
   } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
+    queueMicrotask(() => onError(error));
   }
 }

@@ -11,6 +11,7 @@ import { markBroken } from "./broken_extensions.ts";
 import type { Content } from "./content.ts";
 import { Delivery } from "./delivery.ts";
 import type { RenderedEnvelope } from "./envelope.ts";
+import { thrown } from "./failure.ts";
 import type { Progress } from "./options.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Session } from "./session.ts";
@@ -242,18 +243,22 @@ export class AutomaticDelivery extends Delivery {
   protected override onProgress(sent: number): void {
     const { onProgress } = this.#options;
     if (this.settled || onProgress === undefined) return;
-    callback(onProgress, { sent, total: this.#content.size });
+    callback(onProgress, { sent, total: this.#content.size }, this.#onProgressError);
   }
+
+  readonly #onProgressError = (error: unknown): void => {
+    this.session.pipeline.run(() => this.giveUp(thrown("onProgress", error, "content")));
+  };
 
   readonly #onAbort = (): void => {
     const reason: unknown = this.#options.signal!.reason;
     const error = new SmtpError("aborted", "The send was aborted", { phase: "content", cause: reason });
-    if (this.session.pipeline.withdraw(this)) {
+    const { pipeline } = this.session;
+    pipeline.run(() => {
+      if (!pipeline.withdraw(this)) return this.giveUp(error);
       this.transaction.stop();
       this.reject(error.code, error.message, { outcome: "not-sent", usable: true, cause: reason });
-    } else {
-      this.giveUp(error);
-    }
+    });
   };
 
   override fail(error: SmtpError): void {

@@ -497,7 +497,8 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /**
-   * Sends a command that has no method of its own, and returns the reply, whatever it is.
+   * Sends a command that has no method of its own, and returns the reply, whatever it is. Only a 3xx ends the session: the
+   * server would take the next command for something else.
    *
    * @param line The command without its line end.
    * @returns The server's reply.

@@ -13,7 +13,7 @@ import { joinTraces, loggerTrace } from "../trace.ts";
 import type { SessionState } from "../trace.ts";
 import { recallBroken } from "./broken_extensions.ts";
 import { Conversation } from "./conversation.ts";
-import { aborted, commandRefused, toSmtpError, unopened } from "./failure.ts";
+import { aborted, commandRefused, thrown, toSmtpError, unopened } from "./failure.ts";
 import { Link } from "./link.ts";
 import { opened, openSocket } from "./open_socket.ts";
 import { describeAddress } from "./options.ts";
@@ -37,11 +37,12 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
   // The mechanisms are loaded only for a login, and a login that makes no sense opens nothing.
   const sasl = auth && await import("./authenticate.ts");
   if (auth !== undefined) sasl!.checkAuth(auth);
-  const trace = joinTraces(settings.trace, logger && loggerTrace(logger));
+  const traces = [settings.trace, logger && loggerTrace(logger)];
+  const trace = joinTraces(traces, (error) => pipeline.fail(thrown("trace", error, "command")));
   if (signal?.aborted) throw aborted(signal, "connect");
   const link = new Link(openSocket(settings), settings.replyLimits);
   const { timeouts, maxBytesInFlight } = settings;
-  const pipeline = new Pipeline(link, { timeouts, maxBytesInFlight, trace });
+  const pipeline: Pipeline = new Pipeline(link, { timeouts, maxBytesInFlight, trace });
   const session = new Session(settings, link, pipeline, trace);
   endOnAbort(session);
   try {
@@ -84,13 +85,7 @@ async function readGreeting(session: Session, conversation: Conversation): Promi
   const greeting = await conversation.listen("greeting");
   session.agreed = { ...session.agreed, greeting };
   if (greeting.positive) return;
-  if (greeting.temporary || greeting.permanent) {
-    throw new SmtpError("service-unavailable", `The server refuses the connection: ${greeting.toString()}`, {
-      phase: "greeting",
-      reply: greeting,
-    });
-  }
-  throw new SmtpError("protocol-error", `Unexpected greeting: ${greeting.code}`, {
+  throw new SmtpError("service-unavailable", `The server refuses the connection: ${greeting.toString()}`, {
     phase: "greeting",
     reply: greeting,
   });

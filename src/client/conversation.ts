@@ -5,7 +5,8 @@
  * @module
  */
 import type { Reply } from "../core/reply.ts";
-import type { Phase, SmtpError } from "../errors.ts";
+import { SmtpError } from "../errors.ts";
+import type { Phase } from "../errors.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
 import type { Session } from "./session.ts";
@@ -124,6 +125,13 @@ export class Conversation implements Exchange {
   }
 
   receive(reply: Reply): void {
+    // A 3xx leaves the server waiting for something that is no command (RFC 5321, section 4.2.1).
+    if (reply.intermediate && this.awaited !== "auth") {
+      throw new SmtpError("protocol-error", `Unexpected reply: ${reply.toString()}`, {
+        phase: this.awaited,
+        reply,
+      });
+    }
     const answer = this.#answer!; // nothing else is given to an exchange that awaits no reply and watches nothing
     this.#answer = undefined;
     answer.resolve(reply);

@@ -159,23 +159,22 @@ export abstract class Delivery implements Exchange {
       chunk: (command) => this.#onChunk(command),
       end: (command) => this.contentComplete(link.position - start, command),
     });
+    let failure: SmtpError | undefined;
     try {
       await pump.run(transfer);
     } catch (error) {
       // What the socket throws the pipeline learns by itself, and fails this when the server's last words have come.
-      const isSocket = link.writeError !== undefined && !(error instanceof SmtpError);
-      if (isSocket || this.#pump !== pump) return;
-      if (!this.#settled) {
-        this.#pump = undefined;
-        this.giveUp(toSmtpError(error, "content"));
-        return;
-      }
-      // The server was quicker: it has refused the message while the source was failing.
+      if (link.writeError !== undefined && !(error instanceof SmtpError)) return;
+      failure = toSmtpError(error, "content");
     }
     if (this.#pump !== pump) return;
     this.#pump = undefined;
-    this.drive();
-    pipeline.touch();
+    pipeline.run(() => {
+      // If it is settled, the server was quicker: it has refused the message while the source was failing.
+      if (failure !== undefined && !this.#settled) return this.giveUp(failure);
+      this.drive();
+      pipeline.touch();
+    });
   }
 
   /** A part of the content has left: so many bytes of the message until now. */
@@ -220,6 +219,15 @@ export abstract class Delivery implements Exchange {
   }
 
   fail(error: SmtpError): void {
+    try {
+      this.#fail(error);
+    } catch (cause) {
+      // A mistake of ours: it is told, and nobody waits for ever.
+      this.#result.reject(new SmtpError(error.code, error.message, { ...error, outcome: "unknown", cause }));
+    }
+  }
+
+  #fail(error: SmtpError): void {
     this.#pump?.stop();
     this.#pump = undefined;
     this.#onAnswer?.();

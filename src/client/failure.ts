@@ -107,6 +107,14 @@ export function aborted(signal: AbortSignal, phase: Phase): SmtpError {
   return new SmtpError("aborted", "The session was aborted", { phase, cause: signal.reason });
 }
 
+/** A function of the caller's has thrown: that is as good as an abort. */
+export function thrown(name: string, cause: unknown, phase: Phase): SmtpError {
+  return new SmtpError("aborted", `Aborted because ${name} has thrown: ${messageOf(cause)}`, {
+    phase,
+    cause,
+  });
+}
+
 /** The protocol does not allow this now; nothing was sent. */
 export function badSequence(message: string): SmtpError {
   return new SmtpError("bad-sequence", message, { phase: "command", usable: true });
@@ -167,13 +175,10 @@ export function messageRefused(
  * @param phase What the session was doing.
  * @param reply The reply.
  * @param usable Whether the session can go on. Default: `true`.
- * @returns The error; `"protocol-error"` if the reply is neither 4xx nor 5xx, `"service-unavailable"` if it is 421.
+ * @returns The error; `"service-unavailable"` if the reply is 421.
  */
 export function commandRefused(command: string, phase: Phase, reply: Reply, usable = true): SmtpError {
   if (reply.code === 421) return serviceClosing(reply, phase);
-  if (!reply.temporary && !reply.permanent) {
-    return new SmtpError("protocol-error", `Unexpected reply to ${command}: ${reply.code}`, { phase, reply });
-  }
   return new SmtpError("command-refused", `The server refuses ${command}: ${reply.toString()}`, {
     outcome: "refused",
     phase,

@@ -179,9 +179,9 @@ export class Link {
     return await opened;
   }
 
-  /** Closes the connection at once. Output that waits is dropped. */
-  close(reason?: unknown): Promise<void> {
+  /** Closes the connection at once. Output that waits is dropped. Never throws, only rejects: the socket may be the caller's. */
+  async close(reason?: unknown): Promise<void> {
     this.output.clear();
-    return this.#streams.close(reason);
+    await this.#streams.close(reason);
   }
 }

@@ -118,7 +118,8 @@ export interface SendOptions {
   /** Gives up. The error's `outcome` then says what became of the message. */
   signal?: AbortSignal;
   /**
-   * Called as the content leaves. If the message goes in several transactions, all of them count.
+   * Called as the content leaves. If the message goes in several transactions, all of them count. What it throws aborts the
+   * send, as the signal does.
    */
   onProgress?: (progress: Progress) => void;
   /**

@@ -74,7 +74,7 @@ export class Pipeline {
   #busy = false;
   #reading = false;
   #failure: SmtpError | undefined;
-  readonly #deadline: Deadline = new Deadline(() => this.#expired());
+  readonly #deadline: Deadline = new Deadline(() => this.run(() => this.#expired()));
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
 
   /** How many exchanges may be in flight. 1 until the server is known to offer PIPELINING. */
@@ -92,7 +92,7 @@ export class Pipeline {
     this.#timeouts = options.timeouts;
     this.#maxBytesInFlight = options.maxBytesInFlight;
     this.#trace = options.trace;
-    link.onWriteError = (error) => this.#onWriteError(error);
+    link.onWriteError = (error) => this.run(() => this.#onWriteError(error));
   }
 
   /** Why nothing can be sent any more, once that is so. */
@@ -112,10 +112,7 @@ export class Pipeline {
 
   /** Queues an exchange after all others. */
   enqueue(exchange: Exchange): void {
-    if (this.#failure !== undefined) {
-      exchange.fail(this.#failure);
-      return;
-    }
+    if (this.#failure !== undefined) return failOne(exchange, this.#failure);
     this.#waiting.push(exchange);
     if (!this.#busy) this.#advance();
   }
@@ -143,11 +140,27 @@ export class Pipeline {
     this.#watch();
   }
 
+  /**
+   * Takes a step that a timer, a signal or a stream has set off. What it throws ends the session: those whose exchanges are in
+   * flight learn of it, and nobody else.
+   */
+  run(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#failWith(error);
+    }
+  }
+
   #advance(): void {
-    this.#busy = true;
-    this.#letOut();
-    this.#busy = false;
-    this.#watch();
+    try {
+      this.#busy = true;
+      this.#letOut();
+      this.#busy = false;
+      this.#watch();
+    } catch (error) {
+      this.#failWith(error);
+    }
   }
 
   /** Lets exchanges out as long as the wire is free and the window open. */
@@ -292,12 +305,19 @@ export class Pipeline {
     this.#deadline.start(LAST_WORD_TIMEOUT);
   }
 
+  /** Ends the session with what was thrown. Itself it never throws, whatever an exchange does. */
   #failWith(error: unknown): void {
-    // An error shows bytes that are not a reply, except during a login, which the server may repeat.
-    const hides = error instanceof ProtocolError && this.#flying.peek()?.secret;
-    const cause = hides ? new ProtocolError("The server's answer is not a reply") : error;
-    const failure = toSmtpError(cause, this.#phase);
-    this.fail(this.#flying.peek()?.explain?.(failure) ?? failure);
+    let failure: SmtpError;
+    try {
+      // An error shows bytes that are not a reply, except during a login, which the server may repeat.
+      const hides = error instanceof ProtocolError && this.#flying.peek()?.secret;
+      const cause = hides ? new ProtocolError("The server's answer is not a reply") : error;
+      failure = toSmtpError(cause, this.#phase);
+      failure = this.#flying.peek()?.explain?.(failure) ?? failure;
+    } catch (another) {
+      failure = toSmtpError(another, "command");
+    }
+    this.fail(failure);
   }
 
   get #phase(): Phase {
@@ -316,20 +336,29 @@ export class Pipeline {
     const flying = this.#flying.drain();
     const waiting = this.#waiting.drain();
     this.#wire = undefined;
-    for (const exchange of flying) exchange.fail(error);
+    for (const exchange of flying) failOne(exchange, error);
     for (const exchange of waiting) {
-      if (!this.#withdrawn.has(exchange)) exchange.fail(error);
+      if (!this.#withdrawn.has(exchange)) failOne(exchange, error);
     }
     this.#withdrawn.clear();
     this.#link.close(RESETTING.has(error.code) ? error : undefined).catch(() => {});
     const failed = error.code === "client-closed" ? {} : { failed: true } as const;
-    this.#trace?.({ type: "state", state: "closed", detail: error.message, ...failed });
     this.#closed.resolve();
+    this.#trace?.({ type: "state", state: "closed", detail: error.message, ...failed });
   }
 
   #expired(): void {
     if (this.#link.writeError !== undefined) return this.#failWith(this.#link.writeError);
     const awaited = this.#flying.peek()?.awaited ?? "command";
     this.fail(timedOut(awaited, this.#timeouts[awaited]));
+  }
+}
+
+/** One that throws keeps the others from nothing. */
+function failOne(exchange: Exchange, error: SmtpError): void {
+  try {
+    exchange.fail(error);
+  } catch {
+    // It has rejected its promises, or has none.
   }
 }

@@ -53,6 +53,18 @@ const ALLOWED: Readonly<Record<TransactionState, readonly TransactionCommand[]>>
  */
 type Sent = "reset" | "mail" | "rcpt" | "data" | "chunk" | "end" | "forget" | "command";
 
+/** What each of them is called in an error. */
+const NAMES: Readonly<Record<Sent, string>> = {
+  reset: "RSET",
+  mail: "MAIL",
+  rcpt: "RCPT",
+  data: "DATA",
+  chunk: "BDAT",
+  end: "the content",
+  forget: "RSET",
+  command: "a command",
+};
+
 /** What a reply answers, in the words of a {@linkcode Phase}. */
 export type AwaitedCommand = "reset" | "mail" | "rcpt" | "data" | "content" | "command";
 
@@ -189,11 +201,14 @@ export class Transaction {
    * Takes the reply to the oldest command that has none.
    *
    * @param reply The reply.
-   * @throws {ProtocolError} If no reply was due, or the reply makes no sense there.
+   * @throws {ProtocolError} If no reply was due, or the reply makes no sense there. Nothing has changed then.
    */
   receive(reply: Reply): void {
     if (!this.awaitsReply) return this.#receiveEarly(reply);
     const command = this.#sent[this.#replied]!;
+    // A 3xx says that the server waits for content, which only DATA leads to (RFC 5321, section 4.3.2); a 2xx to DATA would
+    // leave open whether it does.
+    if (command === "data" ? reply.positive : reply.intermediate) throw unexpected(reply, NAMES[command]);
     if (command !== "end") this.#replied++;
     if (command !== "reset") this.#answered = true;
     switch (command) {
@@ -205,7 +220,7 @@ export class Transaction {
         this.#state = "over";
         break;
       case "mail":
-        if (!reply.positive) this.#mailRefusal = negative(reply, "MAIL");
+        if (!reply.positive) this.#mailRefusal = reply;
         break;
       case "rcpt":
         this.#onRcpt(reply);
@@ -215,7 +230,7 @@ export class Transaction {
         break;
       case "chunk":
         if (reply.positive) break;
-        this.#contentRefusal ??= negative(reply, "BDAT");
+        this.#contentRefusal ??= reply;
         if (this.#state === "bdat") this.#state = "refused";
         break;
       case "end":
@@ -232,14 +247,15 @@ export class Transaction {
     if (!isClosing && (!this.#goAhead || this.#state !== "data")) {
       throw new ProtocolError(`Unexpected reply, no command is waiting for one: ${reply.code}`);
     }
-    this.#contentRefusal = negative(reply, "a content that is not complete");
+    if (!reply.temporary && !reply.permanent) throw unexpected(reply, "a content that is not complete");
+    this.#contentRefusal = reply;
   }
 
   /** RSET cannot be refused (RFC 5321, section 4.1.1.5), yet it is: see {@linkcode resetRefusal}. */
   #onReset(reply: Reply): void {
     const previous = this.#previous;
     this.#previous = undefined;
-    if (reply.positive || negative(reply, "RSET").code === 421) return; // a 421 ends the session anyway
+    if (reply.positive || reply.code === 421) return; // a 421 ends the session anyway
     if (previous?.taken !== true) this.#resetRefusal = reply;
   }
 
@@ -248,7 +264,7 @@ export class Transaction {
     // After a refused MAIL every RCPT is "503 need MAIL command", which says nothing about the recipient.
     if (this.#mailRefusal !== undefined) return;
     if (reply.positive) this.#accepted.push(recipient);
-    else this.#rejected.push({ recipient, reply: negative(reply, "RCPT") });
+    else this.#rejected.push({ recipient, reply });
   }
 
   #onData(reply: Reply): void {
@@ -256,17 +272,15 @@ export class Transaction {
       this.#goAhead = true;
       return;
     }
-    // A 2xx would leave open whether content is awaited.
-    this.#dataRefusal = negative(reply, "DATA");
+    this.#dataRefusal = reply;
     if (this.#state === "data") this.#state = "envelope";
   }
 
   #onEnd(reply: Reply): void {
     const index = this.#endReplies++;
     this.#endReply = reply;
-    const refused = !reply.positive && negative(reply, "the content");
     if (this.#rules.protocol === "lmtp" && this.#accepted.length > 0) this.#onLmtpEnd(reply, index);
-    else if (refused) this.#contentRefusal ??= reply;
+    else if (!reply.positive) this.#contentRefusal ??= reply;
     if (this.#endReplies < this.#endRepliesDue) return;
     this.#replied++;
     this.#state = "over";
@@ -446,7 +460,6 @@ export class Transaction {
   }
 }
 
-function negative(reply: Reply, where: string): Reply {
-  if (reply.temporary || reply.permanent) return reply;
-  throw new ProtocolError(`Unexpected reply to ${where}: ${reply.code}`);
+function unexpected(reply: Reply, what: string): ProtocolError {
+  return new ProtocolError(`Unexpected reply to ${what}: ${reply.code}`);
 }

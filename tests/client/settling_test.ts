@@ -185,3 +185,124 @@ test("SmtpChannel over a given socket closes when its signal is aborted", async 
   assert(["ended", "failed"].includes(await waiting));
   await channel.closed.catch(() => {});
 });
+
+const GROUP = `C: MAIL FROM:<${FROM}>
+  C: RCPT TO:<${TO}>
+  C: DATA`;
+
+for (const code of [300, 334, 354]) {
+  for (
+    const [where, extensions, replies] of [
+      ["MAIL", [], "C: MAIL FROM:<me@example.com>\nS: 3xx What?"],
+      ["RCPT", [], "C: MAIL FROM:<me@example.com>\nS: 250 Ok\nC: RCPT TO:<you@example.org>\nS: 3xx What?"],
+      ["MAIL in a group", ["PIPELINING"], `${GROUP}\nS: 3xx What?`],
+      ["the only RCPT in a group", ["PIPELINING"], `${GROUP}\nS: 250 Ok\nS: 3xx What?\nS: 354 Go\nS: 250 Ok`],
+      ["RCPT behind a refused MAIL", ["PIPELINING"], `${GROUP}\nS: 550 No\nS: 3xx What?\nS: 354 Go`],
+      ["the content", ["PIPELINING"], `${GROUP}\nS: 250 Ok\nS: 250 Ok\nS: 354 Go\nC: Hi\nC: .\nS: 3xx What?`],
+    ] as const
+  ) {
+    test(`SmtpClient takes ${code} in answer to ${where} for a breach of the protocol, for all mails`, async () => {
+      const played = replay(`${hello(...extensions)}\n${replies.replace("3xx", `${code}`)}\nC: never`);
+      const client = await SmtpClient.connect({ socket: played.socket, ...OPTIONS });
+      const [first, second] = await Promise.allSettled([
+        client.send(ENVELOPE, "Hi"),
+        client.send(ENVELOPE, "Hi"),
+      ]);
+      assert(first.status === "rejected" && second.status === "rejected");
+      const refused = where === "RCPT behind a refused MAIL";
+      const outcome = refused ? "refused" : where === "the content" ? "unknown" : "not-sent";
+      assertEquals([first.reason.code, first.reason.outcome], [
+        refused ? "sender-refused" : "protocol-error",
+        outcome,
+      ]);
+      assertEquals([second.reason.code, second.reason.outcome], ["protocol-error", "not-sent"]);
+      await client.closed;
+      await played.done.catch(() => {});
+    });
+  }
+
+  for (const step of ["greeting", "EHLO", "STARTTLS", "NOOP", "VRFY", "raw"]) {
+    test(`SmtpClient takes ${code} in answer to ${step} for a breach of the protocol`, async () => {
+      const answer = (name: string, good: string) => `S: ${step === name ? `${code} What?` : good}`;
+      const played = replay(`${answer("greeting", "220 mx.test")}
+        C: EHLO client.test
+        ${answer("EHLO", "250-mx.test\nS: 250 STARTTLS")}
+        C: ${step === "STARTTLS" ? "STARTTLS" : step === "VRFY" ? "VRFY you" : "NOOP"}
+        S: ${code} What?
+        C: never`);
+      const error = await rejectsWith("protocol-error", async () => {
+        const client = await SmtpClient.connect({
+          socket: played.socket,
+          ...OPTIONS,
+          security: step === "STARTTLS" ? "opportunistic" : "none",
+        });
+        await (step === "VRFY"
+          ? client.vrfy("you")
+          : step === "raw"
+          ? client.command("NOOP")
+          : client.noop());
+      });
+      assertEquals([error.reply?.code, error.usable], [code, false]);
+      await played.done.catch(() => {});
+    });
+  }
+}
+
+test("SmtpClient: what a trace throws ends the session and rejects what is in flight, and is never uncaught", async () => {
+  const played = replay(`${hello("PIPELINING")}\n${GROUP}\nS: 250 Ok\nS: 250 Ok\nS: 354 Go\nC: Hi`);
+  const bug = new Error("no disk");
+  const client = await SmtpClient.connect({
+    socket: played.socket,
+    ...OPTIONS,
+    trace(event) {
+      if (event.type === "reply" && event.reply.code === 354) throw bug;
+      if (event.type === "state" && event.state === "closed") throw bug;
+    },
+  });
+  const sent = [client.send(ENVELOPE, new ReadableStream()), client.send(ENVELOPE, "Hi")];
+  for (const one of sent) {
+    const error = await rejectsWith("aborted", () => one);
+    assertEquals([error.cause, error.outcome, error.message], [
+      bug,
+      "not-sent",
+      "Aborted because trace has thrown: no disk",
+    ]);
+  }
+  await client.closed;
+  await played.done.catch(() => {});
+});
+
+test("SmtpClient.connect() rejects when its trace throws", async () => {
+  const bug = new Error("no disk");
+  const { socket } = replay(hello());
+  const trace = () => {
+    throw bug;
+  };
+  const error = await rejectsWith("aborted", () => SmtpClient.connect({ socket, ...OPTIONS, trace }));
+  assertEquals(error.cause, bug);
+});
+
+test("SmtpClient.send() is aborted by what onProgress throws, and the session goes on", () =>
+  converse(
+    `${hello("PIPELINING", "CHUNKING")}
+    C: MAIL FROM:<${FROM}>
+    C: RCPT TO:<${TO}>
+    C: BDAT ${64 * 1024}
+    C: ${"x".repeat(64 * 1024 - 2)}
+    S: 250 Ok
+    S: 250 Ok
+    S: 250 Ok
+    ${QUIT}`,
+    async (client) => {
+      const bug = new Error("no screen");
+      const message = new ReadableStream({
+        start: (controller) => controller.enqueue("x".repeat(64 * 1024 - 2) + "\n"),
+      });
+      const onProgress = () => {
+        throw bug;
+      };
+      const error = await rejectsWith("aborted", () =>
+        client.send(ENVELOPE, message, { lineLength: "allow", onProgress }));
+      assertEquals([error.cause, error.outcome, error.usable], [bug, "not-sent", true]);
+    },
+  ));
