@@ -217,6 +217,17 @@ function parseAuth(argument: string): Command {
   return { verb: "AUTH", mechanism, initialResponse };
 }
 
+/**
+ * Tells whether a line begins with a verb that content follows.
+ *
+ * @param line A line that is not a command.
+ * @param verb The verb.
+ * @returns Whether it does.
+ */
+export function hasVerb(line: string, verb: "BDAT" | "DATA"): boolean {
+  return line.slice(0, 4).toUpperCase() === verb && !is(line.charCodeAt(4), LET_DIG);
+}
+
 /** The methods that a browser, or somebody who abuses one, begins a request with. */
 const HTTP_METHODS: ReadonlySet<string> = new Set(
   ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PRI"],

@@ -10,13 +10,18 @@ const CR = 0x0d;
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 
-const TOO_LONG: Reply = new Reply(500, "Line is too long", { enhancedCode: "5.5.2" });
+/** Refuses a line that is too long. */
+export const TOO_LONG: Reply = new Reply(500, "Line is too long", { enhancedCode: "5.5.2" });
 const BARE_LINE_FEED: Reply = new Reply(500, "Line does not end with CR LF", { enhancedCode: "5.5.2" });
 const NOT_UTF8: Reply = new Reply(500, "Line is not UTF-8", { enhancedCode: "5.5.2" });
 
 /**
  * Cuts a client's bytes into command lines, without looking further than the next line: the bytes after `DATA` or
  * `STARTTLS` may not be lines at all. It keeps at most one line.
+ *
+ * Only CR LF ends a line (RFC 5321, section 2.3.8). A line feed alone refuses the line that it is in, up to its CR LF: what
+ * follows it must not become a command, because whoever put it there, in an address for example, is somebody other than
+ * the client (SMTP command injection).
  */
 export class LineDecoder {
   readonly #maxLength: number;
@@ -28,8 +33,12 @@ export class LineDecoder {
   /** The line that began in an earlier chunk; it grows up to `#maxLength` and no further. */
   #partial: Uint8Array = EMPTY;
   #partialLength = 0;
-  /** Inside a line that is too long: its bytes are dropped up to its end. */
+  /** Whether the byte before the next one is a CR of this line. */
+  #endsWithCr = false;
+  /** Inside a line that is refused: its bytes are dropped up to its end. */
   #skipping = false;
+  /** Whether the line that is refused has had its reply. */
+  #told = false;
 
   /**
    * @param maxLength The most octets of a line, its line end included.
@@ -59,45 +68,70 @@ export class LineDecoder {
    * Returns the next line.
    *
    * @returns The line without its line end; `undefined` if more bytes are needed; a `Reply` that refuses a line which is
-   * too long, ends with a line feed alone or is not UTF-8. The line after it comes next.
+   * too long, holds a line feed without a CR before it or is not UTF-8. The line after it comes next.
    */
   next(): string | Reply | undefined {
-    let line = this.#chunk;
-    let start = this.#position;
-    if (start >= line.length) return undefined;
-    const lineFeed = line.indexOf(LF, start);
-    if (lineFeed === -1) {
-      this.#keep(line.subarray(start));
-      this.#chunk = EMPTY;
-      this.#position = 0;
-      return undefined;
+    const chunk = this.#chunk;
+    for (;;) {
+      const start = this.#position;
+      const lineFeed = start < chunk.length ? chunk.indexOf(LF, start) : -1;
+      if (lineFeed === -1) {
+        if (start < chunk.length) this.#keep(chunk.subarray(start));
+        this.#chunk = EMPTY;
+        this.#position = 0;
+        return undefined;
+      }
+      const end = this.#position = lineFeed + 1;
+      const afterCr = lineFeed > start ? chunk[lineFeed - 1] === CR : this.#endsWithCr;
+      const tooLong = this.#partialLength + end - start > this.#maxLength;
+      if (!afterCr && !this.#bareLineFeeds) {
+        if (this.#skip(tooLong)) return BARE_LINE_FEED;
+        continue;
+      }
+      if (this.#skipping || tooLong) {
+        const told = this.#told;
+        this.#startLine();
+        if (told) continue;
+        return TOO_LONG;
+      }
+      const lineEnd = afterCr ? 2 : 1;
+      if (this.#partialLength === 0) return this.#decode(chunk, start, end - lineEnd);
+      this.#keep(chunk.subarray(start, end));
+      const length = this.#partialLength;
+      this.#startLine();
+      return this.#decode(this.#partial, 0, length - lineEnd);
     }
-    this.#position = lineFeed + 1;
-    let end = lineFeed + 1;
-    if (this.#partialLength > 0) {
-      this.#keep(line.subarray(start, end));
-      line = this.#partial;
-      start = 0;
-      end = this.#partialLength;
-      this.#partialLength = 0;
-    }
-    if (this.#skipping || end - start > this.#maxLength) {
-      this.#skipping = false;
-      return TOO_LONG;
-    }
-    if (end - start >= 2 && line[end - 2] === CR) return this.#decode(line, start, end - 2);
-    return this.#bareLineFeeds ? this.#decode(line, start, end - 1) : BARE_LINE_FEED;
   }
 
   /** Forgets everything received. */
   clear(): void {
     this.#chunk = EMPTY;
     this.#position = 0;
+    this.#startLine();
+  }
+
+  #startLine(): void {
     this.#partialLength = 0;
-    this.#skipping = false;
+    this.#endsWithCr = this.#skipping = this.#told = false;
+  }
+
+  /**
+   * Drops the rest of a line at a line feed that does not end it. Somebody who types at a terminal has to learn at once
+   * why nothing happens, so the reply does not wait for the end of the line.
+   *
+   * @returns Whether the line is to be refused now: one reply for each line.
+   */
+  #skip(tooLong: boolean): boolean {
+    const tell = !this.#skipping && !tooLong;
+    this.#partialLength = 0;
+    this.#endsWithCr = false;
+    this.#skipping = true;
+    this.#told ||= tell;
+    return tell;
   }
 
   #keep(piece: Uint8Array): void {
+    this.#endsWithCr = piece[piece.length - 1] === CR;
     if (this.#skipping) return;
     const length = this.#partialLength + piece.length;
     if (length > this.#maxLength) {

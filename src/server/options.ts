@@ -57,8 +57,8 @@ export interface ServeSocketOptions {
    */
   hide?: readonly string[];
   /**
-   * What happens to a bare CR or LF. `"reject"`: a message with one is refused with 550 5.6.0, a command line with 500.
-   * `"allow"`: content is passed on as it is, and a bare LF ends a command line. Either way only CR LF . CR LF ends a
+   * What happens to a bare CR or LF. `"reject"`: a message with one is refused with 550 5.6.0, a command line with 500,
+   * up to its CR LF. `"allow"`: content is passed on as it is, and a bare LF ends a command line. Either way only CR LF . CR LF ends a
    * message. Default: `"reject"`: no client may send them (RFC 5321, section 2.3.8), and passed on to a server that ends
    * a message at LF . LF they smuggle messages.
    */

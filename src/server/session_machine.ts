@@ -9,10 +9,10 @@ import { Reply } from "../core/reply.ts";
 import type { SecureTransport } from "../sockets/socket.ts";
 import { offeredKeywords, refusalOf } from "./command_checks.ts";
 import { type MachineState, SEQUENCE } from "./command_order.ts";
-import { CommandSyntaxError, isHttp, parseCommand } from "./command_parser.ts";
+import { CommandSyntaxError, hasVerb, isHttp, parseCommand } from "./command_parser.ts";
 import { type ContentEvent, ContentReader } from "./content_reader.ts";
 import type { ServerRecipient, ServerSender } from "./handlers.ts";
-import { LineDecoder } from "./line_decoder.ts";
+import { LineDecoder, TOO_LONG } from "./line_decoder.ts";
 import type { SessionSettings } from "./options.ts";
 import * as replies from "./replies.ts";
 import type { SessionData } from "./session_view.ts";
@@ -266,8 +266,9 @@ export class SessionMachine {
   }
 
   #onLine(line: string | Reply): SessionEvent | undefined {
-    if (this.#withoutPipelining && this.#lines.bufferedLength > 0) return this.#end(replies.NO_PIPELINING);
+    // The rest of a line that is refused may be buffered too.
     if (typeof line !== "string") return this.#refuse(line);
+    if (this.#withoutPipelining && this.#lines.bufferedLength > 0) return this.#end(replies.NO_PIPELINING);
     let command: Command;
     try {
       command = parseCommand(line);
@@ -289,6 +290,9 @@ export class SessionMachine {
   }
 
   #onMalformed(line: string, reply: Reply): undefined {
+    // Content follows, and must not be read as commands.
+    if (hasVerb(line, "BDAT")) return this.#end(reply);
+    if (hasVerb(line, "DATA") && this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_AFTER_DATA);
     if (reply.code !== 500) return this.#refuse(reply);
     if (isHttp(line)) return this.#end(replies.NOT_HTTP);
     this.#refuse(reply);
@@ -430,8 +434,9 @@ export class SessionMachine {
 
   #onResponse(line: string | Reply): SessionEvent {
     this.#expected = "command";
-    if (typeof line === "string" && line !== "*") return this.#ask({ kind: "auth-response", response: line });
-    this.#refuse(line === "*" ? replies.AUTH_CANCELLED : replies.AUTH_LINE_TOO_LONG);
+    if (typeof line !== "string") this.#refuse(line === TOO_LONG ? replies.AUTH_LINE_TOO_LONG : line);
+    else if (line === "*") this.#refuse(replies.AUTH_CANCELLED);
+    else return this.#ask({ kind: "auth-response", response: line });
     return AUTH_END;
   }
 }

@@ -88,6 +88,18 @@ test("AUTH can be cancelled, and what is malformed or too long is refused", asyn
     S: 334 VXNlcm5hbWU6
     C: ${"A".repeat(3000)}
     S: 500 5.5.6 Authentication line is too long
+    C: AUTH LOGIN
+    S: 334 VXNlcm5hbWU6
+    C: dXNlcg==\\nRSET
+    S: 500 5.5.2 Line does not end with CR LF
+    C: AUTH LOGIN
+    S: 334 VXNlcm5hbWU6
+    C: dXNlcg==\\rRSET
+    S: 501 5.5.2 Response is not base64
+    C: AUTH PLAIN AGFkYQBvcGVuIHNlc2FtZQ==\\nRSET
+    S: 500 5.5.2 Line does not end with CR LF
+    C: AUTH PLAIN AGFkYQBvcGVuIHNlc2FtZQ==\\r
+    S: 500 5.5.2 A control character has no place in a command
     C: AUTH CRAM-MD5
     S: 504 5.5.4 Authentication mechanism not implemented
     C: NOOP

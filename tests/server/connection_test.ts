@@ -1,5 +1,8 @@
+import { assertEquals } from "@std/assert";
+import { serveSocket } from "../../src/server/mod.ts";
+import { memorySocketPair } from "../../src/sockets/mod.ts";
 import { test } from "../support/harness.ts";
-import { assertTranscript } from "./transcript.ts";
+import { assertTranscript, Peer } from "./transcript.ts";
 
 const GREETED = `
   S: 220 mx.test ESMTP
@@ -135,6 +138,102 @@ test("serveSocket() refuses parameters that it does not know", async () => {
   `);
 });
 
+test("serveSocket() takes nothing for a command that follows a bare LF or CR", async () => {
+  const to: string[] = [];
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:<a@example.com>\\nRCPT TO:<evil@example.org>
+    C: NOOP\\rRSET
+    C: MAIL FROM:<a@example.com>
+    C: RCPT TO:<x@example.org\\nRCPT TO:<evil@example.org>
+    C: RCPT TO:<x@example.org>\\n
+    C: RCPT TO:<x@example.org>\\nRCPT TO:<evil@example.org>\\nDATA
+    C: RCPT TO:<x@example.org\\rRCPT TO:<evil@example.org>
+    C: RCPT TO:<x@example.org>\\r
+    C: \\nQUIT
+    C: \\rQUIT
+    C: RSET
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 500 5.5.2 A control character has no place in a command
+    S: 250 2.1.0 Sender ok
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 500 5.5.2 A control character has no place in a command
+    S: 500 5.5.2 A control character has no place in a command
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 500 5.5.2 A control character has no place in a command
+    S: 250 2.0.0 Ok
+  `,
+    { handlers: { rcpt: ({ address }) => void to.push(address) } },
+  );
+  assertEquals(to, []);
+});
+
+test("serveSocket() tells a client at once that its line feed ends no line", async () => {
+  const [client, server] = memorySocketPair();
+  const served = serveSocket(server, { serverName: "mx.test" });
+  const peer = new Peer(client);
+  assertEquals(await peer.reply(), "220 mx.test ESMTP");
+  await peer.say("EHLO client.test\n");
+  assertEquals(await peer.reply(), "500 5.5.2 Line does not end with CR LF");
+  await peer.say("EHLO client.test\n");
+  await peer.say("\r\nNOOP\r\n");
+  assertEquals(await peer.reply(), "250 2.0.0 Ok");
+  await peer.close();
+  await served;
+});
+
+test("serveSocket() does not take the rest of a refused line for a pipelined command", async () => {
+  await assertTranscript(
+    `
+    S: 220 mx.test ESMTP
+    C: NOOP\\nNOOP
+    S: 500 5.5.2 Line does not end with CR LF
+    C: NOOP
+    S: 250 2.0.0 Ok
+  `,
+    { options: { hide: ["PIPELINING"] } },
+  );
+});
+
+for (const line of ["BDAT 5 x", "bdat", "BDAT 99999999999999999999 LAST", "BDAT 5\\rx", "Bdat -1"]) {
+  test(`serveSocket() hangs up after ${line}, because content follows`, async () => {
+    await assertTranscript(
+      `
+      ${GREETED}
+      C: MAIL FROM:<a@example.com>
+      C: RCPT TO:<b@example.org>
+      C: ${line}
+      C: RCPT TO:<evil@example.org>
+      S: 250 2.1.0 Sender ok
+      S: 250 2.1.5 Recipient ok
+      S: ${
+        line.includes("r")
+          ? "500 5.5.2 A control character has no place in a command"
+          : "501 5.5.4 Syntax: BDAT <size> [LAST]"
+      }
+      (end)
+    `,
+      { handlers: { rcpt: ({ address }) => assertEquals(address, "b@example.org") } },
+    );
+  });
+}
+
+test("serveSocket() hangs up after a malformed DATA with bytes after it", async () => {
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: DATA now
+    C: Subject: x
+    S: 554 5.5.1 Wait for the reply to DATA
+    (end)
+  `,
+    { cuts: ["whole"] },
+  );
+});
+
 test("serveSocket() refuses a line that is too long and reads on after it", async () => {
   await assertTranscript(`
     S: 220 mx.test ESMTP
@@ -154,7 +253,6 @@ test("serveSocket() refuses a lone LF in commands and content, unless it is allo
     ${GREETED}
     C: NOOP\\nNOOP
     S: 500 5.5.2 Line does not end with CR LF
-    S: 250 2.0.0 Ok
     ${ENVELOPE}
     C: one\\n.\\ntwo
     C: .\\nthree

@@ -25,13 +25,19 @@ const NOT_UTF8 = "Line is not UTF-8";
 function reference(bytes: Uint8Array, maxLineLength: number, bareLineFeeds: boolean): string[] {
   const found: string[] = [];
   let line: number[] = [];
+  let refused = "";
   for (const byte of bytes) {
     line.push(byte);
     if (byte !== 0x0a) continue;
     const crlf = line.length >= 2 && line.at(-2) === 0x0d;
-    if (line.length > maxLineLength) found.push(TOO_LONG);
-    else if (!crlf && !bareLineFeeds) found.push(BARE_LF);
-    else {
+    if (line.length > maxLineLength) refused ||= TOO_LONG;
+    if (!crlf && !bareLineFeeds) {
+      if (refused === "") found.push(refused = BARE_LF);
+      continue;
+    }
+    if (refused !== "") {
+      if (refused === TOO_LONG) found.push(TOO_LONG);
+    } else {
       try {
         const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
         found.push(text.decode(Uint8Array.from(line.slice(0, crlf ? -2 : -1))));
@@ -40,6 +46,7 @@ function reference(bytes: Uint8Array, maxLineLength: number, bareLineFeeds: bool
       }
     }
     line = [];
+    refused = "";
   }
   return found;
 }
@@ -74,6 +81,29 @@ test("LineDecoder agrees with a simple one, for any bytes in any pieces", () => 
     { numRuns: 500 },
   );
 });
+
+for (
+  const [name, wire, expected] of [
+    ["in an address", "RCPT TO:<x@example.org\nRCPT TO:<evil@example.org>\r\nNOOP\r\n", [BARE_LF, "NOOP"]],
+    ["more than once", "a\nb\n\n\nc\r\nNOOP\r\n", [BARE_LF, "NOOP"]],
+    ["before CR LF", "a\n\r\nNOOP\r\n", [BARE_LF, "NOOP"]],
+    ["after CR LF", "a\r\n\nRSET\r\nNOOP\r\n", ["a", BARE_LF, "NOOP"]],
+    ["and a bare CR", "a\r\r\nb\rc\nd\r\nNOOP\r\n", ["a\r", BARE_LF, "NOOP"]],
+    ["in a line that is too long", "x".repeat(40) + "\nRSET\r\nNOOP\r\n", [TOO_LONG, "NOOP"]],
+    ["before a line is too long", "x\n" + "y".repeat(40) + "\r\nNOOP\r\n", [BARE_LF, "NOOP"]],
+    ["and no end", "RSET\nRSET\n", [BARE_LF]],
+  ] as const
+) {
+  test(`LineDecoder refuses a line with a bare line feed ${name}, up to its CR LF`, () => {
+    const all = bytes(wire);
+    assertEquals(reference(all, 32, false), [...expected]);
+    assertEquals(lines([all], 32), [...expected]);
+    assertEquals(lines(Array.from(all, (byte) => Uint8Array.of(byte)), 32), [...expected]);
+    for (let i = 0; i <= all.length; i++) {
+      assertEquals(lines([all.subarray(0, i), all.subarray(i)], 32), [...expected], `cut at ${i}`);
+    }
+  });
+}
 
 test("LineDecoder counts the line end to the length of a line", () => {
   for (const cut of [0, 3, 8, 9]) {
