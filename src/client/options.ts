@@ -5,6 +5,8 @@
  */
 import { mustBe } from "../core/errors.ts";
 import { isAddressLiteral, isDomain } from "../core/address.ts";
+import { allWith, mustExist } from "../core/option_names.ts";
+import type { OptionHints, OptionNames } from "../core/option_names.ts";
 import { ReplyDecoder } from "../core/reply_decoder.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
 import type {
@@ -19,6 +21,7 @@ import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
 import type { Logger, Trace } from "../trace.ts";
 import type { ContentEncoder } from "./content_encoder.ts";
 import type { Wait } from "./failure.ts";
+import { CLIENT_HINTS, SEND_HINTS } from "./foreign_options.ts";
 
 /**
  * How the session is protected.
@@ -243,6 +246,61 @@ export interface Settings extends ConnectionSettings {
   readonly logger: Logger | undefined;
 }
 
+const TIMEOUT_NAMES: OptionNames<Timeouts> = {
+  connect: true,
+  greeting: true,
+  command: true,
+  mail: true,
+  rcpt: true,
+  data: true,
+  block: true,
+  end: true,
+  quit: true,
+};
+
+const SEND_NAMES: OptionNames<SendOptions> = {
+  recipients: true,
+  signal: true,
+  onProgress: true,
+  encode: true,
+  lineLength: true,
+};
+
+const CHANNEL_NAMES: OptionNames<SmtpChannelOptions> = {
+  hostname: true,
+  port: true,
+  path: true,
+  socket: true,
+  security: true,
+  tls: true,
+  timeouts: true,
+  signal: true,
+  localAddress: true,
+  keepAlive: true,
+  maxLineLength: true,
+  maxReplyLength: true,
+};
+
+const CLIENT_NAMES: OptionNames<SmtpClientOptions> = {
+  ...CHANNEL_NAMES,
+  auth: true,
+  clientName: true,
+  protocol: true,
+  maxInFlight: true,
+  maxBytesInFlight: true,
+  transfer: true,
+  trace: true,
+  logger: true,
+};
+
+const CONNECT_HINTS: OptionHints = { ...allWith(SEND_NAMES, "use it in send()"), ...CLIENT_HINTS };
+
+const ONLY_CLIENT = "only SmtpClient has it";
+
+const CHANNEL_HINTS: OptionHints = { ...allWith(CLIENT_NAMES, ONLY_CLIENT), ...CLIENT_HINTS };
+
+const CHANNEL_TIMEOUT_HINTS: OptionHints = allWith(TIMEOUT_NAMES, ONLY_CLIENT);
+
 const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none"];
 
 /**
@@ -253,8 +311,10 @@ const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none
  * @throws {TypeError | RangeError} If an option makes no sense.
  */
 export function readOptions(options: SmtpClientOptions): Settings {
-  const { auth, clientName, protocol = "smtp", transfer = "auto", timeouts = {} } = options;
-  const connection = readChannelOptions(options, auth);
+  mustExist("connect", options, CLIENT_NAMES, { hints: CONNECT_HINTS });
+  const { auth, clientName, protocol = "smtp", transfer = "auto", timeouts = {}, trace } = options;
+  mustExist("connect", timeouts, TIMEOUT_NAMES, { within: "timeouts" });
+  const connection = readConnection(options, auth);
   if (protocol !== "smtp" && protocol !== "lmtp") {
     throw new TypeError(mustBe("connect", "protocol", '"smtp" or "lmtp"', protocol));
   }
@@ -263,6 +323,9 @@ export function readOptions(options: SmtpClientOptions): Settings {
   }
   if (clientName !== undefined && !isDomain(clientName) && !isAddressLiteral(clientName)) {
     throw new TypeError(mustBe("connect", "clientName", "a domain or an address literal", clientName));
+  }
+  if (trace !== undefined && typeof trace !== "function") {
+    throw new TypeError(mustBe("connect", "trace", "a function, such as consoleTrace()", trace));
   }
   return {
     ...connection,
@@ -273,21 +336,75 @@ export function readOptions(options: SmtpClientOptions): Settings {
     maxInFlight: readWindow("maxInFlight", options.maxInFlight, 128),
     maxBytesInFlight: readWindow("maxBytesInFlight", options.maxBytesInFlight, 4 * 1024 * 1024),
     transfer,
-    trace: options.trace,
+    trace,
     logger: options.logger,
   };
 }
 
 /**
- * Reads the options of a connection.
+ * Reads the options of a channel.
  *
  * @param options The options.
- * @param auth The credentials of the client that it is for.
  * @returns The settings.
  * @throws {TypeError | RangeError} If an option makes no sense.
  */
-export function readChannelOptions(options: SmtpChannelOptions, auth?: Auth): ConnectionSettings {
-  const { path, socket } = options;
+export function readChannelOptions(options: SmtpChannelOptions): ConnectionSettings {
+  mustExist("connect", options, CHANNEL_NAMES, { hints: CHANNEL_HINTS });
+  const { timeouts = {} } = options;
+  mustExist("connect", timeouts, { connect: true }, { within: "timeouts", hints: CHANNEL_TIMEOUT_HINTS });
+  return readConnection(options, undefined);
+}
+
+/**
+ * Reads the first argument of `sendMail()`, which has the options of a client and those of a message.
+ *
+ * @param options The options.
+ * @returns Those of the client, and those of the message.
+ * @throws {TypeError} If there are others.
+ */
+export function divideOptions(
+  options: SmtpClientOptions & SendOptions,
+): [client: SmtpClientOptions, message: SendOptions] {
+  mustExist("send", options, { ...CLIENT_NAMES, ...SEND_NAMES }, { hints: CLIENT_HINTS });
+  return [pick(options, CLIENT_NAMES), pick(options, SEND_NAMES)];
+}
+
+function pick<Options extends object>(options: Options, names: OptionNames<Options>): Options {
+  const some: Partial<Options> = {};
+  for (const name in names) if (options[name] !== undefined) some[name] = options[name];
+  return some as Options;
+}
+
+/**
+ * Checks the options of a message, except `encode`.
+ *
+ * @param options The options.
+ * @throws {TypeError} If there are others, or one makes no sense.
+ */
+export function checkSendOptions(options: SendOptions): void {
+  mustExist("send", options, SEND_NAMES, { hints: SEND_HINTS });
+  const { recipients = "some", lineLength = "error", onProgress, signal } = options;
+  if (recipients !== "some" && recipients !== "all") {
+    throw new TypeError(mustBe("send", "recipients", '"some" or "all"', recipients));
+  }
+  if (lineLength !== "error" && lineLength !== "allow") {
+    throw new TypeError(mustBe("send", "lineLength", '"error" or "allow"', lineLength));
+  }
+  if (onProgress !== undefined && typeof onProgress !== "function") {
+    throw new TypeError(mustBe("send", "onProgress", "a function", onProgress));
+  }
+  checkSignal("send", signal);
+}
+
+/** Not with `instanceof`: one of a polyfill is fine. */
+function checkSignal(action: string, signal: AbortSignal | undefined): void {
+  if (signal === undefined || typeof signal?.addEventListener === "function") return;
+  throw new TypeError(mustBe(action, "signal", "an AbortSignal", signal));
+}
+
+function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): ConnectionSettings {
+  const { path, socket, signal, maxLineLength, maxReplyLength } = options;
+  const replyLimits = { maxLineLength, maxReplyLength };
   const security = options.security ?? defaultSecurity(options, auth);
   if (!SECURITIES.includes(security)) {
     throw new TypeError(mustBe("connect", "security", `one of ${SECURITIES.join(", ")}`, security));
@@ -295,7 +412,11 @@ export function readChannelOptions(options: SmtpChannelOptions, auth?: Auth): Co
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');
   }
-  new ReplyDecoder(options); // throws if its limits make no sense
+  checkSignal("connect", signal);
+  new ReplyDecoder(replyLimits); // throws if they make no sense
+  if (path !== undefined && (options.hostname ?? options.port) !== undefined) {
+    throw new TypeError("Cannot connect: hostname and port have no meaning with the option path");
+  }
   for (const name of ["path", "localAddress", "keepAlive"] as const) {
     if (socket === undefined || options[name] === undefined) continue;
     throw new TypeError(`Cannot connect: ${name} has no meaning with the option socket`);
@@ -308,8 +429,8 @@ export function readChannelOptions(options: SmtpChannelOptions, auth?: Auth): Co
     security,
     tls: { ...(bindsToTls(auth) && { peerCertificate: true }), ...options.tls },
     connectTimeout: readTimeout("connect", options.timeouts?.connect, 120_000),
-    signal: options.signal,
-    replyLimits: { maxLineLength: options.maxLineLength, maxReplyLength: options.maxReplyLength },
+    signal,
+    replyLimits,
     localAddress: options.localAddress,
     keepAlive: options.keepAlive ?? true,
   };

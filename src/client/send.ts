@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { mustBe } from "../core/errors.ts";
 import { SmtpError } from "../errors.ts";
 import { AutomaticDelivery } from "./automatic_delivery.ts";
 import { Content, discardMessage, toSource } from "./content.ts";
@@ -13,6 +12,7 @@ import { encodeFor } from "./content_encoder.ts";
 import { renderEnvelope } from "./envelope.ts";
 import type { Envelope, RenderedEnvelope } from "./envelope.ts";
 import { badSequence, messageOf } from "./failure.ts";
+import { checkSendOptions } from "./options.ts";
 import type { SendOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
 import type { Session } from "./session.ts";
@@ -45,14 +45,12 @@ export function readMessage(
   message: Message,
   options: SendOptions,
 ): ReadyMessage {
-  const { signal, lineLength = "error", encode } = options;
   const { extensions } = session;
   let source: MessageSource | undefined;
   try {
+    checkSendOptions(options);
+    const { signal, lineLength = "error", encode } = options;
     mustBeReady(session);
-    if (lineLength !== "error" && lineLength !== "allow") {
-      throw new TypeError(mustBe("send", "lineLength", '"error" or "allow"', lineLength));
-    }
     mustNotBeAborted(signal);
     source = open(message);
     if (encode !== undefined) ({ envelope, source } = encodeFor(encode, envelope, source, extensions));

@@ -7,6 +7,7 @@ import { SmtpClient } from "./client.ts";
 import { discardMessage } from "./content.ts";
 import type { Message } from "./content.ts";
 import type { Envelope } from "./envelope.ts";
+import { divideOptions } from "./options.ts";
 import type { SendOptions, SmtpClientOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
 
@@ -41,14 +42,16 @@ export async function sendMail(
   message: Message,
 ): Promise<Receipt> {
   let session: SmtpClient;
+  let options: SendOptions;
   try {
+    [client, options] = divideOptions(client);
     session = await SmtpClient.connect(client);
   } catch (error) {
     discardMessage(message, error);
     throw error;
   }
   try {
-    return await session.send(envelope, message, client);
+    return await session.send(envelope, message, options);
   } finally {
     await session.quit();
   }

@@ -44,6 +44,17 @@ export function mustExist(
   throw new TypeError(`Cannot ${action}: ${all.join("; ")}`);
 }
 
+/**
+ * The same hint for all options of a kind: for those that belong somewhere else.
+ *
+ * @param names Their names.
+ * @param hint What to do instead.
+ * @returns The hints.
+ */
+export function allWith(names: Readonly<Record<string, true>>, hint: string): OptionHints {
+  return Object.fromEntries(Object.keys(names).map((name) => [name, hint]));
+}
+
 /** What to do instead if the name is only misspelt. */
 function nearest(name: string, names: Readonly<Record<string, true>>, path: string): string | undefined {
   const word = name.toLowerCase();
