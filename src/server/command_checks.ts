@@ -128,9 +128,17 @@ function parameterFault(
     return value === true ? undefined : replies.BAD_SMTPUTF8;
   }
   // RFC 4954, section 5: accepted, and not believed.
-  if (keyword === "AUTH" && offersAuth(settings, session)) return undefined;
+  if (keyword === "AUTH" && offersAuth(settings, session)) {
+    return value === true || !XTEXT.test(value) ? replies.BAD_AUTH : undefined;
+  }
   return replies.UNKNOWN_PARAMETER;
 }
+
+/**
+ * `<>`, or a mailbox as xtext (RFC 3461, section 4). No address has a control character, and one in disguise (`+0D+0A`)
+ * would end up where a handler writes the decoded value. Linear: no character fits both ways.
+ */
+const XTEXT = /^(?:[!-*,-<>-~]|\+(?:[2-689A-F][0-9A-F]|7[0-9A-E]))+$/;
 
 function bodyFault(value: string | true): Reply | undefined {
   const body = value === true ? "" : value.toUpperCase();

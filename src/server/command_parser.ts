@@ -18,6 +18,7 @@ import {
 } from "../core/characters.ts";
 import type { Command, EsmtpParameters } from "../core/command.ts";
 import { Reply } from "../core/reply.ts";
+import { barePathEnd, quoteLocalPart } from "./lenient_path.ts";
 
 const HYPHEN = 0x2d;
 const SPACE = 0x20;
@@ -43,10 +44,11 @@ export class CommandSyntaxError extends Error {
  * characters beyond ASCII are welcome, is for the session to decide.
  *
  * @param line The line, without its end.
+ * @param lenientAddresses Whether paths are taken as some devices write them.
  * @returns The command: keywords and the mechanism of AUTH are in upper case.
  * @throws {CommandSyntaxError} If it is not a command, with a reply of 500 or 501.
  */
-export function parseCommand(line: string): Command {
+export function parseCommand(line: string, lenientAddresses = false): Command {
   for (let i = 0; i < line.length; i++) {
     const code = line.charCodeAt(i);
     if (isControl(code) && code !== TAB) {
@@ -64,9 +66,9 @@ export function parseCommand(line: string): Command {
     case "LHLO":
       return { verb, domain: parseHello(verb, argument) };
     case "MAIL":
-      return parseMail(argument);
+      return parseMail(argument, lenientAddresses);
     case "RCPT":
-      return parseRcpt(argument);
+      return parseRcpt(argument, lenientAddresses);
     case "BDAT":
       return parseBdat(argument);
     case "AUTH":
@@ -123,8 +125,8 @@ function parseHello(verb: string, argument: string): string {
   return argument;
 }
 
-function parseMail(argument: string): Command {
-  const [path, rest] = splitPath("FROM", argument);
+function parseMail(argument: string, lenient: boolean): Command {
+  const [path, rest] = splitPath("FROM", argument, lenient);
   let reversePath: Mailbox | null;
   try {
     reversePath = parsePath(path);
@@ -136,8 +138,8 @@ function parseMail(argument: string): Command {
   return parameters === undefined ? { verb: "MAIL", reversePath } : { verb: "MAIL", reversePath, parameters };
 }
 
-function parseRcpt(argument: string): Command {
-  const [path, rest] = splitPath("TO", argument);
+function parseRcpt(argument: string, lenient: boolean): Command {
+  const [path, rest] = splitPath("TO", argument, lenient);
   let forwardPath: Mailbox | null;
   try {
     forwardPath = parsePath(path);
@@ -149,18 +151,25 @@ function parseRcpt(argument: string): Command {
   return parameters === undefined ? { verb: "RCPT", forwardPath } : { verb: "RCPT", forwardPath, parameters };
 }
 
-/** Splits `FROM:<path> parameters`. */
-function splitPath(keyword: "FROM" | "TO", argument: string): [path: string, rest: string] {
+/** Splits `FROM:<path> parameters`. A lenient path comes back in the strict spelling. */
+function splitPath(
+  keyword: "FROM" | "TO",
+  argument: string,
+  lenient: boolean,
+): [path: string, rest: string] {
   const { length } = keyword;
   const given = argument.slice(0, length);
   const colon = trim(argument, length);
   const known = given === keyword || (every(given, LET_DIG) && given.toUpperCase() === keyword);
   if (!known || colon[0] !== ":") syntax(keyword);
   const text = trim(colon, 1);
-  if (text.charCodeAt(0) !== LESS) syntax(keyword);
-  const end = pathEnd(text);
-  if (end < 0 || (end < text.length && !isBlank(text.charCodeAt(end)))) syntax(keyword);
-  return [text.slice(0, end), text.slice(end)];
+  const bare = text.charCodeAt(0) !== LESS;
+  if (bare && !lenient) syntax(keyword);
+  const end = bare ? barePathEnd(text) : pathEnd(text);
+  // Nothing at all is not the null path.
+  if (end <= 0 || (end < text.length && !isBlank(text.charCodeAt(end)))) syntax(keyword);
+  const path = text.slice(0, end);
+  return [lenient ? quoteLocalPart(bare ? `<${path}>` : path) : path, text.slice(end)];
 }
 
 function syntax(keyword: "FROM" | "TO"): never {

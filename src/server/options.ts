@@ -64,6 +64,13 @@ export interface ServeSocketOptions {
    */
   bareLineEnds?: "allow" | "reject";
   /**
+   * Whether addresses of `MAIL` and `RCPT` are taken as some devices and old clients write them: without angle brackets
+   * (`MAIL FROM:a@example.com SIZE=100`), and with a local part that begins or ends with a dot or has several in a row
+   * (`<local.@example.com>`, `<a..b@docomo.ne.jp>`). Handlers get such a local part in quotes, the only way to write it
+   * to another server (RFC 5321, section 4.1.2). Everything else is as strict as without it. Default: `false`.
+   */
+  lenientAddresses?: boolean;
+  /**
    * How long the greeting is delayed, in milliseconds; a client that sends anything before it is a spammer in a hurry
    * and gets 554. Default: 0.
    */
@@ -140,6 +147,7 @@ export interface SessionSettings {
   /** In upper case. */
   readonly hide: ReadonlySet<string>;
   readonly bareLineEnds: "allow" | "reject";
+  readonly lenientAddresses: boolean;
   readonly greetDelay: number;
   readonly timeouts: Readonly<Required<ServerTimeouts>>;
   readonly signal: AbortSignal | undefined;
@@ -176,11 +184,12 @@ export function readOptions(options: ServeSocketOptions, handlers: ServerHandler
       1,
     ),
     authMechanisms: handlers.auth === undefined ? [] : AUTH_MECHANISMS,
-    requireAuth,
-    requireTls: options.requireTls ?? false,
-    allowInsecureAuth: options.allowInsecureAuth ?? false,
+    requireAuth: trueOrFalse("requireAuth", requireAuth),
+    requireTls: trueOrFalse("requireTls", options.requireTls ?? false),
+    allowInsecureAuth: trueOrFalse("allowInsecureAuth", options.allowInsecureAuth ?? false),
     hide: new Set((options.hide ?? []).map((keyword) => keyword.toUpperCase())),
     bareLineEnds: oneOf("bareLineEnds", options.bareLineEnds ?? "reject", ["allow", "reject"]),
+    lenientAddresses: trueOrFalse("lenientAddresses", options.lenientAddresses ?? false),
     greetDelay: milliseconds("greetDelay", options.greetDelay ?? 0),
     timeouts: Object.freeze({
       command: milliseconds("timeouts.command", timeouts.command ?? 300_000),
@@ -226,6 +235,11 @@ export function wholeNumber(name: string, value: number, min: number, max = Infi
   if (whole && value >= min && value <= max) return value;
   const range = max === Infinity ? `a whole number from ${min} up` : `a whole number from ${min} to ${max}`;
   throw invalid(name, range, value, RangeError);
+}
+
+function trueOrFalse(name: string, value: boolean): boolean {
+  if (typeof value === "boolean") return value;
+  throw invalid(name, "true or false", value);
 }
 
 function milliseconds(name: string, value: number): number {

@@ -51,6 +51,7 @@ export const BAD_BASE64: Reply = fixed(501, "5.5.2", "Response is not base64");
 export const AUTH_CANCELLED: Reply = fixed(501, "5.7.0", "Authentication cancelled");
 export const BAD_SIZE: Reply = fixed(501, "5.5.4", "SIZE is not a number");
 export const BAD_BODY: Reply = fixed(501, "5.5.4", "BODY is neither 7BIT nor 8BITMIME");
+export const BAD_AUTH: Reply = fixed(501, "5.5.4", "AUTH is not an address in xtext");
 export const BAD_SMTPUTF8: Reply = fixed(501, "5.5.4", "SMTPUTF8 takes no value");
 export const NOT_IMPLEMENTED: Reply = fixed(502, "5.5.1", "Command not implemented");
 export const GREET_FIRST: Reply = fixed(503, "5.5.1", "Send EHLO first");

@@ -271,7 +271,7 @@ export class SessionMachine {
     if (this.#withoutPipelining && this.#lines.bufferedLength > 0) return this.#end(replies.NO_PIPELINING);
     let command: Command;
     try {
-      command = parseCommand(line);
+      command = parseCommand(line, this.#settings.lenientAddresses);
     } catch (error) {
       if (!(error instanceof CommandSyntaxError)) throw error;
       return this.#onMalformed(line, error.reply);

@@ -161,6 +161,39 @@ test("AUTH is not part of a mail transaction, and its parameter of MAIL is taken
   );
 });
 
+test("The AUTH parameter of MAIL is checked as an address in xtext", async () => {
+  const wrong = ["b+4", "b+", "b+4g", "b+4Cx+zz", "b+2b", "a+0D+0AEVIL", "a+00", "a+7F", "bücher+40x"];
+  for (const value of wrong) {
+    await assertTranscript(
+      `${GREETED}
+      C: MAIL FROM:<a@example.com> AUTH=${value}
+      S: 501 5.5.4 AUTH is not an address in xtext
+    `,
+      { handlers, options, cuts: ["whole"] },
+    );
+  }
+  for (const value of ["AUTH", "AUTH=", "AUTH=a=b"]) {
+    await assertTranscript(
+      `${GREETED}
+      C: MAIL FROM:<a@example.com> ${value}
+      S: 501 5.5.4 ${value === "AUTH" ? "AUTH is not an address in xtext" : "Bad parameter syntax"}
+    `,
+      { handlers, options, cuts: ["whole"] },
+    );
+  }
+  for (
+    const value of ["<>", "e+3Dmc2@example.com", "b@example.com", "+22a+20b+22+40example.com", "a+2Bb@c"]
+  ) {
+    await assertTranscript(
+      `${GREETED}
+      C: MAIL FROM:<a@example.com> AUTH=${value}
+      S: 250 2.1.0 Sender ok
+    `,
+      { handlers, options, cuts: ["whole"] },
+    );
+  }
+});
+
 test("requireAuth refuses mail before AUTH, and patience ends", async () => {
   await assertTranscript(
     `${GREETED}

@@ -1,5 +1,6 @@
 import { assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import { formatMailbox, parsePath } from "../../src/core/address.ts";
 import { type Command, renderCommand } from "../../src/core/command.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { CommandSyntaxError, isHttp, parseCommand } from "../../src/server/command_parser.ts";
@@ -18,6 +19,11 @@ const TOLERATED: [line: string, command: Command][] = [
   ["MAIL FROM: <jane@example.org>", { verb: "MAIL", reversePath: jane }],
   ["MAIL FROM :<jane@example.org>", { verb: "MAIL", reversePath: jane }],
   ["MAIL  From : \t <jane@example.org>  ", { verb: "MAIL", reversePath: jane }],
+  [`MAIL FROM:<${"x".repeat(300)}@example.org>`, {
+    verb: "MAIL",
+    reversePath: { localPart: "x".repeat(300), domain: "example.org" },
+  }],
+  ["RCPT TO: \t<jane@example.org>", { verb: "RCPT", forwardPath: jane }],
   ["MAIL FROM:<@relay.example:jane@example.org>", { verb: "MAIL", reversePath: jane }],
   ["MAIL FROM:<>  size=10   body=8bitmime", {
     verb: "MAIL",
@@ -62,6 +68,131 @@ for (const [line, command] of TOLERATED) {
   test(`parseCommand() takes ${JSON.stringify(line)}`, () => assertEquals(parseCommand(line), command));
 }
 
+const LONG = "x".repeat(300);
+
+const LENIENT: [path: string, localPart: string, domain?: string][] = [
+  ["<local.@example.com>", "local."],
+  ["<.local@example.com>", ".local"],
+  ["<a..b@docomo.ne.jp>", "a..b", "docomo.ne.jp"],
+  ["<..@example.com>", ".."],
+  ["<.@example.com>", "."],
+  ["<try..this..0511@example.com>", "try..this..0511"],
+  ["<jörg.@example.com>", "jörg."],
+  ["<@relay.example,@[192.0.2.1]:a.@example.com>", "a."],
+  ["<a.@[IPv6:2001:db8::1]>", "a.", "[IPv6:2001:db8::1]"],
+  ["jane@example.com", "jane"],
+  ["jane.@example.com", "jane."],
+  [" \t jane@example.com", "jane"],
+  ["a+b=c@example.com", "a+b=c"],
+  ["j.doe@[192.0.2.1]", "j.doe", "[192.0.2.1]"],
+  ['"jane doe"@example.com', "jane doe"],
+  ['"a\\" SIZE=1 "@example.com', 'a" SIZE=1 '],
+  ['<"a> b"@example.com>', "a> b"],
+  [LONG + ".@example.com", LONG + "."],
+];
+
+for (const [path, localPart, domain = "example.com"] of LENIENT) {
+  test(`parseCommand() takes ${JSON.stringify(path)} if addresses are lenient`, () => {
+    const mailbox = { localPart, domain };
+    assertEquals(parseCommand(`MAIL FROM:${path}`, true), { verb: "MAIL", reversePath: mailbox });
+    assertEquals(parseCommand(`RCPT TO:${path}`, true), { verb: "RCPT", forwardPath: mailbox });
+    assertEquals(parseCommand(`mail from: ${path}  size=10 SMTPUTF8 `, true), {
+      verb: "MAIL",
+      reversePath: mailbox,
+      parameters: { SIZE: "10", SMTPUTF8: true },
+    });
+    // What a handler gets as the address can be written to any server.
+    assertEquals(parsePath(`<${formatMailbox(mailbox)}>`), mailbox);
+  });
+}
+
+test("parseCommand() takes the null path and a bare postmaster if addresses are lenient", () => {
+  assertEquals(parseCommand("MAIL FROM:<> SIZE=1", true), {
+    verb: "MAIL",
+    reversePath: null,
+    parameters: { SIZE: "1" },
+  });
+  for (const path of ["<Postmaster>", "Postmaster"]) {
+    assertEquals(parseCommand(`RCPT TO:${path}`, true), {
+      verb: "RCPT",
+      forwardPath: { localPart: "Postmaster", domain: "" },
+    });
+  }
+});
+
+for (
+  const path of [
+    "",
+    "SIZE=1",
+    "a@example.com>",
+    "a@example.com>SIZE=1",
+    "a@example.com> SIZE=1",
+    "<a@example.com",
+    "<a@example.com SIZE=1",
+    "<a@example.com>SIZE=1",
+    "a@example.com;SIZE=1",
+    "a@example.com,b@example.com",
+    "a@b@example.com",
+    "a <b@example.com>",
+    "Jane <jane@example.com>",
+    "<Jane <jane@example.com>>",
+    "<a b@example.com>",
+    '"a b@example.com SIZE=1',
+    '"a"b@example.com',
+    'a"b c"@example.com',
+    "a\\@example.com",
+    "a.@",
+    "@example.com",
+    "<@example.com>",
+    "<@relay.example:@example.com>",
+    "<a@@example.com>",
+    "a(x)@example.com",
+    "a..b@example..com",
+    "a@-example.com",
+    "a.\r@example.com",
+    "a.\n@example.com",
+    "a.\0@example.com",
+    "a.\x7f@example.com",
+    "a.\x85@example.com",
+    "a.@example.com SIZE=1 SIZE=2",
+    "a.@example.com SIZE=1=2",
+    "a.\ud800@example.com",
+  ]
+) {
+  test(`parseCommand() refuses ${JSON.stringify(path)} although addresses are lenient`, () => {
+    assertThrows(() => parseCommand(`RCPT TO:${path}`, true), CommandSyntaxError);
+    assertThrows(() => parseCommand(`MAIL FROM:${path}`, true), CommandSyntaxError);
+  });
+}
+
+test("parseCommand() takes all that it takes strictly if addresses are lenient, and it means the same", () => {
+  const unit = fc.constantFrom("a", ".", '"', "\\", "@", "<", ">", " ", ":", ",", "=", "[", "]", "ü", "1");
+  const path = fc.oneof(
+    fc.string({ unit, maxLength: 16 }),
+    fc.string({ unit, maxLength: 8 }).map((text) => `<${text}@a>`),
+  );
+  const parse = (line: string, lenient: boolean) => {
+    try {
+      return parseCommand(line, lenient);
+    } catch {
+      return undefined;
+    }
+  };
+  fc.assert(
+    fc.property(path, (path) => {
+      const line = `RCPT TO:${path}`;
+      const strict = parse(line, false);
+      const lenient = parse(line, true);
+      if (strict !== undefined) assertEquals(lenient, strict);
+      // Whatever it takes can be written strictly, with nothing but its own parameters.
+      if (lenient?.verb === "RCPT") {
+        assertEquals(parse(renderCommand(lenient, { smtpUtf8: true }).trim(), false), lenient);
+      }
+    }),
+    { numRuns: 5000 },
+  );
+});
+
 const REFUSED: [line: string, reply: string][] = [
   ["", "500 5.5.1"],
   [" ", "500 5.5.1"],
@@ -86,6 +217,10 @@ const REFUSED: [line: string, reply: string][] = [
   ["MAIL FROM", "501 5.5.4"],
   ["MAIL FROM:", "501 5.5.4"],
   ["MAIL FROM:jane@example.org", "501 5.5.4"],
+  ["MAIL FROM:jane@example.org SIZE=1", "501 5.5.4"],
+  ["MAIL FROM:<local.@example.com>", "501 5.1.7"],
+  ["MAIL FROM:<a..b@docomo.ne.jp>", "501 5.1.7"],
+  ["RCPT TO:<.a@docomo.ne.jp>", "501 5.1.3"],
   ["MAIL TO:<jane@example.org>", "501 5.5.4"],
   ["MAIL FRoM <a@b>", "501 5.5.4"],
   ["MAIL FſOM:<a@b>", "501 5.5.4"],

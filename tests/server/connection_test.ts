@@ -112,6 +112,43 @@ test("serveSocket() refuses commands that are out of order", async () => {
   `);
 });
 
+test("serveSocket() hands lenient addresses to its handlers in quotes", async () => {
+  const heard: unknown[] = [];
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:local.@example.com SIZE=10
+    C: RCPT TO: <a..b@docomo.ne.jp>
+    C: RCPT TO:b@example.org
+    C: RCPT TO:<"c.."@example.org>
+    C: RCPT TO:b@example.org> SIZE=1
+    S: 250 2.1.0 Sender ok
+    S: 250 2.1.5 Recipient ok
+    S: 250 2.1.5 Recipient ok
+    S: 250 2.1.5 Recipient ok
+    S: 501 5.1.3 Bad recipient address syntax
+  `,
+    {
+      options: { lenientAddresses: true },
+      handlers: {
+        mail: (sender) => void heard.push(sender),
+        rcpt: ({ address }) => void heard.push(address),
+      },
+      cuts: ["whole"],
+    },
+  );
+  assertEquals(heard, [
+    {
+      address: '"local."@example.com',
+      mailbox: { localPart: "local.", domain: "example.com" },
+      parameters: { SIZE: "10" },
+    },
+    '"a..b"@docomo.ne.jp',
+    "b@example.org",
+    '"c.."@example.org',
+  ]);
+});
+
 test("serveSocket() refuses parameters that it does not know", async () => {
   await assertTranscript(`
     ${GREETED}
