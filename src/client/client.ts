@@ -27,7 +27,7 @@ import {
   renderRcptCommand,
 } from "./envelope.ts";
 import type { Envelope, Recipient } from "./envelope.ts";
-import { badSequence, commandRefused, extensionMissing } from "./failure.ts";
+import { badSequence, commandRefused, extensionMissing, leadToCaller } from "./failure.ts";
 import { ManualDelivery } from "./manual_delivery.ts";
 import type { MessageWriter } from "./message_writer.ts";
 import { readOptions } from "./options.ts";
@@ -225,6 +225,8 @@ export class SmtpClient implements AsyncDisposable {
     this.#quitIfExhausted();
     try {
       return await result;
+    } catch (error) {
+      throw leadToCaller(error);
     } finally {
       this.#quitIfExhausted(); // after as many transactions as it took
     }
@@ -571,12 +573,12 @@ export class SmtpClient implements AsyncDisposable {
     const open = this.#openTransaction("a command");
     if (open === undefined) {
       // Exim adds the recipients of the next message to a transaction that is open: that message begins with RSET then.
-      const reply = await Conversation.command(session, line, phase, held);
+      const reply = await this.#watched(Conversation.command(session, line, phase, held));
       if (held === "none" && !reply.positive) session.held = "unknown";
       return reply;
     }
     if (held !== undefined) throw transactionOpen("Cannot say this");
-    return await open.delivery.command(line);
+    return await this.#watched(open.delivery.command(line));
   }
 
   #converse<T>(body: (conversation: Conversation) => Promise<T>): Promise<T> {
@@ -588,8 +590,10 @@ export class SmtpClient implements AsyncDisposable {
     try {
       return await result;
     } catch (error) {
-      if (error instanceof SmtpError && !error.usable) this.#session.pipeline.fail(error);
-      throw error;
+      const { pipeline } = this.#session;
+      const own = leadToCaller(error, pipeline.failure);
+      if (own instanceof SmtpError && !own.usable) pipeline.fail(own);
+      throw own;
     }
   }
 

@@ -13,7 +13,7 @@ import { joinTraces, loggerTrace } from "../trace.ts";
 import type { SessionState } from "../trace.ts";
 import { recallBroken } from "./broken_extensions.ts";
 import { Conversation } from "./conversation.ts";
-import { aborted, commandRefused, thrown, toSmtpError, unopened } from "./failure.ts";
+import { aborted, commandRefused, leadToCaller, thrown, toSmtpError, unopened } from "./failure.ts";
 import { Link } from "./link.ts";
 import { opened, openSocket } from "./open_socket.ts";
 import { describeAddress } from "./options.ts";
@@ -58,7 +58,7 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
     const failure = unopened(toSmtpError(error, "connect"));
     pipeline.fail(failure);
     // If the signal or a broken connection ended it, that is the reason, and not what followed from it.
-    throw pipeline.failure ?? failure;
+    throw leadToCaller(pipeline.failure ?? failure);
   }
   return session;
 }

@@ -6,7 +6,7 @@
 import { ProtocolError } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { Phase, RejectedRecipient } from "../errors.ts";
+import type { Phase, RejectedRecipient, SmtpErrorInit } from "../errors.ts";
 import type { Refusal } from "./transaction.ts";
 
 /**
@@ -98,8 +98,31 @@ export function cutShort(): SmtpError {
 /** The same error, for a session that has ended with it before a message could be sent. */
 export function unopened(error: SmtpError): SmtpError {
   if (!error.usable && error.outcome === "not-sent") return error;
+  return copyOf(error, { outcome: "not-sent", usable: false });
+}
+
+/**
+ * Makes the stack of an error lead to the caller. What the server's reply or the end of the connection has made fail was made
+ * where nobody knows who waits; the engine knows again in an async function that goes on after `await`, and only there may this
+ * be called. Nothing is paid for it until something fails.
+ *
+ * @param error What was thrown.
+ * @param shared The error of the whole session, if that may be it: each caller gets an own one, since each has an own stack.
+ * @returns What to throw.
+ */
+export function leadToCaller(error: unknown, shared?: SmtpError): unknown {
+  if (!(error instanceof SmtpError)) return error;
+  const own = error === shared ? copyOf(error, {}) : error;
+  const { captureStackTrace } = Error as {
+    captureStackTrace?: (error: Error, above: typeof leadToCaller) => void;
+  };
+  captureStackTrace?.(own, leadToCaller);
+  return own;
+}
+
+function copyOf(error: SmtpError, changes: Partial<SmtpErrorInit>): SmtpError {
   const { code, message, cause } = error;
-  return new SmtpError(code, message, { ...error, cause, outcome: "not-sent", usable: false });
+  return new SmtpError(code, message, { ...error, cause, ...changes });
 }
 
 /** The caller's signal was aborted. */

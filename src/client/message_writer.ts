@@ -6,7 +6,7 @@
 import { SmtpError } from "../errors.ts";
 import { toBytes } from "./content.ts";
 import type { MessageSource } from "./content.ts";
-import { messageOf } from "./failure.ts";
+import { leadToCaller, messageOf } from "./failure.ts";
 import type { Receipt } from "./receipt.ts";
 
 /** A message that is pushed. It is read one piece at a time: a push ends when the reader comes for the next piece. */
@@ -118,5 +118,32 @@ export class MessageWriter extends WritableStream<Uint8Array | string> {
       },
     });
     this.receipt = receipt;
+  }
+
+  /**
+   * Ends the message, and waits for the server's reply.
+   *
+   * @returns Resolves once the server has taken the message.
+   * @throws {SmtpError} If it has not.
+   */
+  override close(): Promise<void> {
+    return led(super.close());
+  }
+
+  /** Makes a writer, which locks the stream. Its `close()` is as {@linkcode MessageWriter.close}. */
+  override getWriter(): WritableStreamDefaultWriter<Uint8Array | string> {
+    const writer = super.getWriter();
+    const close = writer.close.bind(writer);
+    writer.close = () => led(close());
+    return writer;
+  }
+}
+
+/** The streams of the runtime do not tell the engine who waits. */
+async function led(result: Promise<void>): Promise<void> {
+  try {
+    await result;
+  } catch (error) {
+    throw leadToCaller(error);
   }
 }
