@@ -7,7 +7,7 @@ import { DataEncoder } from "../streams/data_encoder.ts";
 import { SmtpError } from "../errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { callback } from "../trace.ts";
-import { markBroken } from "./broken_extensions.ts";
+import { LOST, markBroken } from "./broken_extensions.ts";
 import type { Content } from "./content.ts";
 import { Delivery } from "./delivery.ts";
 import type { RenderedEnvelope } from "./envelope.ts";
@@ -19,9 +19,6 @@ import { Transaction } from "./transaction.ts";
 
 /** A message up to this size is encoded straight into the output, in one go with what else leaves then. */
 const SMALL = 64 * 1024;
-
-/** How a connection ends when the server, or a firewall in front of it, cannot handle several commands at once. */
-const LOST: ReadonlySet<string> = new Set(["connection-lost", "connection-reset", "timeout"]);
 
 /** How to deliver a message. */
 export interface DeliveryOptions {

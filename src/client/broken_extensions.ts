@@ -13,6 +13,9 @@ const LIFETIME = 3_600_000;
 /** More servers than one process speaks to; a bound all the same. */
 const MAX_SERVERS = 1_000;
 
+/** How a connection ends when the server, or a firewall in front of it, cannot handle several commands at once. */
+export const LOST: ReadonlySet<string> = new Set(["connection-lost", "connection-reset", "timeout"]);
+
 interface Entry {
   readonly extension: BrokenExtension;
   readonly until: number;

@@ -3,16 +3,28 @@
  *
  * @module
  */
-import { SmtpClient } from "./client.ts";
+import { SmtpError } from "../errors.ts";
+import { openSession } from "./connect.ts";
 import { discardMessage } from "./content.ts";
 import type { Message } from "./content.ts";
 import type { Envelope } from "./envelope.ts";
-import { divideOptions } from "./options.ts";
-import type { SendOptions, SmtpClientOptions } from "./options.ts";
+import { leadToCaller } from "./failure.ts";
+import { divideOptions, readOptions } from "./options.ts";
+import type { SendOptions, Settings, SmtpClientOptions } from "./options.ts";
+import { isMisread, sayQuit } from "./quit.ts";
 import type { Receipt } from "./receipt.ts";
+import { readMessage } from "./send.ts";
+import type { ReadyMessage } from "./send.ts";
+import type { Session } from "./session.ts";
+import { mayGrow, sendLast } from "./split.ts";
 
 /**
- * Connects, sends one message, and quits. For more than one, use {@linkcode SmtpClient}.
+ * Connects, sends one message, and quits. For more than one, use `SmtpClient`.
+ *
+ * With PIPELINING, QUIT leaves in one group with the message, which saves a round trip. A server that cannot stand that is given
+ * QUIT alone the next time. If the server turns out to fail at an extension that it announces, and has certainly not taken the
+ * message, the message is sent once more without that extension, on another connection. So are recipients that were too many at
+ * a time.
  *
  * @example A first mail
  * ```ts
@@ -41,18 +53,63 @@ export async function sendMail(
   envelope: Envelope,
   message: Message,
 ): Promise<Receipt> {
-  let session: SmtpClient;
-  let options: SendOptions;
   try {
-    [client, options] = divideOptions(client);
-    session = await SmtpClient.connect(client);
+    return await connectAndSend(client, envelope, message);
+  } catch (error) {
+    throw leadToCaller(error);
+  }
+}
+
+async function connectAndSend(
+  all: SmtpClientOptions & SendOptions,
+  envelope: Envelope,
+  message: Message,
+): Promise<Receipt> {
+  let settings: Settings;
+  let options: SendOptions;
+  let session: Session;
+  try {
+    const divided = divideOptions(all);
+    options = divided[1];
+    settings = readOptions(divided[0]);
+    session = await openSession(settings, "ready");
   } catch (error) {
     discardMessage(message, error);
     throw error;
   }
+  const open = () => openSession(settings, "ready");
+  const ready = await read(session, envelope, message, options);
+  const known = session.quirks.broken;
+  // A socket of the caller's opens one session and no other.
+  const isSingle = settings.socket !== undefined && typeof settings.socket !== "function";
   try {
-    return await session.send(envelope, message, options);
-  } finally {
-    await session.quit();
+    return await sendLast(session, ready, isSingle && mayGrow(ready) ? undefined : open);
+  } catch (error) {
+    const learnt = session.quirks.broken !== known && owesToFlaw(error);
+    if (isSingle || !learnt || !ready.content.repeatable) throw error;
+    const next = await open();
+    return await sendLast(next, await read(next, envelope, message, options), open);
+  }
+}
+
+/** Whether the server has certainly not taken the message, and only because it fails at an extension. */
+function owesToFlaw(error: unknown): boolean {
+  if (!(error instanceof SmtpError) || error.accepted.length > 0) return false;
+  const { outcome, phase, reply } = error;
+  return outcome === "not-sent" || (outcome === "refused" && phase === "content" && isMisread(reply!));
+}
+
+/** Reads the arguments; if they make no sense, the session ends. */
+async function read(
+  session: Session,
+  envelope: Envelope,
+  message: Message,
+  options: SendOptions,
+): Promise<ReadyMessage> {
+  try {
+    return readMessage(session, envelope, message, options);
+  } catch (error) {
+    await sayQuit(session);
+    throw error;
   }
 }

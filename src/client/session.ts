@@ -31,9 +31,9 @@ export interface Agreement {
 
 /**
  * An extension that some servers announce although they, or a firewall in front of them, fail at it. `"PIPELINING after
- * DATA"`: commands may leave together, but not after a content whose reply has not come.
+ * DATA"`: commands may leave together, but not after a content whose reply has not come. `"PIPELINING of QUIT"`: only QUIT may not.
  */
-export type BrokenExtension = "PIPELINING" | "PIPELINING after DATA" | "CHUNKING";
+export type BrokenExtension = "PIPELINING" | "PIPELINING after DATA" | "PIPELINING of QUIT" | "CHUNKING";
 
 /** How the server differs from what it announces, as far as this connection has shown. */
 export interface Quirks {

@@ -11,6 +11,7 @@ import type { RejectedRecipient } from "../errors.ts";
 import { abortable } from "../sockets/abortable.ts";
 import type { Content } from "./content.ts";
 import type { SendOptions } from "./options.ts";
+import { sayQuit } from "./quit.ts";
 import { Receipt } from "./receipt.ts";
 import { deliver } from "./send.ts";
 import type { ReadyMessage } from "./send.ts";
@@ -157,30 +158,78 @@ function refusedOf(recipients: readonly string[], { rejected, reply }: SmtpError
  * @returns The result of all transactions. If one is enough, it is in the pipeline when this returns.
  */
 export function sendSplit(session: Session, message: ReadyMessage): Promise<Receipt> {
-  const groups = shareOut(message.envelope.recipients, session.extensions.limits);
-  const send = new SplitSend(session, message);
-  return groups === undefined ? send.toAll() : send.toGroups(groups);
+  return new SplitSend(session, message).send();
+}
+
+/** Whether a message may need another transaction than those that are in the pipeline when {@linkcode sendSplit} returns. */
+export function mayGrow({ envelope: { recipients }, options }: ReadyMessage): boolean {
+  return recipients.length > 1 && options.recipients !== "all";
+}
+
+/**
+ * Sends the only message of a session: QUIT leaves in one group with it. What needs another transaction after that gets another
+ * session.
+ *
+ * @param session The session. It has ended when this settles.
+ * @param message The message.
+ * @param reopen Opens another session; `undefined` if there can be none: QUIT then waits for the end of the message.
+ * @returns The result of all transactions.
+ */
+export async function sendLast(
+  session: Session,
+  message: ReadyMessage,
+  reopen: (() => Promise<Session>) | undefined,
+): Promise<Receipt> {
+  const send = new SplitSend(session, message, reopen);
+  try {
+    return await send.send();
+  } finally {
+    await send.leave();
+  }
 }
 
 /** One message in several transactions. */
 class SplitSend {
-  readonly #session: Session;
+  #session: Session;
   readonly #message: ReadyMessage;
+  /** Opens another session, if QUIT leaves behind the transactions of each round. */
+  readonly #reopen: (() => Promise<Session>) | undefined;
+  readonly #quits: Promise<void>[] = [];
   #content: Content;
   /** How many transactions were begun, and how many bytes have left in all of them. */
   #transactions = 0;
   #sent = 0;
 
-  constructor(session: Session, message: ReadyMessage) {
+  constructor(session: Session, message: ReadyMessage, reopen?: () => Promise<Session>) {
     this.#session = session;
     this.#message = message;
+    this.#reopen = reopen;
     this.#content = message.content;
   }
 
+  /** Sends it. If one transaction is enough, it is in the pipeline when this returns. */
+  send(): Promise<Receipt> {
+    const groups = shareOut(this.#message.envelope.recipients, this.#session.extensions.limits);
+    return groups === undefined ? this.#toAll() : this.#toGroups(groups);
+  }
+
+  /** Says QUIT, if that was not done, and waits until the sessions have ended. */
+  async leave(): Promise<void> {
+    if (!this.#session.quitting) this.#quits.push(sayQuit(this.#session));
+    await Promise.all(this.#quits);
+  }
+
+  /** The transactions that are in the pipeline are the last of their session, if there can be another. */
+  #endRound(): void {
+    if (this.#reopen !== undefined) this.#quits.push(sayQuit(this.#session));
+  }
+
   /** Asks the server to take all recipients at once, and again for those that were too many. */
-  async toAll(): Promise<Receipt> {
+  async #toAll(): Promise<Receipt> {
     const { recipients } = this.#message.envelope;
-    const receipt = await deliver(this.#session, this.#reporting(this.#progressOf(1)?.(0)));
+    const delivered = deliver(this.#session, this.#reporting(this.#progressOf(1)?.(0)));
+    this.#endRound();
+    const receipt = await delivered;
     if (!this.#content.repeatable || !receipt.rejected.some(({ reply }) => reply.code === 452)) {
       return receipt;
     }
@@ -190,7 +239,7 @@ class SplitSend {
   }
 
   /** Shares the recipients out among transactions, as many in each as the server announces that it takes. */
-  async toGroups(groups: readonly number[][]): Promise<Receipt> {
+  async #toGroups(groups: readonly number[][]): Promise<Receipt> {
     const { envelope: { recipients }, options } = this.#message;
     if (options.recipients === "all") {
       const error = failed(
@@ -208,9 +257,17 @@ class SplitSend {
       this.#content = await gather(this.#content, this.#message.options.signal);
     }
     while (groups.length > 0) {
+      const failure = await this.#beginRound();
+      if (failure !== undefined) {
+        const recipients = groups.flat().map((index) => this.#message.envelope.recipients[index]!);
+        results.push({ recipients, result: failure });
+        break;
+      }
       const report = this.#progressOf(groups.length);
       const next: number[][] = [];
-      const round = await Promise.all(groups.map((group, index) => this.#deliverTo(group, report?.(index))));
+      const delivered = Promise.all(groups.map((group, index) => this.#deliverTo(group, report?.(index))));
+      this.#endRound();
+      const round = await delivered;
       for (const [index, one] of round.entries()) {
         const { result, recipients } = one;
         if (result instanceof SmtpError) {
@@ -224,6 +281,18 @@ class SplitSend {
       groups = next;
     }
     return merge(results);
+  }
+
+  /** Opens another session if this one has ended with the transactions before. Returns why, if that fails. */
+  async #beginRound(): Promise<SmtpError | undefined> {
+    if (this.#reopen === undefined || !this.#session.quitting) return undefined;
+    try {
+      this.#session = await this.#reopen();
+      return undefined;
+    } catch (error) {
+      if (error instanceof SmtpError) return error;
+      throw error;
+    }
   }
 
   async #deliverTo(

@@ -207,8 +207,10 @@ export class Transaction {
     if (!this.awaitsReply) return this.#receiveEarly(reply);
     const command = this.#sent[this.#replied]!;
     // A 3xx says that the server waits for content, which only DATA leads to (RFC 5321, section 4.3.2); a 2xx to DATA would
-    // leave open whether it does.
-    if (command === "data" ? reply.positive : reply.intermediate) throw unexpected(reply, NAMES[command]);
+    // leave open whether it does. 221 answers QUIT and nothing else: it must not pass for the server's "taken".
+    if (reply.code === 221 || (command === "data" ? reply.positive : reply.intermediate)) {
+      throw unexpected(reply, NAMES[command]);
+    }
     if (command !== "end") this.#replied++;
     if (command !== "reset") this.#answered = true;
     switch (command) {

@@ -3,8 +3,8 @@
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
-import { sendMail, SmtpClient } from "../../mod.ts";
-import type { SmtpClientOptions } from "../../mod.ts";
+import { formatTrace, sendMail, SmtpClient } from "../../mod.ts";
+import type { SmtpClientOptions, TraceEvent } from "../../mod.ts";
 import { test } from "./harness.ts";
 import { assertDelivered, inAwkwardPieces, messageHeader, mixedLines } from "./mail_content.ts";
 import type { PeerServer } from "./peer_server.ts";
@@ -78,6 +78,23 @@ export function testPeer(subject: PeerSubject): void {
         assertDelivered(mail!, message);
       },
     );
+  }
+
+  for (const transfer of ["auto", "data"] as const) {
+    declare(`a message arrives with QUIT right behind it, transfer ${transfer}`, async (peer) => {
+      const traced: string[] = [];
+      const trace = (event: TraceEvent) => void traced.push(formatTrace(event));
+      const message = `${messageHeader("quit")}With QUIT behind it\n`;
+      const to = "quit@example.org";
+      await sendMail({ ...usual(peer), transfer, trace }, { from: FROM, to }, message);
+      // Behind QUIT come the reply to the content and the one to QUIT itself.
+      const replies = traced.slice(traced.indexOf("C: QUIT")).filter((line) => /^S: \d{3} /.test(line));
+      const pipelining = traced.some((line) => line.includes("PIPELINING"));
+      assertEquals(replies.length >= (pipelining ? 2 : 1), true, traced.join("\n"));
+      const [mail, ...more] = await peer.mail.settled(1);
+      assertEquals([mail!.recipient, more.length], [to, 0]);
+      assertDelivered(mail!, message);
+    });
   }
 
   declare("a stream of 5 MB with dots and mixed line ends arrives to the byte", async (peer) => {
