@@ -8,6 +8,7 @@ import { parseAddressList } from "./address_list.ts";
 import type { NamedAddress } from "./address_list.ts";
 import { renderCommand, renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
+import { mustExist } from "../core/option_names.ts";
 import type { MailParameters } from "../core/parameters.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
@@ -19,6 +20,7 @@ import type { Message } from "./content.ts";
 import { rulesFor } from "./content_check.ts";
 import { Conversation } from "./conversation.ts";
 import {
+  checkMailParameters,
   mustOfferSmtpUtf8,
   needsSmtpUtf8,
   parseRecipient,
@@ -320,6 +322,7 @@ export class SmtpClient implements AsyncDisposable {
   async mail(from: string | null, parameters: MailParameters = {}): Promise<Reply> {
     if (this.#isTransactionOpen) throw transactionOpen("Cannot say MAIL");
     const session = this.#session;
+    checkMailParameters(parameters);
     mustBeReady(session);
     const path = parseReversePath(from);
     const smtpUtf8 = parameters.smtpUtf8 ?? needsSmtpUtf8([path]);
@@ -386,7 +389,9 @@ export class SmtpClient implements AsyncDisposable {
    * @returns The reply.
    */
   bdat(chunk: Uint8Array, options?: { last?: false }): Promise<Reply>;
-  async bdat(chunk: Uint8Array, { last = false }: { last?: boolean } = {}): Promise<Reply | Receipt> {
+  async bdat(chunk: Uint8Array, options: { last?: boolean } = {}): Promise<Reply | Receipt> {
+    mustExist("say BDAT", options, { last: true });
+    const { last = false } = options;
     if (!this.extensions.chunking) throw extensionMissing("BDAT", "CHUNKING");
     return await this.#watched(this.#mustBeInside("BDAT").delivery.bdat(chunk, last));
   }

@@ -8,12 +8,22 @@ import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "../c
 import type { Mailbox } from "../core/address.ts";
 import { renderCommand } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
-import { mailParameters, rcptParameters } from "../core/parameters.ts";
+import { mustExist } from "../core/option_names.ts";
+import type { OptionNames } from "../core/option_names.ts";
+import {
+  checkMailNames,
+  checkRcptNames,
+  MAIL_NAMES,
+  mailParameters,
+  RCPT_NAMES,
+  rcptParameters,
+} from "../core/parameters.ts";
 import type { MailParameters, Parameter, RcptParameters } from "../core/parameters.ts";
 import { SmtpError } from "../errors.ts";
 import { needsEightBitMime, notSevenBit } from "./content_check.ts";
 import type { ByteKinds } from "./content_check.ts";
 import { messageOf } from "./failure.ts";
+import { ENVELOPE_HINTS, RECIPIENT_HINTS } from "./foreign_options.ts";
 
 /** A recipient of whom more is to be said than the address. */
 export interface Recipient extends RcptParameters {
@@ -33,6 +43,10 @@ export interface Envelope extends MailParameters {
   /** The forward-paths: who gets the message. At least one. */
   to: string | Recipient | readonly (string | Recipient)[];
 }
+
+const ENVELOPE_NAMES: OptionNames<Envelope> = { from: true, to: true, ...MAIL_NAMES };
+
+const RECIPIENT_NAMES: OptionNames<Recipient> = { address: true, ...RCPT_NAMES };
 
 /** What an envelope is rendered for. */
 export interface EnvelopeTarget {
@@ -65,12 +79,15 @@ export interface RenderedEnvelope {
  * @param target The server.
  * @returns The commands.
  * @throws {SmtpError} `"invalid-envelope"`, `"extension-missing"` or `"message-too-large"`, before anything is sent.
+ * @throws {TypeError} If it has an option that does not exist.
  */
 export function renderEnvelope(
   envelope: Envelope,
   message: MessageFacts,
   target: EnvelopeTarget,
 ): RenderedEnvelope {
+  mustExist("send", envelope, ENVELOPE_NAMES, { within: "envelope", hints: ENVELOPE_HINTS });
+  checkMailNames(envelope);
   const to: readonly (string | Recipient)[] = Array.isArray(envelope.to) ? envelope.to : [envelope.to];
   if (to.length === 0) {
     throw new SmtpError("invalid-envelope", "Cannot send: the envelope has no recipient", {
@@ -92,6 +109,17 @@ export function renderEnvelope(
 }
 
 /**
+ * Refuses options of `mail()` that do not exist.
+ *
+ * @param parameters The options.
+ * @throws {TypeError} If there are others.
+ */
+export function checkMailParameters(parameters: MailParameters): void {
+  mustExist("say MAIL", parameters, MAIL_NAMES, { hints: ENVELOPE_HINTS });
+  checkMailNames(parameters);
+}
+
+/**
  * Reads a reverse-path.
  *
  * @param from An address; `null` or `""` for none.
@@ -108,8 +136,13 @@ export function parseReversePath(from: string | null): Mailbox | null {
  * @param recipient The recipient.
  * @returns The mailbox, its domain in ASCII.
  * @throws {SmtpError} `"invalid-envelope"`.
+ * @throws {TypeError} If it has an option that does not exist.
  */
 export function parseRecipient(recipient: string | Recipient): Mailbox {
+  if (typeof recipient === "object" && recipient !== null) {
+    mustExist("send", recipient, RECIPIENT_NAMES, { within: "recipient", hints: RECIPIENT_HINTS });
+    checkRcptNames(recipient);
+  }
   return parse(typeof recipient === "string" ? recipient : recipient?.address, "rcpt");
 }
 

@@ -129,10 +129,8 @@ export const ENVELOPE_HINTS: OptionHints = {
   use8BitMime: 'use body: "8bitmime"',
 };
 
-/** For delivery status notifications. */
-export const DSN_HINTS: OptionHints = {
-  id: "use envid",
-  orcpt: "use it for each recipient: { address, orcpt }",
-  recipient: "use orcpt for each recipient: { address, orcpt }",
-  return: "use ret",
+/** For a recipient. */
+export const RECIPIENT_HINTS: OptionHints = {
+  email: "use address",
+  name: "leave it out: names are in the header of the message",
 };

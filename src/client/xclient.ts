@@ -5,6 +5,8 @@
  */
 import { renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
+import { mustExist } from "../core/option_names.ts";
+import type { OptionNames } from "../core/option_names.ts";
 import { encodeXtext } from "../core/xtext.ts";
 import { SmtpError } from "../errors.ts";
 
@@ -52,6 +54,27 @@ export interface XforwardAttributes {
   source?: "LOCAL" | "REMOTE" | null;
 }
 
+const XCLIENT_NAMES: OptionNames<XclientAttributes> = {
+  name: true,
+  addr: true,
+  port: true,
+  proto: true,
+  helo: true,
+  login: true,
+  destAddr: true,
+  destPort: true,
+};
+
+const XFORWARD_NAMES: OptionNames<XforwardAttributes> = {
+  name: true,
+  addr: true,
+  port: true,
+  proto: true,
+  helo: true,
+  ident: true,
+  source: true,
+};
+
 /** Postfix takes 512 bytes a command; attributes that do not fit go into another. */
 const MAX_LENGTH = 510;
 
@@ -63,13 +86,14 @@ const MAX_LENGTH = 510;
  * @param extensions What the server offers; it names the attributes that it takes.
  * @returns The commands, with their line ends: one for XCLIENT.
  * @throws {SmtpError} `"extension-missing"` if the server does not take the command or an attribute.
- * @throws {TypeError} If there is nothing to say, or a value is not valid.
+ * @throws {TypeError} If there is nothing to say, an attribute does not exist, or a value is not valid.
  */
 export function renderAttributes(
   verb: "XCLIENT" | "XFORWARD",
   attributes: XclientAttributes | XforwardAttributes,
   extensions: Extensions,
 ): string[] {
+  mustExist(`say ${verb}`, attributes, verb === "XCLIENT" ? XCLIENT_NAMES : XFORWARD_NAMES);
   const known = extensions.get(verb)?.toUpperCase().split(" ");
   if (known === undefined) throw missing(verb);
   const lines: string[] = [];

@@ -7,6 +7,8 @@
 import { formatMailbox, isAsciiMailbox, parseMailbox, toAsciiDomain } from "./address.ts";
 import { mustBe } from "./errors.ts";
 import type { EsmtpParameters } from "./command.ts";
+import { mustExist } from "./option_names.ts";
+import type { OptionHints, OptionNames } from "./option_names.ts";
 import { encodeUtf8AddrUnitext, encodeUtf8AddrXtext, encodeXtext } from "./xtext.ts";
 
 /** The events that a notification can report (RFC 3461, section 4.1). */
@@ -87,6 +89,61 @@ export interface RcptParameters {
   orcpt?: string | { type: string; address: string };
   /** Parameters that this library does not know, by keyword; `true` for a keyword alone. They are sent unchanged. */
   parameters?: EsmtpParameters;
+}
+
+/** The names of the options of a message. */
+export const MAIL_NAMES: OptionNames<MailParameters> = {
+  size: true,
+  body: true,
+  smtpUtf8: true,
+  dsn: true,
+  requireTls: true,
+  priority: true,
+  deliverBy: true,
+  holdFor: true,
+  holdUntil: true,
+  auth: true,
+  parameters: true,
+};
+
+/** The names of the options of a recipient. */
+export const RCPT_NAMES: OptionNames<RcptParameters> = { notify: true, orcpt: true, parameters: true };
+
+const DSN_NAMES: OptionNames<DsnRequest> = { ret: true, envid: true, notify: true, ifOffered: true };
+
+const DELIVER_BY_NAMES: OptionNames<DeliverBy> = { seconds: true, mode: true, trace: true };
+
+const PRIORITY_NAMES: OptionNames<Priority> = { level: true, ifOffered: true };
+
+/** For those of nodemailer. */
+const DSN_HINTS: OptionHints = {
+  id: "use dsn.envid",
+  orcpt: "use it for each recipient: { address, orcpt }",
+  recipient: "use orcpt for each recipient: { address, orcpt }",
+  return: "use dsn.ret",
+};
+
+/**
+ * Refuses options within the options of a message that do not exist.
+ *
+ * @param options The options of the message.
+ * @throws {TypeError} If there are others.
+ */
+export function checkMailNames({ dsn, priority, deliverBy }: MailParameters): void {
+  if (dsn !== undefined) mustExist("send", dsn, DSN_NAMES, { within: "dsn", hints: DSN_HINTS });
+  if (deliverBy !== undefined) mustExist("send", deliverBy, DELIVER_BY_NAMES, { within: "deliverBy" });
+  if (typeof priority === "object") mustExist("send", priority, PRIORITY_NAMES, { within: "priority" });
+}
+
+/**
+ * Refuses options within the options of a recipient that do not exist.
+ *
+ * @param options The options of the recipient.
+ * @throws {TypeError} If there are others.
+ */
+export function checkRcptNames({ orcpt }: RcptParameters): void {
+  if (typeof orcpt !== "object") return;
+  mustExist("send", orcpt, { type: true, address: true }, { within: "orcpt" });
 }
 
 /** A parameter, and the extension that it belongs to. */

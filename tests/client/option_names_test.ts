@@ -204,3 +204,82 @@ conversation(
     assertEquals([reason, client.usable], [error, true]);
   },
 );
+
+conversation(
+  "SmtpClient refuses what does not exist in an envelope and in the options of each command, and goes on",
+  `${hello("CHUNKING", "DSN", "XCLIENT ADDR", "XFORWARD ADDR")}
+   C: MAIL FROM:<me@example.com>
+   S: 250 Ok
+   C: RSET
+   S: 250 Ok
+   ${QUIT}`,
+  async (client) => {
+    const composed = "make a message with compose() of @streams/smtp/compose";
+    for (
+      const [envelope, message] of [
+        [{ from: "me@example.com", rcpt: "you@example.org" }, '"envelope.rcpt", use to'],
+        [
+          { ...ENVELOPE, cc: "her@example.org" },
+          '"envelope.cc", use to: the envelope names all who get the message, and no one else',
+        ],
+        [
+          { ...ENVELOPE, bcc: "her@example.org" },
+          '"envelope.bcc", use to: the envelope names all who get the message, and no one else',
+        ],
+        [
+          { ...ENVELOPE, subject: "Hi", text: "Hello" },
+          `"envelope.subject", ${composed}; there is no option "envelope.text", ${composed}`,
+        ],
+        [{ envelope: ENVELOPE }, '"envelope.envelope", write from and to without it'],
+        [{ ...ENVELOPE, use8BitMime: true }, '"envelope.use8BitMime", use body: "8bitmime"'],
+        [{ ...ENVELOPE, requireTLS: true }, '"envelope.requireTLS", did you mean envelope.requireTls?'],
+        [{ ...ENVELOPE, smtpUTF8: true }, '"envelope.smtpUTF8", did you mean envelope.smtpUtf8?'],
+        [{ ...ENVELOPE, dsn: { id: "1" } }, '"dsn.id", use dsn.envid'],
+        [{ ...ENVELOPE, dsn: { return: "full" } }, '"dsn.return", use dsn.ret'],
+        [
+          { ...ENVELOPE, dsn: { recipient: "me@example.com" } },
+          '"dsn.recipient", use orcpt for each recipient: { address, orcpt }',
+        ],
+        [{ ...ENVELOPE, priority: { value: 1 } }, '"priority.value", only level, ifOffered'],
+        [{ ...ENVELOPE, deliverBy: { secs: 1 } }, '"deliverBy.secs", only seconds, mode, trace'],
+        [
+          { ...ENVELOPE, to: [{ address: "you@example.org", name: "You" }] },
+          '"recipient.name", leave it out: names are in the header of the message',
+        ],
+        [{ ...ENVELOPE, to: { email: "you@example.org" } }, '"recipient.email", use address'],
+        [
+          { ...ENVELOPE, to: { address: "you@example.org", orcpt: { kind: "x" } } },
+          '"orcpt.kind", only type, address',
+        ],
+      ] as [Record<string, unknown>, string][]
+    ) {
+      const error = await assertRejects(() => client.send(untyped(envelope), MESSAGE), TypeError);
+      assertEquals(error.message, `Cannot send: there is no option ${message}`);
+    }
+    const never = untyped<never>;
+    for (
+      const [call, message] of [
+        [() => client.mail("a@example.com", never({ to: "x" })), "Cannot say MAIL: there is no option"],
+        [() => client.mail("a@example.com", never({ dsn: { id: "1" } })), '"dsn.id", use dsn.envid'],
+        [
+          () => client.bdat(new Uint8Array(), never({ final: true })),
+          'Cannot say BDAT: there is no option "final"',
+        ],
+        [
+          () => client.xclient(never({ address: "192.0.2.1" })),
+          'Cannot say XCLIENT: there is no option "address"',
+        ],
+        [() => client.xforward(never({ adr: "192.0.2.1" })), '"adr", did you mean addr?'],
+      ] as [() => Promise<unknown>, string][]
+    ) {
+      await assertRejects(call, TypeError, message);
+    }
+    await client.mail("me@example.com");
+    await assertRejects(
+      () => client.rcpt(never({ address: "you@example.org", Notify: "never" })),
+      TypeError,
+      'there is no option "recipient.Notify", did you mean recipient.notify?',
+    );
+    await client.reset();
+  },
+);
