@@ -84,6 +84,16 @@ export interface RejectedRecipient {
   readonly reply: Reply;
 }
 
+/** A mechanism that a login was tried with, and how the server ended it. */
+export interface LoginAttempt {
+  /** The mechanism's name, such as `"SCRAM-SHA-256"`. */
+  readonly mechanism: string;
+  /** What the server said, with nothing in it of what was sent. */
+  readonly reply: Reply;
+  /** The reason that the mechanism itself has carried, such as `"invalid-proof"` of SCRAM. Most servers give none. */
+  readonly reason?: string;
+}
+
 /** What an {@linkcode SmtpError} knows. */
 export interface SmtpErrorInit extends ErrorOptions {
   /** What the session was doing. */
@@ -98,6 +108,8 @@ export interface SmtpErrorInit extends ErrorOptions {
   rejected?: readonly RejectedRecipient[] | undefined;
   /** Recipients for whom the server took the message before something failed. */
   accepted?: readonly string[] | undefined;
+  /** The mechanisms that a login was tried with. */
+  attempts?: readonly LoginAttempt[] | undefined;
   /** What became of the message. Default: `"not-sent"`. */
   outcome?: Outcome | undefined;
   /** Whether trying again later may help. Default: whether the reply is a 4xx. */
@@ -141,6 +153,8 @@ export class SmtpError extends Error {
    * transactions; `outcome` is about the others.
    */
   readonly accepted: readonly string[];
+  /** Every mechanism that the login was tried with and the server refused, in that order, with its reply. */
+  readonly attempts: readonly LoginAttempt[];
   /** Whether trying again later may help. */
   readonly temporary: boolean;
   /** Whether the session can still be used. */
@@ -163,6 +177,7 @@ export class SmtpError extends Error {
     this.recipient = init.recipient;
     this.rejected = init.rejected ?? [];
     this.accepted = init.accepted ?? [];
+    this.attempts = init.attempts ?? [];
     this.temporary = init.temporary ?? init.reply?.temporary ?? false;
     this.usable = init.usable ?? false;
   }

@@ -6,51 +6,90 @@
 import { renderCommand, renderLine } from "../core/command.ts";
 import { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { SmtpErrorInit } from "../errors.ts";
+import type { LoginAttempt, SmtpErrorInit } from "../errors.ts";
 import { decodeBase64, encodeBase64 } from "../sasl/base64.ts";
 import type { SaslMechanism } from "../sasl/mechanism.ts";
 import { MASK } from "../trace.ts";
 import type { Conversation } from "./conversation.ts";
-import { messageOf } from "./failure.ts";
+import { messageOf, serviceClosing } from "./failure.ts";
 
-/** The longest AUTH command (RFC 4954, section 4): a longer initial response waits for the server's first challenge. */
-const MAX_COMMAND = 12_288;
+/**
+ * The longest AUTH command with its line end: as long as any other command (RFC 5321, section 4.5.3.1.4). A longer initial
+ * response waits for the server's first challenge (RFC 4954, section 4). Gmail and Dovecot refuse the longer line.
+ */
+const MAX_COMMAND = 512;
+
+/** The longest response in base64 with its line end (RFC 4954, section 4). */
+const MAX_RESPONSE = 12_288;
 
 /** A dialogue longer than any mechanism's: a server that never comes to an end. */
 const MAX_CHALLENGES = 16;
 
+/** A login, which may take the dialogues of several mechanisms. */
+export interface Login {
+  /** Where to send AUTH. */
+  readonly conversation: Conversation;
+  /** Whether an initial response may travel with the AUTH command. */
+  readonly initialAllowed: boolean;
+  /**
+   * The texts that must not be shown, also if the server repeats them: the secrets themselves, and what was sent, in base64.
+   * Servers that take a response for a command repeat it in their reply.
+   */
+  readonly secrets: string[];
+  /** The mechanisms that were tried and refused. */
+  readonly attempts: LoginAttempt[];
+}
+
+/**
+ * Refuses an initial response that no line can carry, before anything is sent.
+ *
+ * @param name The mechanism's name.
+ * @param response The initial response.
+ * @throws {RangeError} If it is too long. The message does not show it.
+ */
+export function checkInitialResponse(name: string, response: Uint8Array): void {
+  const length = 4 * Math.ceil(response.length / 3);
+  if (length + 2 <= MAX_RESPONSE) return;
+  throw new RangeError(
+    `Cannot authenticate with ${name}: its response has ${length} octets in base64, the most is ${
+      MAX_RESPONSE - 2
+    } (RFC 4954, section 4)`,
+  );
+}
+
 /** Carries a mechanism's words, and keeps them out of everything that is shown. */
 export class AuthDialogue {
+  readonly #login: Login;
   readonly #conversation: Conversation;
   readonly #mechanism: SaslMechanism;
-  /**
-   * The secrets themselves, and what was sent, in base64: servers that take a response for a command repeat it in their
-   * reply.
-   */
   readonly #secrets: string[];
 
+  #answered = false;
+
   /**
-   * @param conversation Where to.
+   * @param login What it is a part of.
    * @param mechanism Whose words to carry.
-   * @param secrets The texts that must not be shown, also if the server repeats them.
    */
-  constructor(conversation: Conversation, mechanism: SaslMechanism, secrets: readonly string[]) {
-    this.#conversation = conversation;
+  constructor(login: Login, mechanism: SaslMechanism) {
+    this.#login = login;
+    this.#conversation = login.conversation;
     this.#mechanism = mechanism;
-    this.#secrets = [...secrets];
+    this.#secrets = login.secrets;
   }
 
   /**
    * Has the dialogue.
    *
    * @param initial The mechanism's initial response.
-   * @param withCommand Whether it may travel with the AUTH command.
    * @returns The reply that ends it: 235, or why not, with nothing in it of what was sent.
-   * @throws {SmtpError} `"auth-failed"` if the mechanism gave up, or the server has said yes without proving who it is.
+   * @throws {SmtpError} `"auth-failed"` if the mechanism gave up, or the server has said yes without proving who it is;
+   * `"service-unavailable"` if the server closes the session.
    */
-  async hold(initial: Uint8Array | undefined, withCommand: boolean): Promise<Reply> {
+  async hold(initial: Uint8Array | undefined): Promise<Reply> {
     const { name } = this.#mechanism;
-    const command = initial !== undefined && withCommand ? this.#commandWith(initial) : undefined;
+    const command = initial !== undefined && this.#login.initialAllowed
+      ? this.#commandWith(initial)
+      : undefined;
     let pending = command === undefined ? initial : undefined;
     let reply = command === undefined
       ? await this.#conversation.say(renderCommand({ verb: "AUTH", mechanism: name }), "auth")
@@ -61,19 +100,40 @@ export class AuthDialogue {
         if (challenges >= MAX_CHALLENGES) {
           throw new Error(`The server has sent ${challenges} challenges and no result`);
         }
-        line = this.#lineOf(pending ?? await this.#mechanism.respond(decodeBase64(reply.text)));
+        line = this.#lineOf(pending ?? await this.#answer(reply.text));
         pending = undefined;
       } catch (cause) {
         return await this.#cancel(cause);
       }
       reply = await this.#conversation.say(line, "auth", MASK, this.#shown);
     }
+    if (reply.code === 421) throw serviceClosing(this.#withoutSecrets(reply), "auth");
     if (reply.positive) await this.#finish(reply);
     if (reply.positive || reply.temporary || reply.permanent) return this.#withoutSecrets(reply);
     throw new SmtpError("protocol-error", `Unexpected reply to AUTH: ${reply.code}`, {
       phase: "auth",
       reply: this.#withoutSecrets(reply),
     });
+  }
+
+  /** Whether the mechanism has answered a challenge. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
+  #answer(challenge: string): Uint8Array | Promise<Uint8Array> {
+    const bytes = this.#decode(challenge);
+    this.#answered = true;
+    return this.#mechanism.respond(bytes);
+  }
+
+  #decode(challenge: string): Uint8Array {
+    try {
+      return decodeBase64(challenge);
+    } catch (error) {
+      if (this.#mechanism.acceptsAnyChallenge) return new Uint8Array();
+      throw error;
+    }
   }
 
   /** A 235 is not enough if the mechanism asks the server for a proof. */
@@ -98,23 +158,39 @@ export class AuthDialogue {
       cause,
       reply,
       temporary: false,
-      usable: reply.permanent || reply.temporary,
+      usable: (reply.permanent || reply.temporary) && reply.code !== 421,
     });
   }
 
   /**
-   * Makes an error of this dialogue, with nothing in it of what was sent.
+   * Notes that the mechanism was tried.
+   *
+   * @param reply How it has ended.
+   */
+  note(reply: Reply): void {
+    const { name, refusal } = this.#mechanism;
+    const reason = refusal === undefined ? {} : { reason: this.#mask(refusal) };
+    this.#login.attempts.push({ mechanism: name, reply: this.#withoutSecrets(reply), ...reason });
+  }
+
+  /**
+   * Makes an error of this dialogue, with nothing in it of what was sent, and notes that the mechanism was tried.
    *
    * @param message What to tell a person.
    * @param init What else is known.
    * @returns The error.
    */
   failed(message: string, init: Omit<SmtpErrorInit, "phase" | "command"> & { reply: Reply }): SmtpError {
-    return new SmtpError("auth-failed", this.#mask(message), {
+    const { attempts } = this.#login;
+    const before = describeAttempts(attempts);
+    const text = before === "" ? message : `${message} (after ${before})`;
+    this.note(init.reply);
+    return new SmtpError("auth-failed", this.#mask(text), {
       ...init,
       phase: "auth",
       command: `AUTH ${this.#mechanism.name}`,
       reply: this.#withoutSecrets(init.reply),
+      attempts: [...attempts],
     });
   }
 
@@ -122,7 +198,7 @@ export class AuthDialogue {
     const { name } = this.#mechanism;
     // An empty initial response is written "=" (RFC 4954, section 4).
     const initialResponse = response.length === 0 ? "=" : encodeBase64(response);
-    if (initialResponse.length + name.length + 8 > MAX_COMMAND) return undefined;
+    if (`AUTH ${name} ${initialResponse}\r\n`.length > MAX_COMMAND) return undefined;
     this.#secrets.push(initialResponse);
     return renderCommand({ verb: "AUTH", mechanism: name, initialResponse });
   }
@@ -152,4 +228,11 @@ export class AuthDialogue {
     for (const secret of secrets) if (secret.length >= 4) masked = masked.replaceAll(secret, MASK);
     return masked;
   }
+}
+
+/** Names mechanisms and their replies, for a person to read. */
+export function describeAttempts(attempts: readonly LoginAttempt[]): string {
+  return attempts.map(({ mechanism, reply, reason }) =>
+    `${mechanism}: ${reply.toString()}${reason === undefined ? "" : ` (${reason})`}`
+  ).join("; ");
 }

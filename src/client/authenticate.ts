@@ -5,17 +5,35 @@
  */
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
+import type { LoginAttempt } from "../errors.ts";
 import { encodeBase64 } from "../sasl/base64.ts";
 import { channelBindingOf } from "../sasl/channel_binding.ts";
-import { createMechanism, mechanismsFor } from "../sasl/choose.ts";
+import { createMechanism, mechanismsFor, WITH_PASSWORD } from "../sasl/choose.ts";
+import type { Protection } from "../sasl/choose.ts";
 import type { Credentials, SaslContext, SaslMechanism } from "../sasl/mechanism.ts";
-import { AuthDialogue } from "./auth_dialogue.ts";
+import { AuthDialogue, checkInitialResponse, describeAttempts } from "./auth_dialogue.ts";
+import type { Login } from "./auth_dialogue.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Auth, MechanismAuth, TokenAuth } from "./options.ts";
 import type { Session } from "./session.ts";
 
 /** "Unrecognized authentication type", and the replies of servers that do not know a mechanism, or find it too weak. */
 const NOT_SUPPORTED: ReadonlySet<number> = new Set([500, 502, 504, 534]);
+
+/** The enhanced status codes for commands, syntax and arguments that are not understood (RFC 3463, section 3.6; RFC 4954). */
+const NOT_UNDERSTOOD: ReadonlySet<string> = new Set(["5.5.1", "5.5.2", "5.5.4", "5.5.6"]);
+
+/**
+ * The replies of servers that have no secret for a mechanism: 535 is all that most of them say; 432 asks for one login with
+ * PLAIN, which makes the secret (RFC 4954, section 6).
+ */
+const LACKS_SECRET: ReadonlySet<number> = new Set([432, 535]);
+
+/** The reasons by which SCRAM tells of somebody in the middle (RFC 5802, section 7). */
+const IN_THE_MIDDLE: ReadonlySet<string> = new Set([
+  "channel-bindings-dont-match",
+  "server-does-support-channel-binding",
+]);
 
 /** Makes a mechanism for an attempt. */
 type Make = () => SaslMechanism;
@@ -91,70 +109,103 @@ export async function saslContextOf(session: Session): Promise<SaslContext> {
 }
 
 /**
- * Logs in with the strongest mechanism that the server offers and the credentials allow. A mechanism that the server does not
- * support after all, or that cannot carry the credentials, gives way to the next; refused credentials are not tried again.
+ * Tells how a session is protected, as far as a login is concerned.
+ *
+ * @param session The session.
+ */
+export function protectionOf(session: Session): Protection {
+  return session.protected ? "verified" : session.link.secure ? "unverified" : "none";
+}
+
+/**
+ * Logs in with the first mechanism, in the order of {@linkcode mechanismsFor}, that the server offers and the credentials
+ * allow. A mechanism that the server does not support after all, or that cannot carry the credentials, gives way to the next.
+ *
+ * A server that refuses SCRAM or CRAM-MD5 may have no secret of this user that these could be checked with: one try of PLAIN or
+ * LOGIN follows. Other refused credentials are not tried again.
  *
  * @param conversation Where to send AUTH.
  * @param auth The credentials, checked.
  * @param context What mechanisms need to know about the session.
+ * @param protection How the session is protected. `"none"` only where the caller has asked for it.
  * @returns The name of the mechanism that worked.
  * @throws {SmtpError} `"auth-unsupported"` or `"auth-failed"`. `usable` says whether the session can go on, and another
- * attempt be made.
+ * attempt be made; `attempts` lists the mechanisms that were tried.
  */
 export async function authenticate(
   conversation: Conversation,
   auth: Auth,
   context: SaslContext,
+  protection: Protection,
 ): Promise<string> {
-  if ("mechanism" in auth) return await withCustomMechanism(conversation, auth, context);
-  const names = namesFor(auth, context);
-  if (!("accessToken" in auth)) return await withCredentials(conversation, names, auth, auth, context);
+  const login: Login = {
+    conversation,
+    initialAllowed: auth.initialResponse ?? true,
+    secrets: [],
+    attempts: [],
+  };
+  if ("mechanism" in auth) return await withCustomMechanism(login, auth, context);
+  const names = namesFor(auth, context, protection);
+  if (!("accessToken" in auth)) {
+    return await withCredentials(login, names, auth, auth, context, mayFallBack(auth, protection));
+  }
   if (names.length === 0) throw unsupported(context);
   const accessToken = await tokenOf(auth);
   try {
-    return await withCredentials(conversation, names, auth, { user: auth.user, accessToken }, context);
+    return await withCredentials(login, names, auth, { user: auth.user, accessToken }, context);
   } catch (error) {
     // An expired token looks like a wrong one. Whoever makes tokens may have a fresh one.
     if (!isRefusal(error)) throw error;
     const fresh = await tokenOf(auth, accessToken);
     if (fresh === accessToken) throw error;
-    const known = secretsOf({ user: auth.user, accessToken });
-    return await withCredentials(
-      conversation,
-      names,
-      auth,
-      { user: auth.user, accessToken: fresh },
-      context,
-      known,
-    );
+    return await withCredentials(login, names, auth, { user: auth.user, accessToken: fresh }, context);
   }
 }
 
 /** The mechanisms to try: what the credentials allow, the caller wants, the server offers and the connection can. */
-function namesFor(auth: Exclude<Auth, MechanismAuth>, { offered, channelBinding }: SaslContext): string[] {
-  const wanted = auth.mechanisms?.map((name) => name.toUpperCase()) ?? mechanismsFor(auth);
+function namesFor(
+  auth: Exclude<Auth, MechanismAuth>,
+  { offered, channelBinding }: SaslContext,
+  protection: Protection,
+): string[] {
+  const wanted = namedIn(auth) ?? mechanismsFor(auth, protection);
   return wanted.filter((name) =>
     offered.includes(name) && (channelBinding !== undefined || !name.endsWith("-PLUS"))
   );
 }
 
+/** The mechanisms that the caller has named. */
+function namedIn({ mechanisms }: Exclude<Auth, MechanismAuth>): string[] | undefined {
+  return mechanisms?.map((name) => name.toUpperCase());
+}
+
+/** Whether the caller has named a mechanism that is bound to the TLS connection. */
+function namesPlus(auth: Exclude<Auth, MechanismAuth>): boolean {
+  return namedIn(auth)?.some((name) => name.endsWith("-PLUS")) ?? false;
+}
+
+/**
+ * Whether a refusal of SCRAM or CRAM-MD5 may be followed by the password itself. A false server needs only to refuse in order to get
+ * it: so not where anybody may be at the other end, nor for those who insist on a login that is bound to the connection.
+ */
+function mayFallBack(auth: Exclude<Auth, MechanismAuth>, protection: Protection): boolean {
+  return protection !== "unverified" && !namesPlus(auth);
+}
+
 async function withCredentials(
-  conversation: Conversation,
+  login: Login,
   names: readonly string[],
-  { mechanisms, initialResponse }: Exclude<Auth, MechanismAuth>,
+  auth: Exclude<Auth, MechanismAuth>,
   credentials: Credentials,
   context: SaslContext,
-  refused: readonly string[] = [],
+  fallsBack = false,
 ): Promise<string> {
   // A client that leaves -PLUS out on purpose must not tell the server that it has not seen the offer (RFC 5802, section 6).
-  const passedOver = mechanisms !== undefined &&
-    !mechanisms.some((name) => name.toUpperCase().endsWith("-PLUS"));
+  const passedOver = auth.mechanisms !== undefined && !namesPlus(auth);
   const known = passedOver ? { ...context, channelBinding: undefined } : context;
   const makes = names.map((name) => () => createMechanism(name, credentials, known));
-  return await tryEach(conversation, makes, initialResponse ?? true, context, [
-    ...secretsOf(credentials),
-    ...refused,
-  ]);
+  login.secrets.push(...secretsOf(credentials));
+  return await tryEach(login, makes, context, fallsBack);
 }
 
 /** The texts that no reply may show, as they are or in base64. */
@@ -168,7 +219,7 @@ function secretsOf(credentials: Credentials): string[] {
 }
 
 async function withCustomMechanism(
-  conversation: Conversation,
+  login: Login,
   auth: MechanismAuth,
   context: SaslContext,
 ): Promise<string> {
@@ -177,55 +228,106 @@ async function withCustomMechanism(
     if (!context.offered.includes(mechanism.name)) throw unsupported(context);
     return mechanism;
   };
-  return await tryEach(conversation, [make], auth.initialResponse ?? true, context);
+  return await tryEach(login, [make], context, false);
 }
 
 async function tryEach(
-  conversation: Conversation,
+  login: Login,
   makes: readonly Make[],
-  initialAllowed: boolean,
   context: SaslContext,
-  secrets: readonly string[] = [],
+  fallsBack: boolean,
 ): Promise<string> {
-  let refusal: Reply | undefined;
+  let refused: SmtpError | undefined; // the password itself is what is still to be tried
   let misfit: unknown;
   for (const make of makes) {
     let mechanism: SaslMechanism;
     let initial: Uint8Array | undefined;
     try {
       mechanism = make();
+      if (refused !== undefined && !WITH_PASSWORD.includes(mechanism.name)) continue;
       const { initialResponse } = mechanism;
       initial = typeof initialResponse === "function"
         ? await initialResponse.call(mechanism)
         : initialResponse;
+      if (initial !== undefined) checkInitialResponse(mechanism.name, initial);
     } catch (error) {
       if (error instanceof SmtpError) throw error;
       misfit = error;
       continue;
     }
-    const dialogue = new AuthDialogue(conversation, mechanism, secrets);
-    const reply = await dialogue.hold(initial, initialAllowed);
-    if (reply.positive) return mechanism.name;
-    // Refused credentials are refused: another mechanism would only count as another wrong guess.
-    if (!NOT_SUPPORTED.has(reply.code)) {
-      const why = mechanism.refusal === undefined ? "" : ` (${mechanism.refusal})`;
-      throw dialogue.failed(`The server refuses the login: ${reply.toString()}${why}`, {
-        reply,
-        usable: true,
-      });
+    const dialogue = new AuthDialogue(login, mechanism);
+    let reply: Reply;
+    try {
+      reply = await dialogue.hold(initial);
+    } catch (error) {
+      if (refused === undefined || !(error instanceof SmtpError) || !error.temporary) throw error;
+      // A server that has refused and then hangs up has refused all the same: to come again would be one more wrong guess.
+      throw afterAll(refused, login.attempts, error);
     }
-    refusal = reply;
+    if (reply.positive) return mechanism.name;
+    if (saysUnsupported(reply)) {
+      dialogue.note(reply);
+      continue;
+    }
+    const why = mechanism.refusal === undefined ? "" : ` (${mechanism.refusal})`;
+    const error = dialogue.failed(`The server refuses the login: ${reply.toString()}${why}`, {
+      reply,
+      usable: true,
+    });
+    if (!fallsBack || refused !== undefined || !mayLackSecret(mechanism, reply, dialogue.answered)) {
+      throw error;
+    }
+    refused = error;
   }
-  throw unsupported(context, refusal, misfit);
+  throw refused === undefined
+    ? unsupported(context, login.attempts, misfit)
+    : afterAll(refused, login.attempts);
 }
 
-function unsupported({ offered }: SaslContext, reply?: Reply, cause?: unknown): SmtpError {
+/** Whether a server says that it does not support a mechanism, or the way in which it was begun. */
+function saysUnsupported({ code, permanent, enhancedCode }: Reply): boolean {
+  return NOT_SUPPORTED.has(code) || (permanent && NOT_UNDERSTOOD.has(enhancedCode ?? ""));
+}
+
+/**
+ * Whether a refusal may mean that the server has nothing to check this mechanism with, though the password is right.
+ *
+ * Not where it may mean that somebody is in the middle, who must not get the password: SCRAM says so, or a proof that is bound to the
+ * connection was refused.
+ */
+function mayLackSecret(
+  { name, refusal = "" }: SaslMechanism,
+  { code }: Reply,
+  answered: boolean,
+): boolean {
+  if (IN_THE_MIDDLE.has(refusal) || (answered && name.endsWith("-PLUS"))) return false;
+  return LACKS_SECRET.has(code) && (name.startsWith("SCRAM-") || name === "CRAM-MD5");
+}
+
+/** The error of a refusal that the last try could not change. */
+function afterAll(refused: SmtpError, attempts: readonly LoginAttempt[], cause?: SmtpError): SmtpError {
+  const later = describeAttempts(attempts.slice(refused.attempts.length));
+  const message = later === "" ? refused.message : `${refused.message} (then ${later})`;
+  return new SmtpError(refused.code, message, {
+    ...refused,
+    attempts: [...attempts],
+    cause,
+    usable: cause === undefined,
+  });
+}
+
+function unsupported(
+  { offered }: SaslContext,
+  attempts: readonly LoginAttempt[] = [],
+  cause?: unknown,
+): SmtpError {
   const names = offered.length === 0 ? "none" : offered.join(", ");
+  const tried = attempts.length === 0 ? "" : ` (${describeAttempts(attempts)})`;
   const why = cause instanceof Error ? `: ${cause.message}` : "";
   return new SmtpError(
     "auth-unsupported",
-    `The server takes no login that the credentials allow; it offers ${names}${why}`,
-    { phase: "auth", reply, cause, usable: true },
+    `The server takes no login that the credentials allow; it offers ${names}${tried}${why}`,
+    { phase: "auth", reply: attempts.at(-1)?.reply, attempts: [...attempts], cause, usable: true },
   );
 }
 

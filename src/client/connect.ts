@@ -214,8 +214,9 @@ export async function login(session: Session, conversation: Conversation, auth: 
       { phase: "auth", usable: true },
     );
   }
-  const { authenticate, saslContextOf } = await import("./authenticate.ts");
-  const mechanism = await authenticate(conversation, auth, await saslContextOf(session));
+  const { authenticate, protectionOf, saslContextOf } = await import("./authenticate.ts");
+  const context = await saslContextOf(session);
+  const mechanism = await authenticate(conversation, auth, context, protectionOf(session));
   session.agreed = { ...session.agreed, authenticated: true };
   traceState(session, "authenticated", mechanism);
   return mechanism;

@@ -68,8 +68,20 @@ export type Auth = PasswordAuth | TokenAuth | ExternalAuth | AnonymousAuth | Mec
 export interface AuthPreferences {
   /**
    * The mechanisms that may be used, in order of preference, such as `["SCRAM-SHA-256", "PLAIN"]`. The first one that the
-   * server offers is used. Default: all that the credentials allow, strongest first: each SCRAM with -PLUS, each
-   * SCRAM, CRAM-MD5, PLAIN, LOGIN; OAUTHBEARER, XOAUTH2.
+   * server offers is used. Default: all that the credentials allow. For a password the order depends on the connection:
+   *
+   * - TLS with a verified certificate: SCRAM with -PLUS, SCRAM, PLAIN, LOGIN, CRAM-MD5.
+   * - TLS with `tls.verify: false`, or no TLS (`security: "none"`): SCRAM with -PLUS, SCRAM, CRAM-MD5, PLAIN, LOGIN.
+   *
+   * For an access token it is OAUTHBEARER, XOAUTH2.
+   *
+   * SCRAM costs two round trips more than PLAIN: three where PLAIN takes one. `["PLAIN"]` saves them. Under verified TLS
+   * the password then reaches the right server only, but that server sees it.
+   *
+   * A server may offer SCRAM or CRAM-MD5 and have no secret of this user to check them with: it says 535. Under verified TLS,
+   * and with `security: "none"`, one try of PLAIN or LOGIN follows in the same session if they are on offer. To rule that
+   * out, name mechanisms without them. Over TLS that is not verified there is no such try, nor is there one if a mechanism with
+   * -PLUS is named here.
    *
    * Those with -PLUS bind the login to the TLS connection, so that nobody in between can use it. They need the server's
    * certificate or exported keying material: Bun and Node provide it; Deno does if one of them is named here, or

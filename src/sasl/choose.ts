@@ -1,5 +1,5 @@
 /**
- * Which mechanisms accept which credentials, strongest first.
+ * Which mechanisms accept which credentials, the most wanted first.
  *
  * DIGEST-MD5 and NTLM are not among them: both are obsolete and broken (RFC 6331; MS-NLMP on top of MD4).
  *
@@ -25,8 +25,20 @@ type Make<T> = (credentials: T, context: SaslContext) => SaslMechanism;
 type Scram = (credentials: PasswordCredentials, options: ScramOptions) => SaslMechanism;
 
 /**
+ * How a session is protected, as far as a login is concerned.
+ *
+ * - `"verified"`: by TLS, and the server has shown that it is the right one.
+ * - `"unverified"`: by TLS, with anybody: the certificate is not checked.
+ * - `"none"`: in the clear.
+ */
+export type Protection = "verified" | "unverified" | "none";
+
+/**
  * A channel binding is worth more than a longer hash: it keeps out an attacker in the middle with a certificate that the
  * client trusts, while nobody breaks an HMAC, not even that of SHA-1. So every -PLUS comes first.
+ *
+ * The order is the one for verified TLS. There the password is safe on its way, and PLAIN and LOGIN work for every user;
+ * CRAM-MD5 needs a password that the server keeps in the clear, which many do not, and protects nothing that TLS does not.
  */
 const PASSWORD: ReadonlyMap<string, Make<PasswordCredentials>> = new Map([
   ["SCRAM-SHA-512-PLUS", plus(scramSha512)],
@@ -35,10 +47,13 @@ const PASSWORD: ReadonlyMap<string, Make<PasswordCredentials>> = new Map([
   ["SCRAM-SHA-512", withoutPlus(scramSha512)],
   ["SCRAM-SHA-256", withoutPlus(scramSha256)],
   ["SCRAM-SHA-1", withoutPlus(scramSha1)],
-  ["CRAM-MD5", cramMd5],
   ["PLAIN", plain],
   ["LOGIN", login],
+  ["CRAM-MD5", cramMd5],
 ]);
+
+/** The mechanisms that hand the password over. */
+export const WITH_PASSWORD: readonly string[] = ["PLAIN", "LOGIN"];
 
 /** The mechanisms that can carry an authorization identity. */
 const WITH_AUTHZID: readonly string[] = [...PASSWORD.keys()].filter((name) =>
@@ -54,19 +69,29 @@ function withoutPlus(scram: Scram): Make<PasswordCredentials> {
 }
 
 /**
- * Names the mechanisms that accept certain credentials, strongest first. They include those with -PLUS, which can only be
- * used if the connection has a channel binding.
+ * Names the mechanisms that accept certain credentials, the most wanted first. They include those with -PLUS, which can
+ * only be used if the connection has a channel binding.
+ *
+ * For a password the order is SCRAM with -PLUS, SCRAM, PLAIN, LOGIN, CRAM-MD5 under verified TLS. Elsewhere those that hand
+ * the password over come last: SCRAM with -PLUS, SCRAM, CRAM-MD5, PLAIN, LOGIN.
  *
  * @param credentials The credentials.
+ * @param protection How the session is protected. Default: `"verified"`.
  * @returns The names.
  */
-export function mechanismsFor(credentials: CredentialsKind): readonly string[] {
+export function mechanismsFor(
+  credentials: CredentialsKind,
+  protection: Protection = "verified",
+): readonly string[] {
   if ("accessToken" in credentials) return ["OAUTHBEARER", "XOAUTH2"];
   if ("external" in credentials) return ["EXTERNAL"];
   if ("anonymous" in credentials) return ["ANONYMOUS"];
-  return credentials.authzid === undefined || credentials.authzid === ""
+  const names = credentials.authzid === undefined || credentials.authzid === ""
     ? [...PASSWORD.keys()]
     : WITH_AUTHZID;
+  if (protection === "verified") return names;
+  const hands = (name: string) => Number(WITH_PASSWORD.includes(name));
+  return names.toSorted((a, b) => hands(a) - hands(b));
 }
 
 /**

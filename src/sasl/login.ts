@@ -10,7 +10,8 @@ import { decodeUtf8 } from "./text.ts";
 /**
  * LOGIN: the server asks for the name, then for the password. Only under TLS.
  *
- * The words of the challenges do not matter: servers write "Username:", "User Name" and other things.
+ * The words of the challenges do not matter: servers write "Username:", "User Name" and other things, and not all of
+ * them in base64.
  *
  * @param credentials The user's name and password.
  * @returns The mechanism.
@@ -20,6 +21,7 @@ export function login(credentials: PasswordCredentials): SaslMechanism {
   const responses = [encoder.encode(credentials.user), encoder.encode(credentials.pass)];
   return {
     name: "LOGIN",
+    acceptsAnyChallenge: true,
     respond(): Uint8Array {
       const response = responses.shift();
       if (response === undefined) {

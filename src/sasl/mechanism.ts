@@ -20,6 +20,11 @@ export interface SaslMechanism {
    */
   readonly initialResponse?: Uint8Array | (() => Uint8Array | Promise<Uint8Array>);
   /**
+   * Whether it does not matter what a challenge says: one that is not base64 is then passed on as an empty one. Default:
+   * `false`, such a challenge cancels the login.
+   */
+  readonly acceptsAnyChallenge?: boolean;
+  /**
    * Why the server refuses, if the mechanism carries a reason. Read after the login has failed.
    */
   readonly refusal?: string | undefined;

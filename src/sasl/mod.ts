@@ -18,7 +18,7 @@
  */
 export { anonymous } from "./anonymous.ts";
 export * from "./channel_binding.ts";
-export { createMechanism, type CredentialsKind, mechanismsFor } from "./choose.ts";
+export { createMechanism, type CredentialsKind, mechanismsFor, type Protection } from "./choose.ts";
 export { cramMd5 } from "./cram_md5.ts";
 export { external } from "./external.ts";
 export { login } from "./login.ts";

@@ -44,6 +44,7 @@ export function oauthBearer(
   return {
     name: "OAUTHBEARER",
     initialResponse: new TextEncoder().encode(`${pairs.join("\x01")}\x01\x01`),
+    acceptsAnyChallenge: true, // it is the reason of a refusal, and the reply comes only after an answer
     get refusal() {
       return refusal;
     },

@@ -24,6 +24,7 @@ export function xoauth2(credentials: TokenCredentials): ClientFirstMechanism {
   return {
     name: "XOAUTH2",
     initialResponse: new TextEncoder().encode(`user=${user}\x01auth=Bearer ${accessToken}\x01\x01`),
+    acceptsAnyChallenge: true, // it is the reason of a refusal, and the reply comes only after an answer
     get refusal() {
       return refusal;
     },

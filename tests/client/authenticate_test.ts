@@ -11,6 +11,7 @@ import { Pipeline } from "../../src/client/pipeline.ts";
 import { Session } from "../../src/client/session.ts";
 import { SmtpError } from "../../src/errors.ts";
 import type { ChannelBinding } from "../../src/sasl/channel_binding.ts";
+import type { Protection } from "../../src/sasl/choose.ts";
 import type { SaslContext, SaslMechanism } from "../../src/sasl/mechanism.ts";
 import { Scram } from "../../src/sasl/scram.ts";
 import { computeProofs } from "../../src/sasl/scram_keys.ts";
@@ -45,15 +46,14 @@ async function logIn(
   offered: string,
   auth: Auth,
   connection: Omit<SaslContext, "offered"> = {},
+  protection: Protection = "verified",
 ): Promise<Attempt> {
   const events: TraceEvent[] = [];
   const attempt: Attempt = { lines: [] };
   await withConversation(server, attempt.lines, (event) => events.push(event), async (conversation) => {
     try {
-      attempt.mechanism = await authenticate(conversation, auth, {
-        ...connection,
-        offered: offered.split(" "),
-      });
+      const context = { ...connection, offered: offered.split(" ") };
+      attempt.mechanism = await authenticate(conversation, auth, context, protection);
     } catch (error) {
       assert(error instanceof SmtpError, inspect(error));
       attempt.error = error;
@@ -198,7 +198,7 @@ const ALL =
   "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512 XOAUTH2 OAUTHBEARER EXTERNAL ANONYMOUS";
 const PLUS = "SCRAM-SHA-1-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-512-PLUS";
 
-test("authenticate() takes the strongest mechanism on offer", async () => {
+test("authenticate() takes the first mechanism that is on offer", async () => {
   const { mechanism } = await logIn(scramServer({ hash: "SHA-512" }), ALL, PASSWORD);
   assertEquals(mechanism, "SCRAM-SHA-512");
 });
@@ -247,8 +247,8 @@ test("authenticate() fails where the channel of the server is another one", asyn
   assertStringIncludes(error!.message, "(invalid-proof)");
 });
 
-test("authenticate() says why SCRAM was refused, and does not try another mechanism", async () => {
-  const { error, lines } = await logIn(scramServer({ pass: "another" }), "SCRAM-SHA-256 PLAIN", PASSWORD);
+test("authenticate() says why SCRAM was refused", async () => {
+  const { error, lines } = await logIn(scramServer({ pass: "another" }), "SCRAM-SHA-256", PASSWORD);
   assertEquals([error?.code, error?.enhancedCode, error?.command, error?.usable], [
     "auth-failed",
     "5.7.8",
@@ -286,10 +286,38 @@ for (
   });
 }
 
-test("authenticate() gives up a dialogue with a challenge that is not base64", async () => {
-  const { error, lines } = await logIn(script("334 #", "501 Cancelled"), "CRAM-MD5", PASSWORD);
-  assertStringIncludes(error!.message, "base64");
-  assertEquals(lines, ["AUTH CRAM-MD5", "*"]);
+// "Rubbish" and the space are curl's tests 932 and 935.
+for (
+  const rubbish of ["334 #", "334 Rubbish", "334 PDFAbXg+ IA", "334 PDFAbXg", "334 =", "334-PDFA\r\n334 bXg+"]
+) {
+  for (const offered of ["CRAM-MD5", "SCRAM-SHA-256", "X-OWN"]) {
+    test(`authenticate() cancels ${offered} where the server says ${JSON.stringify(rubbish)}`, async () => {
+      const auth = offered === "X-OWN" ? own({}) : PASSWORD;
+      const { error, lines } = await logIn(script(rubbish, "501 No"), `${offered} PLAIN`, auth, {}, "none");
+      assertStringIncludes(error!.message, "base64");
+      assertEquals([error?.code, error?.usable, lines.length, lines[1]], ["auth-failed", true, 2, "*"]);
+      assertEquals(error?.attempts.map(({ mechanism, reply }) => [mechanism, reply.code]), [[offered, 501]]);
+    });
+  }
+}
+
+for (const words of ["Username:", "VXNlcm5hbWU6 ", "VXNlcm5hbWU", "Enter your name, please!"]) {
+  test(`authenticate() answers LOGIN whatever the challenge is, as in "${words}"`, async () => {
+    const { lines, mechanism } = await logIn(
+      script(`334 ${words}`, `334 ${words}`, "235 Yes"),
+      "LOGIN",
+      PASSWORD,
+    );
+    assertEquals([mechanism, lines], ["LOGIN", ["AUTH LOGIN", btoa(USER), btoa(PASS)]]);
+  });
+}
+
+test("authenticate() hears that a token was refused though the reason is not base64", async () => {
+  for (const [offered, answer] of [["XOAUTH2", ""], ["OAUTHBEARER", "AQ=="]] as const) {
+    const { error, lines } = await logIn(script('334 {"status":"400"}', "535 5.7.8 No"), offered, OAUTH);
+    assertEquals([lines[1], error?.reply?.code, error?.cause], [answer, 535, undefined]);
+    assertStringIncludes(error!.message, "the server does not say why");
+  }
 });
 
 test("authenticate() does not believe a yes without a signature, and leaves the session", async () => {
@@ -317,7 +345,7 @@ test("authenticate() does not go on where the server says yes after a wrong sign
 test("authenticate() says the example of RFC 2195 where there is no SCRAM", async () => {
   const server = script(challenge("<1896.697170952@postoffice.reston.mci.net>"), "235 Welcome");
   const auth = { user: "tim", pass: "tanstaaftanstaaf" };
-  const { lines, mechanism } = await logIn(server, "LOGIN PLAIN CRAM-MD5", auth);
+  const { lines, mechanism } = await logIn(server, "LOGIN PLAIN CRAM-MD5", auth, {}, "none");
   assertEquals(mechanism, "CRAM-MD5");
   assertEquals(lines, ["AUTH CRAM-MD5", btoa("tim b913a602c7eda7a495b4e6e7334d3890")]);
 });
@@ -326,11 +354,11 @@ for (const code of [500, 502, 504, 534]) {
   test(`authenticate() goes on to the next mechanism after ${code}`, async () => {
     const server = script(`${code} No`, `${code} No`, "235 Welcome");
     const { lines, mechanism } = await logIn(server, "LOGIN PLAIN CRAM-MD5 SCRAM-SHA-1", PASSWORD);
-    assertEquals(mechanism, "PLAIN");
+    assertEquals(mechanism, "LOGIN");
     assertEquals(lines.map((line) => line.split(" ", 2).join(" ")), [
       "AUTH SCRAM-SHA-1",
-      "AUTH CRAM-MD5",
       "AUTH PLAIN",
+      "AUTH LOGIN",
     ]);
   });
 }
@@ -341,6 +369,212 @@ for (const code of [432, 454, 501, 530, 535, 538, 550]) {
     assertEquals([lines.length, error?.code, error?.temporary], [1, "auth-failed", code < 500]);
   });
 }
+
+/** How a server refuses a mechanism, and what it knows. */
+function refusing(replies: Record<string, string>): Server {
+  let name = "";
+  let turn = 0;
+  return (line) => {
+    if (line.startsWith("AUTH ")) {
+      name = line.split(" ")[1]!;
+      turn = 0;
+    } else turn++;
+    if (name === "CRAM-MD5" && turn === 0) return challenge("<1@mx.test>");
+    if (name === "LOGIN" && turn < 2) return challenge("Name or password:");
+    return replies[name] ?? "235 2.7.0 Welcome";
+  };
+}
+
+const mechanismsIn = (lines: readonly string[]) =>
+  lines.filter((line) => line.startsWith("AUTH ")).map((line) => line.split(" ")[1]);
+const attemptsOf = (error: SmtpError | undefined) =>
+  error?.attempts.map(({ mechanism, reply }) => `${mechanism} ${reply.code}`);
+
+// jstedfast/MailKit#761, smtp.qq.com: the server cannot check CRAM-MD5 for this user.
+for (
+  const [offered, tried] of [
+    ["SCRAM-SHA-256 SCRAM-SHA-1 PLAIN LOGIN CRAM-MD5", ["SCRAM-SHA-256", "PLAIN"]],
+    ["SCRAM-SHA-1 LOGIN CRAM-MD5", ["SCRAM-SHA-1", "LOGIN"]],
+    ["CRAM-MD5 DIGEST-MD5 LOGIN", ["CRAM-MD5", "LOGIN"]],
+    ["CRAM-MD5 PLAIN LOGIN", ["CRAM-MD5", "PLAIN"]],
+  ] as const
+) {
+  for (const code of [432, 535]) {
+    test(`authenticate() tries ${tried[1]} once after ${code} to ${tried[0]}, in the clear if told to`, async () => {
+      const server = () => refusing({ [tried[0]]: `${code} 5.7.8 No` });
+      const done = await logIn(server(), offered, PASSWORD, {}, "none");
+      assertEquals([done.mechanism, mechanismsIn(done.lines)], [tried[1], [...tried]]);
+
+      const both = refusing({ [tried[0]]: `${code} Not so`, [tried[1]]: "535 5.7.8 Wrong" });
+      const { error, lines } = await logIn(both, offered, PASSWORD, {}, "none");
+      assertEquals(mechanismsIn(lines), [...tried]);
+      assertEquals([error?.code, error?.reply?.toString(), error?.command, error?.usable, error?.temporary], [
+        "auth-failed",
+        "535 5.7.8 Wrong",
+        `AUTH ${tried[1]}`,
+        true,
+        false,
+      ]);
+      assertEquals(attemptsOf(error), [`${tried[0]} ${code}`, `${tried[1]} 535`]);
+      assertStringIncludes(error!.message, `535 5.7.8 Wrong (after ${tried[0]}: ${code} Not so)`);
+    });
+  }
+}
+
+test("authenticate() tries PLAIN after SCRAM under verified TLS, and not CRAM-MD5 after PLAIN", async () => {
+  const offered = "CRAM-MD5 PLAIN SCRAM-SHA-512";
+  const { lines, error } = await logIn(
+    refusing({ "SCRAM-SHA-512": "535 No", PLAIN: "535 No" }),
+    offered,
+    PASSWORD,
+  );
+  assertEquals([mechanismsIn(lines), attemptsOf(error)], [
+    ["SCRAM-SHA-512", "PLAIN"],
+    ["SCRAM-SHA-512 535", "PLAIN 535"],
+  ]);
+});
+
+test("authenticate() tries PLAIN after a proof that SCRAM refuses, and says why in both", async () => {
+  const scram = scramServer({ pass: "another" });
+  const server: Server = (line) => line.startsWith("AUTH PLAIN ") ? "535 5.7.8 Nor this" : scram(line);
+  const { error } = await logIn(server, "SCRAM-SHA-256 PLAIN", PASSWORD);
+  assertEquals(error?.attempts.map(({ mechanism, reason }) => [mechanism, reason]), [
+    ["SCRAM-SHA-256", "invalid-proof"],
+    ["PLAIN", undefined],
+  ]);
+  assertStringIncludes(error!.message, "(after SCRAM-SHA-256: 535 5.7.8 Wrong (invalid-proof))");
+});
+
+test("authenticate() does not hand the password over to a server whose certificate it has not checked", async () => {
+  const offered = "SCRAM-SHA-256 PLAIN LOGIN CRAM-MD5";
+  const { lines, error } = await logIn(
+    refusing({ "SCRAM-SHA-256": "535 No" }),
+    offered,
+    PASSWORD,
+    {},
+    "unverified",
+  );
+  assertEquals([mechanismsIn(lines), attemptsOf(error)], [["SCRAM-SHA-256"], ["SCRAM-SHA-256 535"]]);
+  const weak = await logIn(refusing({}), "PLAIN LOGIN CRAM-MD5", PASSWORD, {}, "unverified");
+  assertEquals(weak.mechanism, "CRAM-MD5");
+  const plain = await logIn(refusing({}), "PLAIN LOGIN", PASSWORD, {}, "unverified");
+  assertEquals(plain.mechanism, "PLAIN");
+});
+
+test("authenticate() falls back to nothing that the caller has not named", async () => {
+  const server = () => refusing({ "SCRAM-SHA-256": "535 No", "SCRAM-SHA-1": "535 No", "CRAM-MD5": "535 No" });
+  for (
+    const mechanisms of [["SCRAM-SHA-256"], ["SCRAM-SHA-256", "SCRAM-SHA-1"], ["SCRAM-SHA-1", "CRAM-MD5"]]
+  ) {
+    const { lines } = await logIn(server(), ALL, { ...PASSWORD, mechanisms });
+    assertEquals(mechanismsIn(lines), [mechanisms[0]]);
+  }
+  const named = { ...PASSWORD, mechanisms: ["scram-sha-256", "cram-md5", "login", "plain"] };
+  const { lines, mechanism } = await logIn(server(), ALL, named);
+  assertEquals([mechanismsIn(lines), mechanism], [["SCRAM-SHA-256", "LOGIN"], "LOGIN"]);
+});
+
+test("authenticate() falls back from a login that is bound to the channel only where the server has no secret for it", async () => {
+  const offered = "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN";
+  const channel = { channelBinding: EXPORTER };
+  const none = await logIn(refusing({ "SCRAM-SHA-256-PLUS": "535 No" }), offered, PASSWORD, channel);
+  assertEquals(none.mechanism, "PLAIN");
+  // The proof was refused: somebody may be in the middle.
+  const refused = await logIn(
+    scramServer({ pass: "another", binding: EXPORTER }),
+    offered,
+    PASSWORD,
+    channel,
+  );
+  assertEquals(mechanismsIn(refused.lines), ["SCRAM-SHA-256-PLUS"]);
+  // By name it never falls back.
+  for (
+    const mechanisms of [["SCRAM-SHA-256-PLUS", "PLAIN"], ["SCRAM-SHA-256", "PLAIN", "SCRAM-SHA-1-PLUS"]]
+  ) {
+    const server = refusing({ [mechanisms[0]!]: "535 No" });
+    const { lines } = await logIn(server, offered, { ...PASSWORD, mechanisms }, channel);
+    assertEquals(mechanismsIn(lines), [mechanisms[0]]);
+  }
+});
+
+for (const reason of ["channel-bindings-dont-match", "server-does-support-channel-binding"]) {
+  test(`authenticate() does not hand the password over where SCRAM says ${reason}`, async () => {
+    const server = script(challenge(`e=${reason}`), "535 5.7.8 No");
+    const { lines, error } = await logIn(server, "SCRAM-SHA-256 PLAIN", PASSWORD, {
+      channelBinding: EXPORTER,
+    });
+    assertEquals([mechanismsIn(lines), error?.reply?.code], [["SCRAM-SHA-256"], 535]);
+    assertEquals(error?.attempts[0]?.reason, reason);
+  });
+}
+
+test("authenticate() does not hand the password over to a server that cannot prove itself, whatever it replies", async () => {
+  for (const reply of ["501 Cancelled", "535 5.7.8 Cancelled"]) {
+    for (const options of [{ final: () => `v=${btoa("x".repeat(32))}` }, { first: () => "r=attacker" }]) {
+      const scram = scramServer(options);
+      const server: Server = (line) => line === "*" ? reply : scram(line);
+      const { lines, error } = await logIn(server, "SCRAM-SHA-256 PLAIN", PASSWORD);
+      assertEquals([mechanismsIn(lines), lines.at(-1), error?.code], [["SCRAM-SHA-256"], "*", "auth-failed"]);
+    }
+  }
+});
+
+test("authenticate() goes on from PLAIN to LOGIN, on the last try too, where PLAIN is not supported", async () => {
+  const server = refusing({ "SCRAM-SHA-256": "535 No", PLAIN: "502 Invalid input" });
+  const { lines, mechanism } = await logIn(server, "SCRAM-SHA-256 PLAIN LOGIN", PASSWORD);
+  assertEquals([mechanismsIn(lines), mechanism], [["SCRAM-SHA-256", "PLAIN", "LOGIN"], "LOGIN"]);
+
+  const neither = refusing({ "SCRAM-SHA-256": "535 5.7.8 No", PLAIN: "504 What?", LOGIN: "504 What?" });
+  const { error } = await logIn(neither, "SCRAM-SHA-256 PLAIN LOGIN", PASSWORD);
+  assertEquals([error?.code, error?.reply?.code, error?.command], ["auth-failed", 535, "AUTH SCRAM-SHA-256"]);
+  assertEquals(attemptsOf(error), ["SCRAM-SHA-256 535", "PLAIN 504", "LOGIN 504"]);
+  assertStringIncludes(error!.message, "(then PLAIN: 504 What?; LOGIN: 504 What?)");
+});
+
+test("authenticate() says that the login was refused where the server then says 421", async () => {
+  const server = refusing({ "SCRAM-SHA-256": "535 5.7.8 No", PLAIN: "421 4.7.0 Too many errors" });
+  const { error, lines } = await logIn(server, "SCRAM-SHA-256 PLAIN", PASSWORD);
+  assertEquals(lines.length, 2);
+  assertEquals([error?.code, error?.reply?.code, error?.temporary, error?.usable], [
+    "auth-failed",
+    535,
+    false,
+    false,
+  ]);
+  assertEquals(error?.cause instanceof SmtpError && error.cause.code, "service-unavailable");
+});
+
+test("authenticate() is temporary where the last try fails for a while only", async () => {
+  const server = refusing({ "SCRAM-SHA-256": "535 No", PLAIN: "454 4.7.0 Later" });
+  const { error } = await logIn(server, "SCRAM-SHA-256 PLAIN", PASSWORD);
+  assertEquals([error?.code, error?.temporary, error?.reply?.code], ["auth-failed", true, 454]);
+});
+
+test("authenticate() says that a server closes the session, which is no refused login", async () => {
+  const { error } = await logIn(script("421 4.3.2 Going down"), "PLAIN LOGIN", PASSWORD);
+  assertEquals([error?.code, error?.temporary, error?.usable], ["service-unavailable", true, false]);
+});
+
+for (
+  const reply of [
+    ...["501 5.5.2 Cannot parse this", "501 5.5.4 Bad argument", "535 5.5.4 Optional argument not permitted"],
+    ...["555 5.5.2 Syntax error", "503 5.5.1 No such command", "500 5.5.6 Line too long"],
+  ]
+) {
+  test(`authenticate() goes on to the next mechanism after "${reply}"`, async () => {
+    const { lines, mechanism } = await logIn(refusing({ PLAIN: reply }), "LOGIN PLAIN", PASSWORD);
+    assertEquals([mechanismsIn(lines), mechanism], [["PLAIN", "LOGIN"], "LOGIN"]);
+  });
+}
+
+test("authenticate() lists what was tried where nothing is supported, and both tokens where two were refused", async () => {
+  const { error } = await logIn(script("504 5.5.4 No", "500 What?"), "LOGIN PLAIN", PASSWORD);
+  assertEquals([error?.code, attemptsOf(error)], ["auth-unsupported", ["PLAIN 504", "LOGIN 500"]]);
+  assertStringIncludes(error!.message, "it offers LOGIN, PLAIN (PLAIN: 504 5.5.4 No; LOGIN: 500 What?)");
+  const accessToken = (refused?: string) => refused === undefined ? "old-token" : TOKEN;
+  const tokens = await logIn(script("535 Old", "535 New"), "XOAUTH2", { user: USER, accessToken });
+  assertEquals(attemptsOf(tokens.error), ["XOAUTH2 535", "XOAUTH2 535"]);
+});
 
 test("authenticate() passes over a mechanism that cannot carry the credentials", async () => {
   // U+1FAE0 is unknown to Unicode 3.2: SASLprep refuses it in passwords, and SCRAM cannot be spoken.
@@ -501,14 +735,66 @@ test("authenticate() waits for an initial response, and sends it alone where it 
   assertEquals(lines, ["AUTH X-OWN", "aGVsbG8=", "Yg=="]);
 });
 
-test("authenticate() keeps an initial response out of a command that would be too long", async () => {
-  // 12,276 characters of base64: RFC 4954, section 4, has room for 12,288 bytes in a line.
-  const initialResponse = new Uint8Array(9_207);
-  const { lines } = await logIn(script("334 ", "235 Yes"), "X-OWN", own({ initialResponse }));
-  assertEquals(lines, ["AUTH X-OWN", "A".repeat(12_276)]);
-  const longer = own({ initialResponse: new Uint8Array(9_300) });
-  const { error } = await logIn(script("334 ", "501 Cancelled"), "X-OWN", longer);
-  assertStringIncludes(error!.message, "12402 bytes");
+/** How many octets of an initial response fit in: "AUTH X-OWN ", base64 and the line end are 512 octets at most. */
+const FITS = (512 - 13 - 3) / 4 * 3;
+
+test("authenticate() keeps an initial response out of a command that would be longer than 512 octets", async () => {
+  const { lines } = await logIn(script("235 Yes"), "X-OWN", own({ initialResponse: new Uint8Array(FITS) }));
+  assertEquals([lines.length, lines[0]!.length + 2], [1, 509]);
+  const longer = await logIn(
+    script("334 ", "235 Yes"),
+    "X-OWN",
+    own({ initialResponse: new Uint8Array(FITS + 1) }),
+  );
+  assertEquals(longer.lines, ["AUTH X-OWN", btoa("\0".repeat(FITS + 1))]);
+  // The name's length counts: with "AUTH X-FOUR " a group less would fit.
+  for (const [name, octets] of [["X-OWN", 509], ["X-SEVEN", 511], ["X-EIGHT8", 512]] as const) {
+    const mechanism = own({ name, initialResponse: new Uint8Array(FITS) });
+    const { lines } = await logIn(script("235 Yes"), name, mechanism);
+    assertEquals(lines[0]!.length + 2, octets);
+  }
+  const nine = own({ name: "X-NINE999", initialResponse: new Uint8Array(FITS) });
+  assertEquals((await logIn(script("334 ", "235 Yes"), "X-NINE999", nine)).lines[0], "AUTH X-NINE999");
+});
+
+for (
+  const [server, tooLong] of [
+    ["Dovecot", "500 5.5.2 Line too long"],
+    ["Gmail", "555-5.5.2 Syntax error, goodbye.\r\n555 5.5.2 Line too long"],
+  ] as const
+) {
+  for (const offered of ["XOAUTH2", "OAUTHBEARER"]) {
+    test(`authenticate() says ${offered} with a token of 2,000 characters to a server as strict as ${server}`, async () => {
+      const strict: Server = (line) =>
+        line.startsWith("AUTH ") ? line.length + 2 > 512 ? tooLong : "334 " : "235 2.7.0 Accepted";
+      const accessToken = TOKEN.slice(0, -2).repeat(50).slice(0, 2_000);
+      const { lines, mechanism } = await logIn(strict, offered, { user: USER, accessToken });
+      assertEquals([lines.length, lines[0], mechanism], [2, `AUTH ${offered}`, offered]);
+      assertStringIncludes(atob(lines[1]!), `auth=Bearer ${accessToken}\x01`);
+    });
+  }
+}
+
+test("authenticate() says nothing where no line can carry the initial response", async () => {
+  // 12,288 octets with the line end (RFC 4954, section 4) are 9,213 octets before base64.
+  const { lines } = await logIn(
+    script("334 ", "235 Yes"),
+    "X-OWN",
+    own({ initialResponse: new Uint8Array(9_213) }),
+  );
+  assertEquals(lines, ["AUTH X-OWN", "A".repeat(12_284)]);
+  const longer = await logIn(script(), "X-OWN", own({ initialResponse: new Uint8Array(9_214) }));
+  assertEquals([longer.error?.code, longer.error?.usable, longer.lines], ["auth-unsupported", true, []]);
+  assertStringIncludes(longer.error!.message, "its response has 12288 octets in base64, the most is 12286");
+
+  const token = await logIn(script(), "XOAUTH2", { user: USER, accessToken: TOKEN.repeat(400) });
+  assertEquals([token.error?.code, token.lines], ["auth-unsupported", []]);
+  assertStringIncludes(token.error!.message, "Cannot authenticate with XOAUTH2");
+
+  const answer = own({ respond: () => new Uint8Array(9_300) });
+  const late = await logIn(script("334 ", "501 Cancelled"), "X-OWN", answer);
+  assertEquals(late.lines, ["AUTH X-OWN", "*"]);
+  assertStringIncludes(late.error!.message, "12402 bytes");
 });
 
 test("authenticate() refuses a mechanism that is not offered, cannot be made or fails", async () => {
@@ -574,10 +860,11 @@ test("authenticate() takes its own words out of what a server says of a refusal,
 test("authenticate() may be called again after a failure, in the same session", async () => {
   const lines: string[] = [];
   const server = script("535 No", "504 No", "235 Welcome");
+  const context = { offered: ["PLAIN"] };
   await withConversation(server, lines, () => {}, async (conversation) => {
-    await rejectsWith("auth-failed", () => authenticate(conversation, PASSWORD, { offered: ["PLAIN"] }));
-    await rejectsWith("auth-unsupported", () => authenticate(conversation, PASSWORD, { offered: ["PLAIN"] }));
-    assertEquals(await authenticate(conversation, PASSWORD, { offered: ["PLAIN"] }), "PLAIN");
+    await rejectsWith("auth-failed", () => authenticate(conversation, PASSWORD, context, "verified"));
+    await rejectsWith("auth-unsupported", () => authenticate(conversation, PASSWORD, context, "verified"));
+    assertEquals(await authenticate(conversation, PASSWORD, context, "verified"), "PLAIN");
   });
   assertEquals(lines.length, 3);
 });

@@ -20,7 +20,6 @@ for (
   test(`encodeBase64() and decodeBase64() turn "${text}" into "${encoded}" and back`, () => {
     assertEquals(encodeBase64(bytes(text)), encoded);
     assertEquals(decodeBase64(encoded), bytes(text));
-    assertEquals(decodeBase64(encoded.replaceAll("=", "")), bytes(text));
   });
 }
 
@@ -36,8 +35,28 @@ test("encodeBase64() takes more bytes than a function takes arguments", () => {
   );
 });
 
-for (const text of ["Zg=", "Z", "Zm9v!", "Zm-_", "Zg==Zg=="]) {
-  test(`decodeBase64() refuses "${text}"`, () => {
+// curl's tests 932 and 935 have "Rubbish" and a space inside of a challenge.
+for (
+  const text of [
+    ...[
+      "Zg=",
+      "Zg",
+      "Zm8",
+      "Z",
+      "Zm9v!",
+      "Zm-_",
+      "Zg==Zg==",
+      "=",
+      "==",
+      "====",
+      "Zg==\n",
+      " Zg==",
+      "Zm9v\tZm9v",
+    ],
+    ...["Rubbish", "PDFAbXg+ IA", "Zm9v Zm9v", "Zm\u00e99v"],
+  ]
+) {
+  test(`decodeBase64() refuses ${JSON.stringify(text)}`, () => {
     assertThrows(() => decodeBase64(text), SyntaxError, "Cannot decode base64");
   });
 }

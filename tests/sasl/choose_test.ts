@@ -8,22 +8,26 @@ const CONTEXT: SaslContext = { offered: [], hostname: "mx.test", port: 587, chan
 const PASSWORD = { user: "user", pass: "pencil" };
 const TOKEN = { user: "user", accessToken: "token" };
 
-test("mechanismsFor() names the strongest first, and those tied to the connection before all", () => {
-  assertEquals(mechanismsFor(PASSWORD), [
-    "SCRAM-SHA-512-PLUS",
-    "SCRAM-SHA-256-PLUS",
-    "SCRAM-SHA-1-PLUS",
-    "SCRAM-SHA-512",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-1",
-    "CRAM-MD5",
-    "PLAIN",
-    "LOGIN",
-  ]);
+const SCRAM = [
+  ...["SCRAM-SHA-512-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS"],
+  ...["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"],
+];
+
+test("mechanismsFor() names those first that are tied to the connection, and CRAM-MD5 last under verified TLS", () => {
+  assertEquals(mechanismsFor(PASSWORD), [...SCRAM, "PLAIN", "LOGIN", "CRAM-MD5"]);
+  assertEquals(mechanismsFor(PASSWORD, "verified"), mechanismsFor(PASSWORD));
   assertEquals(mechanismsFor(TOKEN), ["OAUTHBEARER", "XOAUTH2"]);
   assertEquals(mechanismsFor({ external: true }), ["EXTERNAL"]);
   assertEquals(mechanismsFor({ anonymous: "" }), ["ANONYMOUS"]);
 });
+
+for (const protection of ["unverified", "none"] as const) {
+  test(`mechanismsFor() names those last that hand the password over, where the protection is ${protection}`, () => {
+    assertEquals(mechanismsFor(PASSWORD, protection), [...SCRAM, "CRAM-MD5", "PLAIN", "LOGIN"]);
+    assertEquals(mechanismsFor({ ...PASSWORD, authzid: "other" }, protection), [...SCRAM, "PLAIN"]);
+    assertEquals(mechanismsFor(TOKEN, protection), mechanismsFor(TOKEN));
+  });
+}
 
 test("mechanismsFor() leaves out what cannot say for whom to act", () => {
   const names = mechanismsFor({ ...PASSWORD, authzid: "other" });
