@@ -14,7 +14,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase } from "../errors.ts";
 import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
-import { hello, introduce, login, openSession, startTls } from "./connect.ts";
+import { endSession, hello, introduce, login, openSession, startTls } from "./connect.ts";
 import { discardMessage } from "./content.ts";
 import type { Message } from "./content.ts";
 import { rulesFor } from "./content_check.ts";
@@ -293,8 +293,8 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /**
-   * AUTH: logs in, with the strongest mechanism that the server offers and the credentials allow (RFC 4954). `connect()` has
-   * done it if the options have `auth`. After a refusal it may be called again.
+   * AUTH: logs in, with the first mechanism, in the order of `auth.mechanisms`, that the server offers and the
+   * credentials allow (RFC 4954). `connect()` has done it if the options have `auth`. After a refusal it may be called again.
    *
    * @param auth The credentials. Default: as the options say.
    * @returns The name of the mechanism that worked.
@@ -591,9 +591,8 @@ export class SmtpClient implements AsyncDisposable {
     try {
       return await result;
     } catch (error) {
-      const { pipeline } = this.#session;
-      const own = leadToCaller(error, pipeline.failure);
-      if (own instanceof SmtpError && !own.usable) pipeline.fail(own);
+      const own = leadToCaller(error, this.#session.pipeline.failure);
+      if (own instanceof SmtpError && !own.usable) endSession(this.#session, own);
       throw own;
     }
   }

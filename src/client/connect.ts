@@ -21,6 +21,12 @@ import type { Auth, Settings } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
 import { Session } from "./session.ts";
 
+/**
+ * How long a session that did not become ready waits for the reply to its QUIT, in milliseconds. Nothing depends on it, and
+ * a process that has nothing else to do is kept waiting by it.
+ */
+const QUIT_TIMEOUT = 1_000;
+
 /** The name of a client that knows neither its name nor its address. */
 const LOCAL_NAME = "localhost";
 
@@ -55,12 +61,36 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
       if (auth !== undefined) await login(session, conversation, auth);
     });
   } catch (error) {
-    const failure = unopened(toSmtpError(error, "connect"));
-    pipeline.fail(failure);
-    // If the signal or a broken connection ended it, that is the reason, and not what followed from it.
-    throw leadToCaller(pipeline.failure ?? failure);
+    const reason = toSmtpError(error, "connect");
+    const failure = unopened(reason);
+    // If the signal or a broken connection ended it, that is the reason, and not what followed from it. But what the server has
+    // said before it hung up is the reason of both.
+    const isSaid = failure.reply !== undefined && failure.reply.code !== 421;
+    const shown = isSaid ? failure : pipeline.failure ?? failure;
+    endSession(session, failure, reason.usable);
+    throw leadToCaller(shown);
   }
   return session;
+}
+
+/**
+ * Ends a session that does not become ready. A client does not hang up before it has said QUIT (RFC 5321, section 4.1.1.10): it
+ * does so where the server still listens, and nobody waits for that.
+ *
+ * @param session The session.
+ * @param failure Why.
+ * @param inStep Whether every command has had its reply. Default: where the server has refused EHLO.
+ */
+export function endSession(session: Session, failure: SmtpError, inStep = false): void {
+  const { pipeline } = session;
+  if (!inStep && failure.code !== "command-refused") return pipeline.fail(failure);
+  session.quitting = true;
+  const end = () => pipeline.run(() => pipeline.fail(failure));
+  const timer = setTimeout(end, QUIT_TIMEOUT);
+  Conversation.hold(session, async (conversation) => {
+    await conversation.say("QUIT\r\n", "quit");
+    end(); // at once: nothing may be sent after QUIT
+  }).catch(end).finally(() => clearTimeout(timer));
 }
 
 function endOnAbort({ settings: { signal }, pipeline }: Session): void {
@@ -85,14 +115,24 @@ async function readGreeting(session: Session, conversation: Conversation): Promi
   const greeting = await conversation.listen("greeting");
   session.agreed = { ...session.agreed, greeting };
   if (greeting.positive) return;
+  // After anything but 421 the server waits for QUIT (RFC 5321, section 3.1).
   throw new SmtpError("service-unavailable", `The server refuses the connection: ${greeting.toString()}`, {
     phase: "greeting",
     reply: greeting,
+    usable: greeting.code !== 421,
   });
 }
 
-/** EHLO, or HELO if the server does not know EHLO (RFC 5321, section 3.2). LMTP has only LHLO. */
+/**
+ * Greets a server that knows nothing of the client, or no longer does. EHLO, or HELO if the server does not know EHLO (RFC
+ * 5321, section 3.2). LMTP has only LHLO.
+ *
+ * @param session The session.
+ * @param conversation Where to send it.
+ * @throws {SmtpError} `"command-refused"`: the session cannot go on.
+ */
 export async function introduce(session: Session, conversation: Conversation): Promise<void> {
+  session.agreed = { ...session.agreed, hello: undefined, extensions: Extensions.none };
   const verb = session.settings.protocol === "lmtp" ? "LHLO" : "EHLO";
   let reply = await hello(session, conversation, verb);
   if (verb === "EHLO" && reply.permanent) reply = await hello(session, conversation, "HELO");
@@ -174,8 +214,8 @@ export async function startTls(session: Session, conversation: Conversation, tls
   session.agreed = { ...session.agreed, tls };
   const info = await opened(upgrade(link, options), settings, "starttls");
   traceState(session, "secured");
-  // What was learnt before TLS may have been somebody else's words (RFC 3207, section 4.2).
-  session.agreed = { ...session.agreed, info, extensions: Extensions.none };
+  session.agreed = { ...session.agreed, info };
+  // What was learnt before TLS may have been somebody else's words (RFC 3207, section 4.2): all of it is asked for again.
   await introduce(session, conversation);
 }
 

@@ -437,7 +437,8 @@ unconnected(
 
 unconnected(
   "SmtpClient.connect() rejects when the server refuses to serve",
-  `S: 554 5.3.2 go away`,
+  `S: 554 5.3.2 go away
+  ${QUIT}`,
   async (options) => {
     const error = await rejectsWith("service-unavailable", () => SmtpClient.connect(options));
     assertEquals([error.phase, error.reply?.code, error.temporary], ["greeting", 554, false]);

@@ -502,7 +502,8 @@ test("SmtpClient ends the session where the greeting behind STARTTLS fails", asy
     S: 220 Go
     S! tls
     C: EHLO client.test
-    S: 450 No`);
+    S: 450 No
+    ${QUIT}`);
   const client = await SmtpClient.open({
     socket: played.socket,
     clientName: "client.test",
@@ -683,7 +684,8 @@ conversation(
   C: XCLIENT LOGIN=x
   S: 220 mx.test again
   C: EHLO client.test
-  S: 450 Not now`,
+  S: 450 Not now
+  ${QUIT}`,
   async (client) => {
     await client.xforward({ name: "spike+x.test", addr: "2001:db8::1", source: "LOCAL" });
     await rejectsWith("command-refused", () => client.xforward({ name: "x" }));

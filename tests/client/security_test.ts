@@ -132,7 +132,8 @@ test("SmtpClient does not try refused credentials with another mechanism", () =>
       "AUTH PLAIN LOGIN",
       `
     C: AUTH PLAIN ${btoa("\0user\0s3cret-word")}
-    S: 535 5.7.8 Bad credentials`,
+    S: 535 5.7.8 Bad credentials
+    ${QUIT}`,
     ),
     { auth: AUTH },
     async (options) => {
@@ -143,7 +144,7 @@ test("SmtpClient does not try refused credentials with another mechanism", () =>
   ).then(() => {}));
 
 test("SmtpClient rejects when no mechanism fits the credentials", () =>
-  run(underTls("AUTH GSSAPI", ""), { auth: AUTH }, async (options) => {
+  run(underTls("AUTH GSSAPI", QUIT), { auth: AUTH }, async (options) => {
     const error = await rejectsWith("auth-unsupported", () => SmtpClient.connect(options));
     assertStringIncludes(error.message, "GSSAPI");
   }).then(() => {}));
@@ -160,7 +161,8 @@ test("SmtpClient cancels a dialogue that makes no sense", () =>
     C: ${btoa("s3cret-word")}
     S: 334 bW9yZQ==
     C: *
-    S: 501 5.7.0 cancelled`,
+    S: 501 5.7.0 cancelled
+    ${QUIT}`,
     ),
     { auth: AUTH },
     async (options) => {
@@ -201,7 +203,8 @@ test("SmtpClient with auth rejects when STARTTLS is not offered, and sends no cr
     S: 220 mx.test
     C: EHLO client.test
     S: 250-mx.test
-    S: 250 AUTH PLAIN`,
+    S: 250 AUTH PLAIN
+    ${QUIT}`,
     { auth: AUTH },
     async (options) => {
       const error = await rejectsWith("starttls-unavailable", () => SmtpClient.connect(options));
@@ -215,7 +218,8 @@ test("SmtpClient with auth never logs in in the clear when TLS was only opportun
     S: 220 mx.test
     C: EHLO client.test
     S: 250-mx.test
-    S: 250 AUTH PLAIN`,
+    S: 250 AUTH PLAIN
+    ${QUIT}`,
     { auth: AUTH, security: "opportunistic" },
     async (options) => {
       await rejectsWith("auth-insecure", () => SmtpClient.connect(options));
@@ -248,7 +252,8 @@ test("SmtpClient rejects when TLS is required and STARTTLS is refused", () =>
     S: 250-mx.test
     S: 250 STARTTLS
     C: STARTTLS
-    S: 454 4.7.0 TLS not available`,
+    S: 454 4.7.0 TLS not available
+    ${QUIT}`,
     { security: "starttls" },
     async (options) => {
       const error = await rejectsWith("starttls-unavailable", () => SmtpClient.connect(options));

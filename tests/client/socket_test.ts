@@ -153,7 +153,9 @@ test("SmtpClient says so where the runtime cannot speak TLS over a pair and it h
     S: 220 mx.test
     C: EHLO client.test
     S: 250-mx.test
-    S: 250 STARTTLS`);
+    S: 250 STARTTLS
+    C: QUIT
+    S: 221 Bye`);
   const connecting = SmtpClient.connect({ socket: open, clientName: "client.test", security: "starttls" });
   const error = await rejectsWith("starttls-unavailable", () => connecting);
   assertStringIncludes(error.message, "the socket cannot start it");

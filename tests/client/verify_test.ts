@@ -38,7 +38,7 @@ test("SmtpClient.verify() finds host, TLS and login, sends nothing, and closes",
 });
 
 test("SmtpClient.verify() says that a login is refused, and closes", async () => {
-  const error = await rejectsWith("auth-failed", () => verify(`${TLS}\nS: 535 5.7.8 No`));
+  const error = await rejectsWith("auth-failed", () => verify(`${TLS}\nS: 535 5.7.8 No\n${QUIT}`));
   assertEquals([error.phase, error.usable], ["auth", false]);
 });
 
@@ -53,5 +53,5 @@ test("SmtpClient.verify() says that a server does not go on behind the login, an
 });
 
 test("SmtpClient.verify() says that TLS cannot be had, and closes", async () => {
-  await rejectsWith("starttls-unavailable", () => verify(`S: 220 mx.test\n${ehlo("AUTH PLAIN")}`));
+  await rejectsWith("starttls-unavailable", () => verify(`S: 220 mx.test\n${ehlo("AUTH PLAIN")}\n${QUIT}`));
 });
