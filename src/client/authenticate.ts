@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { allWith, mustExist } from "../core/option_names.ts";
+import type { OptionNames } from "../core/option_names.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { LoginAttempt } from "../errors.ts";
@@ -14,7 +16,16 @@ import type { Credentials, SaslContext, SaslMechanism } from "../sasl/mechanism.
 import { AuthDialogue, checkInitialResponse, describeAttempts } from "./auth_dialogue.ts";
 import type { Login } from "./auth_dialogue.ts";
 import type { Conversation } from "./conversation.ts";
-import type { Auth, MechanismAuth, TokenAuth } from "./options.ts";
+import { AUTH_HINTS } from "./foreign_options.ts";
+import type {
+  AnonymousAuth,
+  Auth,
+  AuthPreferences,
+  ExternalAuth,
+  MechanismAuth,
+  PasswordAuth,
+  TokenAuth,
+} from "./options.ts";
 import type { Session } from "./session.ts";
 
 /** "Unrecognized authentication type", and the replies of servers that do not know a mechanism, or find it too weak. */
@@ -38,8 +49,26 @@ const IN_THE_MIDDLE: ReadonlySet<string> = new Set([
 /** Makes a mechanism for an attempt. */
 type Make = () => SaslMechanism;
 
-/** The property that distinguishes each kind of {@linkcode Auth}. */
-const AUTH_KINDS = ["pass", "accessToken", "external", "anonymous", "mechanism"] as const;
+const PREFERENCES: OptionNames<AuthPreferences> = { mechanisms: true, initialResponse: true };
+
+/** What each kind of {@linkcode Auth} has, by the property that distinguishes it. */
+const KINDS: {
+  pass: OptionNames<PasswordAuth>;
+  accessToken: OptionNames<TokenAuth>;
+  external: OptionNames<ExternalAuth>;
+  anonymous: OptionNames<AnonymousAuth>;
+  mechanism: OptionNames<MechanismAuth>;
+} = {
+  pass: { user: true, pass: true, authzid: true, ...PREFERENCES },
+  accessToken: { user: true, accessToken: true, ...PREFERENCES },
+  external: { external: true, ...PREFERENCES },
+  anonymous: { anonymous: true, ...PREFERENCES },
+  mechanism: { mechanism: true, initialResponse: true },
+};
+
+const AUTH_KINDS = Object.keys(KINDS) as (keyof typeof KINDS)[];
+
+const AUTH_NAMES: Readonly<Record<string, true>> = Object.assign({}, ...Object.values(KINDS));
 
 /**
  * Checks credentials.
@@ -48,6 +77,7 @@ const AUTH_KINDS = ["pass", "accessToken", "external", "anonymous", "mechanism"]
  * @throws {TypeError} If they make no sense. The message shows no secret.
  */
 export function checkAuth(auth: Auth): void {
+  mustExist("log in", auth, AUTH_NAMES, { within: "auth", hints: AUTH_HINTS });
   const given = AUTH_KINDS.filter((kind) => kind in auth);
   if (given.length !== 1) {
     throw new TypeError(
@@ -56,6 +86,9 @@ export function checkAuth(auth: Auth): void {
       }`,
     );
   }
+  const [kind] = given;
+  const hints = allWith(AUTH_NAMES, `it has no meaning with auth.${kind}`);
+  mustExist("log in", auth, KINDS[kind!], { within: "auth", hints });
   if ("mechanism" in auth) {
     if (typeof auth.mechanism === "function") return;
     throw new TypeError("Cannot log in: auth.mechanism must be a function that makes a mechanism");
@@ -77,14 +110,17 @@ export function checkAuth(auth: Auth): void {
 /** NUL separates the parts of PLAIN: one more would shift name and password. */
 function checkText(name: string, value: unknown): void {
   if (typeof value === "string" && !value.includes("\0")) return;
-  throw new TypeError(`Cannot log in: auth.${name} must be a string without NUL`);
+  const type = typeof value === "string"
+    ? ""
+    : `, it is ${value === null ? "null" : `of type ${typeof value}`}`;
+  throw new TypeError(`Cannot log in: auth.${name} must be a string without NUL${type}`);
 }
 
 function checkMechanisms(auth: Exclude<Auth, MechanismAuth>): void {
   if (auth.mechanisms === undefined) return;
   const known = mechanismsFor(auth);
-  const unknown = auth.mechanisms.filter((name) => !known.includes(name.toUpperCase()));
-  if (auth.mechanisms.length > 0 && unknown.length === 0) return;
+  const isKnown = (name: unknown) => typeof name === "string" && known.includes(name.toUpperCase());
+  if (Array.isArray(auth.mechanisms) && auth.mechanisms.length > 0 && auth.mechanisms.every(isKnown)) return;
   throw new TypeError(
     `Cannot log in: auth.mechanisms must be some of ${known.join(", ")}, it is ${
       JSON.stringify(auth.mechanisms)

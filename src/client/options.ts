@@ -455,10 +455,10 @@ function defaultSecurity({ port, path }: SmtpChannelOptions, auth: Auth | undefi
   return path !== undefined ? "none" : "opportunistic";
 }
 
-/** Whether a mechanism with -PLUS is asked for by name: it needs the server's certificate. */
+/** Whether a mechanism with -PLUS is asked for by name: it needs the server's certificate. The rest is checked for a login. */
 function bindsToTls(auth: Auth | undefined): boolean {
-  const names = auth !== undefined && "mechanisms" in auth ? auth.mechanisms : undefined;
-  return names?.some((name) => name.toUpperCase().endsWith("-PLUS")) ?? false;
+  const names = (auth as AuthPreferences | null | undefined)?.mechanisms;
+  return Array.isArray(names) && names.some((name) => /-PLUS$/i.test(name));
 }
 
 /** Where a connection leads to, for people and as a key. */

@@ -933,6 +933,28 @@ for (
     ["a mechanism that the credentials do not allow", { ...PASSWORD, mechanisms: ["XOAUTH2"] }, "XOAUTH2"],
     ["a mechanism that nobody knows", { ...OAUTH, mechanisms: ["XOAUTH2", "X"] }, '"X"'],
     ["no mechanism at all", { ...PASSWORD, mechanisms: [] }, "[]"],
+    ["a mechanism that is not in a list", { ...PASSWORD, mechanisms: "PLAIN" }, 'it is "PLAIN"'],
+    ["a password that is missing", { user: USER, pass: undefined }, "it is of type undefined"],
+    ["nothing but a password", PASS, "auth must be an object, the current value is a string"],
+    [
+      "the names of denomailer",
+      { username: USER, password: PASS },
+      '"auth.username", use auth.user; there is no option "auth.password", use auth.pass',
+    ],
+    [
+      "nodemailer's type",
+      { ...PASSWORD, type: "login" },
+      '"auth.type", leave it out: pass is for a password, accessToken for OAuth 2.0',
+    ],
+    ["nodemailer's method", { ...PASSWORD, method: "PLAIN" }, '"auth.method", use auth.mechanisms'],
+    [
+      "nodemailer's refreshToken",
+      { ...OAUTH, refreshToken: TOKEN },
+      '"auth.refreshToken", use auth.accessToken, and refreshToken() or clientCredentials() of',
+    ],
+    ["an option that is misspelt", { ...PASSWORD, mechanism_s: [] }, '"auth.mechanism_s", did you mean'],
+    ["an authzid with a token", { ...OAUTH, authzid: "x" }, "it has no meaning with auth.accessToken"],
+    ["a user with external", { external: true, user: USER }, "it has no meaning with auth.external"],
   ] as const
 ) {
   test(`SmtpClient.connect() refuses ${what} in auth, and shows no secret`, async () => {
