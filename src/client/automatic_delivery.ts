@@ -72,13 +72,13 @@ export class AutomaticDelivery extends Delivery {
   override receive(reply: Reply): void {
     const isReset = this.transaction.awaited === "reset";
     super.receive(reply);
+    if (this.transaction.bdatUnknown) this.#onBdatUnknown();
     if (!isReset && this.session.quirks.pipelining === "untested") {
       this.session.quirks = { ...this.session.quirks, pipelining: "proven" };
     }
   }
 
   protected drive(): void {
-    if (this.transaction.bdatUnknown) return this.#onBdatUnknown();
     while (!this.pumping) {
       switch (this.transaction.state) {
         case "envelope":

@@ -196,7 +196,7 @@ export class SmtpClient implements AsyncDisposable {
     return !this.#session.quitting && this.#session.pipeline.failure === undefined;
   }
 
-  /** Resolves when the session is over, in good order or not. Never rejects. */
+  /** Resolves when the session is over, in good order or not, also if the server ends it while nothing is sent. Never rejects. */
   get closed(): Promise<void> {
     return this.#session.pipeline.closed;
   }

@@ -15,13 +15,17 @@ import type { Session } from "./session.ts";
 export class Conversation implements Exchange {
   readonly #session: Session;
   readonly #turn: PromiseWithResolvers<void> = Promise.withResolvers();
+  readonly #abandoned: PromiseWithResolvers<never> = Promise.withResolvers();
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #answer: PromiseWithResolvers<Reply> | undefined;
   #failure: SmtpError | undefined;
+  #hasTurn = false;
   #ended = false;
+  /** Whether the last reply was a yes. */
+  #accepted = false;
   #mask: ((reply: Reply) => Reply) | undefined;
 
   readonly exclusive: boolean;
-  readonly watches = false;
   awaited: Phase = "command";
   position = NOT_BEGUN;
 
@@ -29,6 +33,7 @@ export class Conversation implements Exchange {
     this.#session = session;
     this.exclusive = exclusive;
     this.#turn.promise.catch(() => {});
+    this.#abandoned.promise.catch(() => {});
   }
 
   /**
@@ -62,9 +67,12 @@ export class Conversation implements Exchange {
   async #hold<T>(body: (conversation: Conversation) => Promise<T>): Promise<T> {
     this.#session.pipeline.enqueue(this);
     await this.#turn.promise;
+    this.#hasTurn = true;
     try {
-      return await body(this);
+      if (this.#failure !== undefined) throw this.#failure;
+      return await Promise.race([body(this), this.#abandoned.promise]);
     } finally {
+      clearTimeout(this.#patience);
       this.#ended = true;
       this.#session.pipeline.release(this);
     }
@@ -73,6 +81,11 @@ export class Conversation implements Exchange {
   /** Whether the reply may have a secret in it. */
   get secret(): boolean {
     return this.#mask !== undefined;
+  }
+
+  /** After its 220 to STARTTLS the server speaks TLS. */
+  get pausesReading(): boolean {
+    return this.awaited === "starttls" && this.#accepted;
   }
 
   get awaitsReply(): boolean {
@@ -132,13 +145,16 @@ export class Conversation implements Exchange {
         reply,
       });
     }
-    const answer = this.#answer!; // nothing else is given to an exchange that awaits no reply and watches nothing
+    this.#accepted = reply.positive;
+    const answer = this.#answer!; // nothing is given to an exchange that awaits no reply
     this.#answer = undefined;
     answer.resolve(reply);
   }
 
   fail(error: SmtpError): void {
     this.#failure = error;
+    // It may wait for something else than the server, such as a token. If it has heard why the session ends, it says so first.
+    if (this.#hasTurn && !this.#ended) this.#patience = setTimeout(() => this.#abandoned.reject(error), 0);
     this.#turn.reject(error);
     this.#answer?.reject(error);
     this.#answer = undefined;

@@ -8,7 +8,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Outcome, Phase, SmtpErrorCode } from "../errors.ts";
 import type { Content } from "./content.ts";
-import { cutShort, messageRefused, serviceClosing, toSmtpError } from "./failure.ts";
+import { cutShort, isLost, messageRefused, serviceClosing, toSmtpError } from "./failure.ts";
 import type { Wait } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
@@ -62,11 +62,6 @@ export abstract class Delivery implements Exchange {
     return this.transaction.awaitsReply;
   }
 
-  /** While the content is being written the server may refuse it early, or hang up. */
-  get watches(): boolean {
-    return this.#pump !== undefined;
-  }
-
   get finished(): boolean {
     return this.#pump === undefined && this.transaction.finished;
   }
@@ -94,16 +89,24 @@ export abstract class Delivery implements Exchange {
     const { transaction } = this;
     // The server refuses RSET, and does not hang up.
     if (transaction.resetRefusal !== undefined) return this.#onResetRefused(transaction.resetRefusal);
-    const isReset = transaction.awaited === "reset";
     transaction.receive(reply);
-    if (isReset && reply.code === 421) return; // the session ends
-    if (transaction.resetRefusal !== undefined) {
-      // It may hang up: then it has done nothing of what followed, see explain().
-      if (!transaction.awaitsReply) this.#onResetRefused(transaction.resetRefusal);
-      return;
+    // It may hang up: then it has done nothing of what followed, see explain().
+    if (transaction.resetRefusal !== undefined && !transaction.awaitsReply) {
+      this.#onResetRefused(transaction.resetRefusal);
     }
+  }
+
+  proceed(): void {
+    if (this.transaction.resetRefusal !== undefined) return;
     this.drive();
     if (!this.transaction.awaitsReply) this.#onAnswer?.();
+  }
+
+  /** Some servers do not wait for the end of a content that they will not take. */
+  receiveEarly(reply: Reply): boolean {
+    if (!this.transaction.refuseEarly(reply)) return false;
+    this.settle(false);
+    return true;
   }
 
   #onResetRefused(reply: Reply): void {
@@ -123,8 +126,7 @@ export abstract class Delivery implements Exchange {
    */
   explain(error: SmtpError): SmtpError {
     const { resetRefusal } = this.transaction;
-    const lost = error.code === "connection-lost" || error.code === "connection-reset";
-    return resetRefusal !== undefined && lost ? serviceClosing(resetRefusal, "reset", error) : error;
+    return resetRefusal !== undefined && isLost(error) ? serviceClosing(resetRefusal, "reset", error) : error;
   }
 
   /** Writes commands, with their line ends. The transaction learns of them first: a trace may abort it from here. */
@@ -233,7 +235,7 @@ export abstract class Delivery implements Exchange {
     this.#onAnswer?.();
     if (this.#settled) return;
     const outcome = this.transaction.outcomeIfLost(this.session.link.handedOver, error.code);
-    if (outcome === "refused") return this.settle(false);
+    if (outcome === "refused" || this.transaction.taken) return this.settle(false);
     const begun = this.position !== NOT_BEGUN;
     this.reject(error.code, error.message, {
       outcome,

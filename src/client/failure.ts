@@ -81,6 +81,11 @@ const TEMPORARY: ReadonlySet<string> = new Set([
   "network",
 ]);
 
+/** Whether the connection ended, in good order or not, without a word that says why. */
+export function isLost({ code }: SmtpError): boolean {
+  return code === "connection-lost" || code === "connection-reset";
+}
+
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

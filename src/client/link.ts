@@ -125,6 +125,16 @@ export class Link {
     this.#streams.write(chunk);
   }
 
+  /** Lets the connection keep the process running, as it does from the start. */
+  ref(): void {
+    this.#streams.ref();
+  }
+
+  /** Lets the process end although the connection is open. */
+  unref(): void {
+    this.#streams.unref();
+  }
+
   /** The next reply, if one is complete. */
   takeReply(): Reply | undefined {
     return this.#decoder.next();

@@ -6,6 +6,9 @@
  * Replies come in the order of the commands (RFC 2920, section 3.1), so they belong to the oldest exchange that still
  * awaits one.
  *
+ * From the first thing that is awaited on, the connection is read at all times, but around STARTTLS. What a server says
+ * without having been asked must never be taken for the answer to what is asked next: it ends the session at once.
+ *
  * @module
  */
 import { ProtocolError } from "../core/errors.ts";
@@ -14,7 +17,7 @@ import { SmtpError } from "../errors.ts";
 import type { Phase } from "../errors.ts";
 import type { Trace } from "../trace.ts";
 import { Deadline } from "../sockets/deadline.ts";
-import { phaseOf, serviceClosing, timedOut, toSmtpError } from "./failure.ts";
+import { cutShort, phaseOf, serviceClosing, timedOut, toSmtpError } from "./failure.ts";
 import type { Wait } from "./failure.ts";
 import type { Link } from "./link.ts";
 import { Queue } from "./queue.ts";
@@ -25,18 +28,22 @@ export interface Exchange {
   readonly exclusive: boolean;
   /** Whether a reply is due. */
   readonly awaitsReply: boolean;
-  /** Whether the connection is to be watched though no reply is due, to learn early that it was lost. */
-  readonly watches: boolean;
   /** Whether nothing more will happen: nothing to write, no reply due. */
   readonly finished: boolean;
-  /** What the oldest reply due answers; selects the time limit. */
+  /** What the oldest reply due answers, or else what it waits for; selects the time limit. */
   readonly awaited: Wait;
   /** Where in the output it begins, {@linkcode NOT_BEGUN} before. Set by the pipeline. */
   position: number;
   /** Begins to write: the wire is free. */
   begin(): void;
-  /** Takes a reply that was due. */
+  /** Takes a reply that was due. Nothing is written before {@linkcode proceed}. */
   receive(reply: Reply): void;
+  /** Goes on after a reply, now that nothing that nobody has asked for stands behind it. */
+  proceed?(): void;
+  /** Takes a reply that comes before it is due, which ends the session. Returns whether it makes sense. */
+  receiveEarly?(reply: Reply): boolean;
+  /** Whether nothing is to be read after the reply that has come, until another one is awaited. */
+  readonly pausesReading?: boolean;
   /** Whether there may be a secret in the reply. */
   readonly secret?: boolean;
   /** What is shown of a reply that may have a secret in it. */
@@ -73,6 +80,10 @@ export class Pipeline {
   /** Whether the code below is in the middle of its own loop, which looks again by itself. */
   #busy = false;
   #reading = false;
+  /** Whether bytes have come that answer nothing. It ends the session, when it is known what they say. */
+  #unasked = false;
+  /** Whether the connection keeps the process running: while somebody waits for the server. */
+  #keepsProcess = true;
   #failure: SmtpError | undefined;
   readonly #deadline: Deadline = new Deadline(() => this.run(() => this.#expired()));
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
@@ -165,6 +176,7 @@ export class Pipeline {
 
   /** Lets exchanges out as long as the wire is free and the window open. */
   #letOut(): void {
+    if (this.#unasked) return;
     this.#settleFront();
     while (this.#wire === undefined && this.#failure === undefined) {
       const next = this.#waiting.peek();
@@ -174,7 +186,6 @@ export class Pipeline {
         continue;
       }
       if (this.#blocks(next)) return;
-      if (this.#flying.length === 0 && !this.#quiet()) return;
       this.#waiting.shift();
       this.#flying.push(next);
       next.position = this.#link.position;
@@ -193,27 +204,6 @@ export class Pipeline {
       this.#link.position - oldest.position >= this.#maxBytesInFlight;
   }
 
-  /** What a server says without having been asked must never be taken for the answer to what is asked next. */
-  #quiet(): boolean {
-    if (this.#link.bufferedLength === 0) return true;
-    try {
-      const reply = this.#link.takeReply();
-      if (reply?.code === 421) {
-        this.#trace?.({ type: "reply", reply });
-        this.fail(serviceClosing(reply, "command"));
-        return false;
-      }
-      throw new ProtocolError(
-        reply === undefined
-          ? "Unexpected bytes, no command is waiting for a reply"
-          : `Unexpected reply, no command is waiting for one: ${reply.code}`,
-      );
-    } catch (error) {
-      this.#failWith(error);
-      return false;
-    }
-  }
-
   /** Exchanges that have ended leave, in order. */
   #settleFront(): void {
     while (this.#flying.peek()?.finished) {
@@ -223,16 +213,24 @@ export class Pipeline {
     if (this.pending === 0) this.#deadline.stop();
   }
 
-  /** Sees to it that somebody reads and the clock runs while a reply is due, and that what was written leaves. */
+  /**
+   * Sees to it that what was written leaves, and that the clock runs while somebody waits. What is read only to watch the
+   * connection does not keep the process running.
+   */
   #watch(): void {
     if (this.#failure !== undefined) return;
-    this.#link.scheduleFlush();
     const front = this.#flying.peek();
-    if (front === undefined) return;
-    if (front.awaitsReply || front.watches) {
-      this.#deadline.start(this.#timeouts[front.awaited]);
-      if (!this.#reading) this.#read();
+    const waits = front !== undefined && isWaiting(front);
+    if (waits !== this.#keepsProcess) {
+      this.#keepsProcess = waits;
+      if (waits) this.#link.ref();
+      else this.#link.unref();
     }
+    if (this.#unasked) return this.#deadline.start(LAST_WORD_TIMEOUT);
+    this.#link.scheduleFlush();
+    if (!waits) return;
+    this.#deadline.start(this.#timeouts[front.awaited]);
+    if (!this.#reading) void this.#read();
   }
 
   async #read(): Promise<void> {
@@ -241,9 +239,10 @@ export class Pipeline {
     let answering = false;
     try {
       while (this.#answer()) {
-        if (answering) this.#link.flush();
+        if (answering && !this.#unasked) this.#link.flush();
         answering = true;
         // The clock goes on: a server that gives its reply byte by byte has no more time than others.
+        this.#watch();
         if (!await this.#link.fill()) throw this.#endOfConnection();
       }
     } catch (error) {
@@ -252,13 +251,13 @@ export class Pipeline {
       this.#reading = false;
       this.#busy = false;
     }
-    this.#watch();
+    this.#advance(); // a reply that pauses the reading may have been the last that was due
   }
 
   /**
    * Gives the replies that are here to those that await them.
    *
-   * @returns Whether more are due.
+   * @returns Whether to go on reading.
    */
   #answer(): boolean {
     this.#busy = true;
@@ -271,25 +270,46 @@ export class Pipeline {
     while (this.#failure === undefined) {
       this.#letOut();
       const front = this.#flying.peek();
-      if (front === undefined || !(front.awaitsReply || front.watches)) return false;
+      const isDue = !this.#unasked && front !== undefined && front.awaitsReply;
       const reply = this.#link.takeReply();
       if (reply === undefined) {
-        this.#deadline.start(this.#timeouts[front.awaited]);
+        if (!isDue && this.#link.bufferedLength > 0) this.#onUnasked();
         return true;
       }
-      const shown = front.shown?.(reply) ?? reply;
+      const shown = front?.shown?.(reply) ?? reply;
       this.#trace?.({ type: "reply", reply: shown });
       this.#deadline.renew();
-      const phase = phaseOf(front.awaited);
-      front.receive(reply);
+      const phase = phaseOf(front?.awaited ?? "command");
+      if (isDue) front.receive(reply);
       // A server that says 421 closes the connection (RFC 5321, section 3.8). Replies come in order, so it has done
       // nothing of what was sent after the command that it answers.
       if (reply.code === 421) this.fail(serviceClosing(shown, phase));
+      else if (!isDue) this.#endUnasked(reply, shown);
+      else if (front.pausesReading) return false;
+      // Those that fly behind the front have said something, and a front that has more to say flies alone.
+      else if (this.#link.bufferedLength > 0 && !front.awaitsReply && this.#flying.length === 1) {
+        this.#onUnasked();
+      } else front.proceed?.();
     }
     return false;
   }
 
+  /** Nothing more is said, and the server has a moment to end what it says. */
+  #onUnasked(): void {
+    if (this.#unasked) return;
+    this.#unasked = true;
+    this.#deadline.renew();
+  }
+
+  #endUnasked(reply: Reply, shown: Reply): void {
+    if (this.#flying.peek()?.receiveEarly?.(reply)) return this.fail(cutShort());
+    throw new ProtocolError(`Unexpected reply, no command is waiting for one: ${shown.toString()}`);
+  }
+
   #endOfConnection(): SmtpError {
+    if (this.#phase === "quit") {
+      return new SmtpError("client-closed", "The session has ended", { phase: "quit" });
+    }
     return new SmtpError("connection-lost", "The server has closed the connection", {
       phase: this.#phase,
       temporary: true,
@@ -349,9 +369,15 @@ export class Pipeline {
 
   #expired(): void {
     if (this.#link.writeError !== undefined) return this.#failWith(this.#link.writeError);
+    if (this.#unasked) throw new ProtocolError("Unexpected bytes, no command is waiting for a reply");
     const awaited = this.#flying.peek()?.awaited ?? "command";
     this.fail(timedOut(awaited, this.#timeouts[awaited]));
   }
+}
+
+/** Whether the server, or the caller's source, has to do something in time. */
+function isWaiting({ awaitsReply, awaited }: Exchange): boolean {
+  return awaitsReply || awaited === "block" || awaited === "source";
 }
 
 /** One that throws keeps the others from nothing. */

@@ -6,6 +6,7 @@
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import { LOST, markBroken } from "./broken_extensions.ts";
+import { isLost } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
 import type { Session } from "./session.ts";
@@ -45,7 +46,6 @@ class Quit implements Exchange {
   /** The transaction whose content had no reply when QUIT left. */
   #follows: Transaction | undefined;
 
-  readonly watches = false;
   readonly awaited = "quit";
   awaitsReply = false;
   finished = false;
@@ -85,6 +85,11 @@ class Quit implements Exchange {
       this.#mark(`the server answers it behind a content with ${reply.toString()}`);
     }
     this.#session.pipeline.fail(sessionEnded()); // at once: nothing may be sent after QUIT
+  }
+
+  /** All that goes before it was answered: a server that hangs up now leaves nothing open. */
+  explain(error: SmtpError): SmtpError {
+    return isLost(error) ? sessionEnded() : error;
   }
 
   fail(error: SmtpError): void {

@@ -201,10 +201,9 @@ export class Transaction {
    * Takes the reply to the oldest command that has none.
    *
    * @param reply The reply.
-   * @throws {ProtocolError} If no reply was due, or the reply makes no sense there. Nothing has changed then.
+   * @throws {ProtocolError} If the reply makes no sense there. Nothing has changed then.
    */
   receive(reply: Reply): void {
-    if (!this.awaitsReply) return this.#receiveEarly(reply);
     const command = this.#sent[this.#replied]!;
     // A 3xx says that the server waits for content, which only DATA leads to (RFC 5321, section 4.3.2); a 2xx to DATA would
     // leave open whether it does. 221 answers QUIT and nothing else: it must not pass for the server's "taken".
@@ -243,14 +242,18 @@ export class Transaction {
     }
   }
 
-  /** Some servers do not wait for the end of a content that they will not take, and 421 may come at any time. */
-  #receiveEarly(reply: Reply): void {
-    const isClosing = reply.code === 421 && !this.finishedWriting;
-    if (!isClosing && (!this.#goAhead || this.#state !== "data")) {
-      throw new ProtocolError(`Unexpected reply, no command is waiting for one: ${reply.code}`);
-    }
-    if (!reply.temporary && !reply.permanent) throw unexpected(reply, "a content that is not complete");
+  /**
+   * Takes a reply that comes before the content is complete: under DATA, some servers do not wait for the end of one that they
+   * will not take.
+   *
+   * @param reply The reply.
+   * @returns Whether it refuses the message. If not, it makes no sense, and nothing has changed.
+   */
+  refuseEarly(reply: Reply): boolean {
+    const isOver = this.#endReply !== undefined || this.refusal !== undefined;
+    if (!this.#goAhead || isOver || reply.positive || reply.intermediate) return false;
     this.#contentRefusal = reply;
+    return true;
   }
 
   /** RSET cannot be refused (RFC 5321, section 4.1.1.5), yet it is: see {@linkcode resetRefusal}. */

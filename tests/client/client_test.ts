@@ -396,6 +396,8 @@ unconnected(
   },
 );
 
+const UNASKED = "SmtpError: Unexpected reply, no command is waiting for one: ";
+
 test("SmtpClient never takes a reply that nobody asked for as the answer to the next command", async () => {
   await converseUnconnected(
     `${SIMPLE_HELLO}
@@ -405,7 +407,10 @@ test("SmtpClient never takes a reply that nobody asked for as the answer to the 
     async (options) => {
       await using client = await SmtpClient.connect(options);
       await client.noop();
-      await rejectsWith("protocol-error", () => client.noop());
+      await client.closed;
+      assertEquals(client.usable, false);
+      const error = await rejectsWith("client-closed", () => client.noop());
+      assertEquals(String(error.cause), UNASKED + "250 surplus");
     },
   );
 });
