@@ -201,11 +201,13 @@ async function secure(session: Session, conversation: Conversation): Promise<voi
  */
 export async function startTls(session: Session, conversation: Conversation, tls: TlsOptions): Promise<void> {
   const { link, settings } = session;
-  if (!link.canStartTls) throw startTlsUnavailable("the socket cannot start it here");
-  if (!session.extensions.startTls) throw startTlsUnavailable("the server does not offer STARTTLS");
+  if (!link.canStartTls) throw startTlsUnavailable(settings, "the socket cannot start it here");
+  if (!session.extensions.startTls) {
+    throw startTlsUnavailable(settings, "the server does not offer STARTTLS");
+  }
   const reply = await conversation.say("STARTTLS\r\n", "starttls");
   if (!reply.positive) {
-    throw startTlsUnavailable(`the server refuses STARTTLS: ${reply.toString()}`, reply);
+    throw startTlsUnavailable(settings, `the server refuses STARTTLS: ${reply.toString()}`, reply);
   }
   const { socket, address } = settings;
   const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
@@ -229,12 +231,14 @@ async function upgrade(link: Link, options: TlsOptions): Promise<SocketInfo> {
   }
 }
 
-function startTlsUnavailable(why: string, reply?: Reply): SmtpError {
-  return new SmtpError("starttls-unavailable", `TLS is required and ${why}`, {
-    phase: "starttls",
-    reply,
-    usable: reply?.code !== 421,
-  });
+function startTlsUnavailable({ auth }: Settings, why: string, reply?: Reply): SmtpError {
+  const [goal, what] = auth === undefined ? ["", "the mail"] : [" for the login", "the credentials"];
+  return new SmtpError(
+    "starttls-unavailable",
+    `TLS is required${goal} and ${why}; use security: "tls" if a port has TLS from the first byte, usually 465, ` +
+      `or security: "none" to send ${what} in the clear`,
+    { phase: "starttls", reply, usable: reply?.code !== 421 },
+  );
 }
 
 /**
@@ -247,10 +251,19 @@ function startTlsUnavailable(why: string, reply?: Reply): SmtpError {
  * @throws {SmtpError} `"auth-insecure"`, `"auth-unsupported"` or `"auth-failed"`.
  */
 export async function login(session: Session, conversation: Conversation, auth: Auth): Promise<string> {
-  if (!session.link.secure && session.settings.security !== "none") {
+  const { link, settings: { security }, extensions } = session;
+  if (!link.secure && security !== "none") {
     throw new SmtpError(
       "auth-insecure",
-      'Cannot log in: the session is not protected by TLS, and security is not "none"',
+      `Cannot log in: the session is not protected by TLS, security is "${security}"; use security: "starttls" or "tls", or "none" ` +
+        "to send the credentials in the clear",
+      { phase: "auth", usable: true },
+    );
+  }
+  if (!link.secure && extensions.startTls && extensions.auth.length === 0) {
+    throw new SmtpError(
+      "auth-unsupported",
+      'The server takes no login in the clear; use security: "starttls"',
       { phase: "auth", usable: true },
     );
   }

@@ -3,6 +3,7 @@ import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { formatTrace } from "../../src/trace.ts";
 import type { TraceEvent } from "../../src/trace.ts";
+import { hello } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 import { replay } from "../support/replay.ts";
@@ -325,4 +326,52 @@ for (
   test(`SmtpClient.connect() refuses ${JSON.stringify(options)}`, async () => {
     await assertRejects(() => SmtpClient.connect(options), RangeError);
   });
+}
+
+for (
+  const [what, extensions, options, code, message] of [
+    [
+      "credentials and no STARTTLS",
+      ["AUTH PLAIN"],
+      { auth: AUTH, security: undefined },
+      "starttls-unavailable",
+      "TLS is required for the login and the server does not offer STARTTLS; " +
+      'use security: "tls" if a port has TLS from the first byte, usually 465, ' +
+      'or security: "none" to send the credentials in the clear',
+    ],
+    [
+      "no credentials and no STARTTLS",
+      [],
+      { security: "starttls" },
+      "starttls-unavailable",
+      "TLS is required and the server does not offer STARTTLS; " +
+      'use security: "tls" if a port has TLS from the first byte, usually 465, ' +
+      'or security: "none" to send the mail in the clear',
+    ],
+    [
+      "a login that would travel in the clear",
+      ["AUTH PLAIN"],
+      { auth: AUTH, security: "opportunistic" },
+      "auth-insecure",
+      'Cannot log in: the session is not protected by TLS, security is "opportunistic"; ' +
+      'use security: "starttls" or "tls", or "none" to send the credentials in the clear',
+    ],
+    [
+      "a server that takes logins only under TLS",
+      ["STARTTLS"],
+      { auth: AUTH, security: "none" },
+      "auth-unsupported",
+      'The server takes no login in the clear; use security: "starttls"',
+    ],
+  ] as const
+) {
+  test(`SmtpClient says which security to choose in the error about ${what}`, () =>
+    run(
+      `${hello(...extensions)}\n${QUIT}`,
+      options as SmtpClientOptions,
+      async (given) => {
+        const error = await rejectsWith(code, () => SmtpClient.connect(given));
+        assertEquals(error.message, message);
+      },
+    ).then(() => {}));
 }
