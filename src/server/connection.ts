@@ -26,6 +26,9 @@ const EVERYDAY: ReadonlySet<SocketErrorCode> = new Set([
   "network",
 ]);
 
+/** How long a TLS handshake may still take when the server shuts down, in milliseconds. */
+const LAST_HANDSHAKE = 100;
+
 /** Serves one connection. */
 export class ServerConnection {
   readonly #settings: SessionSettings;
@@ -36,6 +39,8 @@ export class ServerConnection {
   readonly #transport: Transport;
   readonly #deadline: Deadline = new Deadline(() => this.#onTimeout());
   #stopping = false;
+  /** Whether the TLS handshake is under way, in which nobody can be told anything. */
+  #handshaking: boolean;
   #auth: AuthAttempt | undefined;
 
   /**
@@ -48,6 +53,7 @@ export class ServerConnection {
     this.#handlers = handlers;
     this.#machine = new SessionMachine(settings, socket.secureTransport);
     this.#transport = new Transport(socket);
+    this.#handshaking = socket.secureTransport === "on";
     this.#session = new SessionView(this.#machine.session);
     this.#caller = new HandlerCaller((error) => settings.onError(error, this.#session));
   }
@@ -57,6 +63,7 @@ export class ServerConnection {
     try {
       this.#deadline.start(this.#settings.timeouts.tls);
       const info = await this.#transport.opened;
+      this.#handshaking = false;
       this.#deadline.renew();
       this.#session.remoteAddress = info.remoteAddress;
       this.#session.localAddress = info.localAddress;
@@ -77,16 +84,30 @@ export class ServerConnection {
     }
   }
 
-  /** Ends the session with 421: at once if no transaction is open, else after it. */
+  /**
+   * Ends the session with 421: at once if no transaction is open, else after it. A TLS handshake is cut if it does not end
+   * soon.
+   */
   shutdown(): void {
     this.#stopping = true;
-    if (this.#transport.reading && !this.#inTransaction()) this.#interrupt(replies.SHUTTING_DOWN);
+    this.#transport.hurry();
+    if (this.#handshaking) {
+      this.#deadline.renew();
+      this.#deadline.start(this.#tlsLimit());
+    } else if (this.#transport.reading && !this.#inTransaction()) {
+      this.#interrupt(replies.SHUTTING_DOWN);
+    }
   }
 
   /** Closes the connection, whatever is under way. */
   cut(): void {
     this.#machine.close();
     void this.#transport.cut(new SocketError("closed", "The server was shut down"));
+  }
+
+  #tlsLimit(): number {
+    const { tls } = this.#settings.timeouts;
+    return this.#stopping ? Math.min(tls, LAST_HANDSHAKE) : tls;
   }
 
   #inTransaction(): boolean {
@@ -240,8 +261,10 @@ export class ServerConnection {
 
   async #startTls(): Promise<void> {
     await this.#flush();
-    this.#deadline.start(this.#settings.timeouts.tls);
+    this.#deadline.start(this.#tlsLimit());
+    this.#handshaking = true;
     const info = await this.#transport.startTls();
+    this.#handshaking = false;
     this.#deadline.renew();
     this.#session.tls = info.tls;
     this.#machine.secured();

@@ -9,6 +9,12 @@ import type { Socket, SocketInfo } from "../sockets/socket.ts";
 /** How long a client may take to hang up after the last reply, in milliseconds. */
 const LINGER = 2_000;
 
+/**
+ * How long, in milliseconds, a client has to be silent after the last reply when the server shuts down and nobody wants to
+ * wait for it to hang up. What it said before it heard the reply has arrived by then, on any but the slowest ways.
+ */
+const QUIET = 100;
+
 /** How many bytes are read and thrown away meanwhile. */
 const MAX_LINGER_BYTES = 1024 * 1024;
 
@@ -18,8 +24,15 @@ const asIs = (bytes: Uint8Array | undefined): Uint8Array | undefined => bytes;
 /** The connection to one client. */
 export class Transport {
   readonly #streams: LockedStreams;
-  /** The bytes that {@linkcode peek} has waited for. */
-  #peeked: Promise<Uint8Array | undefined> | undefined;
+  /** A read whose bytes nobody has taken yet. */
+  #underway: Promise<Uint8Array | undefined> | undefined;
+  /** Makes the read that somebody waits for see the end. */
+  #stop: (() => void) | undefined;
+  #stopped = false;
+  /** Whether the server's side has ended, and nobody wants to wait for the client's. */
+  #ended = false;
+  #hurried = false;
+  #quiet: ReturnType<typeof setTimeout> | undefined;
 
   /** @param socket The socket. */
   constructor(socket: Socket) {
@@ -31,9 +44,9 @@ export class Transport {
     return this.#streams.opened;
   }
 
-  /** Whether a read is under way. */
+  /** Whether somebody waits for a read. */
   get reading(): boolean {
-    return this.#streams.reading;
+    return this.#stop !== undefined;
   }
 
   /**
@@ -61,11 +74,10 @@ export class Transport {
    *
    * @returns Bytes; `undefined` at the end.
    */
-  read(): Promise<Uint8Array | undefined> {
-    const peeked = this.#peeked;
-    if (peeked === undefined) return this.#streams.read(asIs);
-    this.#peeked = undefined;
-    return peeked;
+  async read(): Promise<Uint8Array | undefined> {
+    const bytes = await this.#wait();
+    if (!this.#stopped) this.#underway = undefined;
+    return bytes;
   }
 
   /**
@@ -74,17 +86,34 @@ export class Transport {
    * @returns Whether bytes have arrived, or the connection has ended.
    */
   async peek(): Promise<"bytes" | "end"> {
-    this.#peeked = this.#streams.read(asIs);
     try {
-      return await this.#peeked === undefined ? "end" : "bytes";
+      return await this.#wait() === undefined ? "end" : "bytes";
     } catch {
       return "end";
     }
   }
 
-  /** Makes the read that is under way, and all later ones, see the end of the connection. */
+  /**
+   * Makes the read that is under way, and all later ones, see the end of the connection. {@linkcode finish} still reads
+   * what arrives.
+   */
   stopReading(): void {
-    this.#streams.stopReading();
+    this.#stopped = true;
+    this.#stop?.();
+  }
+
+  #wait(): Promise<Uint8Array | undefined> {
+    if (this.#stopped) return Promise.resolve(undefined);
+    const underway = this.#underway ??= this.#streams.read(asIs);
+    return new Promise((resolve, reject) => {
+      // At once and not a turn later: whoever goes on then must not count as waiting.
+      const settle = <T>(done: (value: T) => void) => (value: T): void => {
+        if (this.#stop === stop) this.#stop = undefined;
+        done(value);
+      };
+      const stop = this.#stop = settle<void>(() => resolve(undefined));
+      underway.then(settle(resolve), settle(reject));
+    });
   }
 
   /**
@@ -104,8 +133,11 @@ export class Transport {
     const timer = setTimeout(() => void this.#streams.close(), LINGER);
     try {
       await this.#streams.endWriting();
+      this.#ended = true;
       for (let read = 0; read < MAX_LINGER_BYTES;) {
-        const bytes = await this.read();
+        this.#awaitQuiet();
+        const bytes = await (this.#underway ?? this.#streams.read(asIs));
+        this.#underway = undefined;
         if (bytes === undefined) break;
         read += bytes.length;
       }
@@ -113,7 +145,20 @@ export class Transport {
       // The client has gone already.
     } finally {
       clearTimeout(timer);
+      clearTimeout(this.#quiet);
     }
+  }
+
+  /** Makes {@linkcode finish} wait no longer than until the client is silent. */
+  hurry(): void {
+    this.#hurried = true;
+    this.#awaitQuiet();
+  }
+
+  #awaitQuiet(): void {
+    if (!this.#hurried || !this.#ended) return;
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => void this.#streams.close(), QUIET);
   }
 
   /**

@@ -242,6 +242,114 @@ test("shutdown() ends idle sessions at once and the others after their transacti
   assertEquals(server.connections, 0);
 });
 
+/** Runs with a clock on which nothing takes longer than half a second: later timers never fire. */
+async function withShortTimers(body: () => Promise<void>): Promise<void> {
+  const { setTimeout } = globalThis;
+  globalThis.setTimeout = ((call: () => void, ms: number) => {
+    const id = setTimeout(call, ms);
+    if (ms > 500) clearTimeout(id);
+    return id;
+  }) as typeof setTimeout;
+  try {
+    await body();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}
+
+const HALF_OPEN: [name: string, lines: string[], last: string][] = [
+  ["is idle", [], "421 4.3.2 Service is shutting down"],
+  ["is idle after EHLO", ["EHLO client.test"], "421 4.3.2 Service is shutting down"],
+  ["is in the middle of AUTH", ["EHLO client.test", "AUTH LOGIN"], "421 4.3.2 Service is shutting down"],
+  ["has said QUIT", ["QUIT"], "(end)"],
+];
+
+for (const security of ["none", "starttls", "tls"] as const) {
+  for (const [name, lines, last] of HALF_OPEN) {
+    test(`shutdown() does not wait until a client hangs up that ${name} (${security})`, () =>
+      withShortTimers(async () => {
+        const errors: unknown[] = [];
+        const onError = (error: unknown) => errors.push(error);
+        const server = serve({
+          security,
+          allowInsecureAuth: true,
+          onError,
+          ...(security !== "none" && { tls }),
+        }, {
+          auth: () => true,
+        });
+        const peer = await connectTo(
+          server,
+          ({ none: "off", starttls: "starttls", tls: "on" } as const)[security],
+        );
+        await peer.reply();
+        if (security === "starttls") {
+          await peer.ask("EHLO client.test");
+          await peer.ask("STARTTLS");
+          await peer.startTls(trust); // the server may still be at it
+        }
+        for (const line of lines) await peer.ask(line);
+        await server.shutdown();
+        assertEquals(server.connections, 0);
+        assertEquals(await peer.reply(), last);
+        assertEquals(await peer.reply(), "(end)");
+        await peer.close();
+        assertEquals(errors, []);
+      }));
+  }
+}
+
+test("shutdown() does not wait until a client hangs up whose transaction has ended", () =>
+  withShortTimers(async () => {
+    await using server = serve();
+    const peer = await connectTo(server);
+    await peer.reply();
+    await peer.ask("EHLO client.test");
+    await peer.ask("MAIL FROM:<a@example.com>");
+    const shutdown = server.shutdown();
+    await peer.ask("RCPT TO:<b@example.org>");
+    await peer.ask("DATA");
+    await peer.say("Hello\r\n.\r\n");
+    await shutdown;
+    assertEquals(await peer.reply(), "250 2.0.0 Ok");
+    assertEquals(await peer.reply(), "421 4.3.2 Service is shutting down");
+    assertEquals(await peer.reply(), "(end)");
+    await peer.close();
+  }));
+
+test("shutdown() cuts clients whose TLS handshake is not done", () =>
+  withShortTimers(async () => {
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => errors.push(error);
+    const immediate = serve({ tls, security: "tls", onError });
+    const silent = await connectTo(immediate);
+    const later = serve({ tls, onError });
+    const started = await connectTo(later);
+    await started.reply();
+    await started.ask("EHLO client.test");
+    await started.ask("STARTTLS");
+    while (immediate.connections === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    await Promise.all([immediate.shutdown(), later.shutdown()]);
+    for (const peer of [silent, started]) {
+      assertEquals(await peer.reply().catch(() => "(end)"), "(end)");
+      await peer.close();
+    }
+    assertEquals(errors, []);
+  }));
+
+test("shutdown() lets a client read its 421 although it is still talking", () =>
+  withShortTimers(async () => {
+    const server = serve();
+    const peer = await connectTo(server);
+    await peer.reply();
+    const shutdown = server.shutdown();
+    for (let i = 0; i < 50; i++) await peer.say("NOOP\r\n".repeat(1000));
+    await shutdown;
+    assertEquals(await peer.reply(), "421 4.3.2 Service is shutting down");
+    assertEquals(await peer.reply(), "(end)");
+    await peer.close();
+  }));
+
 test("shutdown() cuts a transaction that takes too long, and its message is not whole", async () => {
   let failure: unknown;
   const { promise: started, resolve: start } = Promise.withResolvers<void>();
