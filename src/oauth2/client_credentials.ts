@@ -6,11 +6,12 @@
  */
 import { ClientSecretBasic, ClientSecretPost, None } from "oauth4webapi";
 import type { ClientAuth } from "oauth4webapi";
+import type { OptionNames } from "../core/option_names.ts";
 import { assertionSigner } from "./assertion.ts";
 import type { AssertionKeyOptions } from "./assertion.ts";
-import { readEndpoint, tokenRequest } from "./token_endpoint.ts";
+import { checkSourceNames, ENDPOINT_NAMES, readEndpoint, tokenRequest } from "./token_endpoint.ts";
 import type { TokenEndpointOptions } from "./token_endpoint.ts";
-import { tokenSource } from "./token_source.ts";
+import { renewing, SOURCE_NAMES } from "./token_source.ts";
 import type { TokenSource, TokenSourceOptions } from "./token_source.ts";
 
 /** An application that is registered at the authorisation server. */
@@ -26,8 +27,21 @@ export interface ClientOptions extends Partial<AssertionKeyOptions> {
   clientSecretMethod?: "client_secret_basic" | "client_secret_post";
 }
 
+/** The names of the options of an application. */
+export const CLIENT_NAMES: OptionNames<ClientOptions> = {
+  clientId: true,
+  clientSecret: true,
+  clientSecretMethod: true,
+  privateKey: true,
+  keyId: true,
+  certificate: true,
+  algorithm: true,
+};
+
 /** The options of {@linkcode clientCredentials}. The application needs a secret or a private key. */
 export interface ClientCredentialsOptions extends ClientOptions, TokenEndpointOptions, TokenSourceOptions {}
+
+const NAMES: OptionNames<ClientCredentialsOptions> = { ...CLIENT_NAMES, ...ENDPOINT_NAMES, ...SOURCE_NAMES };
 
 /**
  * Makes a source that gets access tokens for the credentials of an application alone, as an application sends mail through
@@ -55,6 +69,7 @@ export interface ClientCredentialsOptions extends ClientOptions, TokenEndpointOp
  * @throws {TypeError | RangeError} If an option is invalid.
  */
 export function clientCredentials(options: ClientCredentialsOptions): TokenSource {
+  checkSourceNames(options, NAMES);
   const { provider, clientId, clientSecret, privateKey } = options;
   if (clientSecret === undefined && privateKey === undefined) {
     throw new TypeError(
@@ -68,7 +83,7 @@ export function clientCredentials(options: ClientCredentialsOptions): TokenSourc
     authentication: clientAuthentication(options, audience, options.now ?? Date.now),
     secrets: [clientSecret],
   });
-  return tokenSource(({ signal }) => request({}, signal), options);
+  return renewing(({ signal }) => request({}, signal), options);
 }
 
 /** How long an assertion is valid, in seconds: long enough for clocks that differ. */

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { clientAuthentication } from "./client_credentials.ts";
+import type { OptionNames } from "../core/option_names.ts";
+import { CLIENT_NAMES, clientAuthentication } from "./client_credentials.ts";
 import type { ClientOptions } from "./client_credentials.ts";
-import { readEndpoint, tokenRequest } from "./token_endpoint.ts";
+import { checkSourceNames, ENDPOINT_NAMES, readEndpoint, tokenRequest } from "./token_endpoint.ts";
 import type { TokenEndpointOptions, TokenResponse } from "./token_endpoint.ts";
 import { TokenError } from "./token_error.ts";
-import { tokenSource } from "./token_source.ts";
+import { renewing, SOURCE_NAMES } from "./token_source.ts";
 import type { TokenSource, TokenSourceOptions } from "./token_source.ts";
 
 /** The options of {@linkcode refreshToken}: a user's consent, and the application that has it. */
@@ -25,6 +26,14 @@ export interface RefreshTokenOptions extends ClientOptions, TokenEndpointOptions
    */
   onRefreshToken?: (refreshToken: string) => void | Promise<void>;
 }
+
+const NAMES: OptionNames<RefreshTokenOptions> = {
+  ...CLIENT_NAMES,
+  ...ENDPOINT_NAMES,
+  ...SOURCE_NAMES,
+  refreshToken: true,
+  onRefreshToken: true,
+};
 
 /**
  * Makes a source that gets access tokens for a refresh token, to send mail in the name of a user who has consented once.
@@ -51,6 +60,7 @@ export interface RefreshTokenOptions extends ClientOptions, TokenEndpointOptions
  * @throws {TypeError | RangeError} If an option is invalid.
  */
 export function refreshToken(options: RefreshTokenOptions): TokenSource {
+  checkSourceNames(options, NAMES);
   const { provider, clientId, clientSecret, onRefreshToken } = options;
   const scope = options.scope ?? provider.refreshScope;
   const audience = provider.audience ?? readEndpoint(options);
@@ -65,7 +75,7 @@ export function refreshToken(options: RefreshTokenOptions): TokenSource {
   /** The response with a refresh token that could not be stored yet. */
   let unstored: TokenResponse | undefined;
 
-  return tokenSource(async ({ signal, refused }) => {
+  return renewing(async ({ signal, refused }) => {
     let response = unstored;
     if (response === undefined || response.accessToken === refused) {
       const refresh_token = typeof stored === "function"

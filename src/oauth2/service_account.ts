@@ -3,12 +3,13 @@
  *
  * @module
  */
+import type { OptionNames } from "../core/option_names.ts";
 import { assertionSigner } from "./assertion.ts";
 import type { SigningAlgorithm } from "./assertion.ts";
 import { google, GOOGLE_MAIL_SCOPE } from "./providers.ts";
-import { readEndpoint, tokenRequest } from "./token_endpoint.ts";
+import { checkSourceNames, ENDPOINT_NAMES, readEndpoint, tokenRequest } from "./token_endpoint.ts";
 import type { TokenEndpointOptions } from "./token_endpoint.ts";
-import { tokenSource } from "./token_source.ts";
+import { renewing, SOURCE_NAMES } from "./token_source.ts";
 import type { TokenSource, TokenSourceOptions } from "./token_source.ts";
 
 /** The members used of the key file that Google issues for a service account. */
@@ -38,6 +39,17 @@ export interface ServiceAccountOptions extends Omit<TokenEndpointOptions, "provi
   algorithm?: SigningAlgorithm;
 }
 
+const { provider: _, ...REQUEST_NAMES } = ENDPOINT_NAMES;
+
+const NAMES: OptionNames<ServiceAccountOptions> = {
+  ...REQUEST_NAMES,
+  ...SOURCE_NAMES,
+  key: true,
+  subject: true,
+  scope: true,
+  algorithm: true,
+};
+
 /** How long an assertion is valid, in seconds: the most that Google accepts, and what its own libraries use. */
 const ASSERTION_LIFE = 3600;
 
@@ -60,6 +72,7 @@ const ASSERTION_LIFE = 3600;
  * @throws {TypeError | RangeError} If an option is invalid.
  */
 export function serviceAccount(options: ServiceAccountOptions): TokenSource {
+  checkSourceNames(options, NAMES);
   const { subject, scope = GOOGLE_MAIL_SCOPE, now = Date.now, algorithm } = options;
   const key = readKey(options.key);
   const provider = { tokenEndpoint: key.token_uri ?? google.tokenEndpoint };
@@ -75,7 +88,7 @@ export function serviceAccount(options: ServiceAccountOptions): TokenSource {
     authentication: () => {}, // the assertion names the client
     secrets: [],
   });
-  return tokenSource(async ({ signal }) => {
+  return renewing(async ({ signal }) => {
     const seconds = Math.floor(now() / 1000);
     const claims = {
       iss: key.client_email,

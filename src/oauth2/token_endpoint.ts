@@ -12,6 +12,8 @@ import {
 } from "oauth4webapi";
 import type { AuthorizationServer, Client, ClientAuth } from "oauth4webapi";
 import { printable } from "../core/characters.ts";
+import { mustExist } from "../core/option_names.ts";
+import type { OptionHints, OptionNames } from "../core/option_names.ts";
 import type { Provider } from "./providers.ts";
 import { TokenError } from "./token_error.ts";
 
@@ -33,6 +35,49 @@ export interface TokenEndpointOptions {
    * the same machine, in tests. Default: `false`.
    */
   allowInsecureRequests?: boolean;
+}
+
+/** The names of the options of a request. */
+export const ENDPOINT_NAMES: OptionNames<TokenEndpointOptions> = {
+  provider: true,
+  scope: true,
+  parameters: true,
+  fetch: true,
+  allowInsecureRequests: true,
+};
+
+const PROVIDER_NAMES: OptionNames<Provider> = {
+  tokenEndpoint: true,
+  audience: true,
+  refreshScope: true,
+  clientScope: true,
+};
+
+/** For the options of nodemailer, and of OAuth 2.0 itself. */
+const HINTS: OptionHints = {
+  accessUrl: "use provider: { tokenEndpoint }",
+  client_id: "use clientId",
+  client_secret: "use clientSecret",
+  private_key: "use privateKey",
+  refresh_token: "use refreshToken",
+  serviceClient: "use serviceAccount()",
+  tenant: "use provider: microsoft(tenant)",
+  tokenEndpoint: "use provider: { tokenEndpoint }",
+  user: "use it in auth, beside accessToken",
+};
+
+/**
+ * Refuses options of a source that do not exist.
+ *
+ * @param options The options.
+ * @param names The names of those that exist.
+ * @throws {TypeError} If there are others, in the provider too.
+ */
+export function checkSourceNames(options: object, names: Readonly<Record<string, true>>): void {
+  mustExist("create a token source", options, names, { hints: HINTS });
+  if (!names.provider) return;
+  const { provider } = options as { provider?: unknown };
+  mustExist("create a token source", provider, PROVIDER_NAMES, { within: "provider" });
 }
 
 /** The response to a request for a token. */

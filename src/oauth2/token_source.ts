@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { mustExist } from "../core/option_names.ts";
+import type { OptionNames } from "../core/option_names.ts";
 import { checkToken } from "../sasl/bearer.ts";
 import { TokenError } from "./token_error.ts";
 
@@ -52,6 +54,17 @@ export interface TokenSourceOptions extends TimeLimitOptions {
   now?: () => number;
 }
 
+/** The names of the options of every source. */
+export const SOURCE_NAMES: OptionNames<TokenSourceOptions> = {
+  timeout: true,
+  signal: true,
+  margin: true,
+  now: true,
+};
+
+/** What issues tokens, as {@linkcode tokenSource} takes it. */
+type Issue = (context: IssueContext) => string | IssuedToken | Promise<string | IssuedToken>;
+
 /** The token that a source has, and its times, in milliseconds since 1970. */
 interface CurrentToken {
   readonly accessToken: string;
@@ -88,6 +101,19 @@ export function tokenSource(
   issue: (context: IssueContext) => string | IssuedToken | Promise<string | IssuedToken>,
   options: TokenSourceOptions = {},
 ): TokenSource {
+  mustExist("create a token source", options, SOURCE_NAMES);
+  return renewing(issue, options);
+}
+
+/**
+ * Makes a source, as {@linkcode tokenSource} does, whose options are among others.
+ *
+ * @param issue Issues a token.
+ * @param options How the token is renewed.
+ * @returns The source.
+ * @throws {TypeError | RangeError} If an option is invalid.
+ */
+export function renewing(issue: Issue, options: TokenSourceOptions): TokenSource {
   if (typeof issue !== "function") {
     throw new TypeError(
       `Cannot create a token source: issue must be a function, the current type is ${typeof issue}`,
