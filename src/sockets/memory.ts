@@ -98,6 +98,10 @@ class Pipe {
     return this.#length;
   }
 
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
   read(): Promise<Uint8Array<ArrayBuffer> | null> | Uint8Array<ArrayBuffer> | null {
     if (this.#length > 0) {
       const chunk = this.#chunks[this.#head]!;
@@ -246,6 +250,11 @@ class Upgrade {
   async join(connection: MemoryConnection, settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
     const first = this.#waiting;
     if (first === undefined) {
+      if (this.#pipes.some(({ ended }) => ended)) {
+        const error = new SocketError("tls-failed", "TLS failed: the peer has closed the connection");
+        connection.close(error);
+        throw error;
+      }
       const waiting = this.#waiting = { ...Promise.withResolvers<Connection>(), settings };
       try {
         return await abortable(waiting.promise, signal);

@@ -165,6 +165,15 @@ for (
   });
 }
 
+test("startTls() in memory fails when the peer has closed before", async () => {
+  const [client, server] = memorySocketPair({ secureTransport: "starttls" });
+  const secure = client.startTls();
+  await turn();
+  await send(server, "in the clear");
+  await assertFails(secure.opened, "tls-failed");
+  await assertFails(server.startTls().opened, "tls-failed");
+});
+
 test("startTls() in memory can be given up", async () => {
   const [client, server] = memorySocketPair({ secureTransport: "starttls" });
   const secure = client.startTls();
