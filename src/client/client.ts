@@ -283,7 +283,8 @@ export class SmtpClient implements AsyncDisposable {
    * STARTTLS: switches to TLS, and greets the server anew, since what was learnt before TLS may have been somebody
    * else's words (RFC 3207). `connect()` has done it if the options ask for it.
    *
-   * @param tls How, if not as the options say.
+   * @param tls How, where not as the options say.
+   * @throws {TypeError} If an option of TLS does not exist; nothing was sent.
    * @throws {SmtpError} `"starttls-unavailable"` if it is not offered or refused; the session can go on then.
    */
   async startTls(tls: TlsOptions = this.#session.settings.tls): Promise<void> {

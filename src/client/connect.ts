@@ -8,12 +8,21 @@ import { renderLine } from "../core/command.ts";
 import { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
+import { assertTlsOptions } from "../sockets/settings.ts";
 import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
 import { joinTraces, loggerTrace } from "../trace.ts";
 import type { SessionState } from "../trace.ts";
 import { recallBroken } from "./broken_extensions.ts";
 import { Conversation } from "./conversation.ts";
-import { aborted, commandRefused, leadToCaller, thrown, toSmtpError, unopened } from "./failure.ts";
+import {
+  aborted,
+  commandRefused,
+  leadToCaller,
+  thrown,
+  toSmtpError,
+  ungreeted,
+  unopened,
+} from "./failure.ts";
 import { Link } from "./link.ts";
 import { opened, openSocket } from "./open_socket.ts";
 import { describeAddress } from "./options.ts";
@@ -68,7 +77,7 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
     const isSaid = failure.reply !== undefined && failure.reply.code !== 421;
     const shown = isSaid ? failure : pipeline.failure ?? failure;
     endSession(session, failure, reason.usable);
-    throw leadToCaller(shown);
+    throw leadToCaller(ungreeted(shown, link.secure));
   }
   return session;
 }
@@ -197,10 +206,12 @@ async function secure(session: Session, conversation: Conversation): Promise<voi
  * @param session The session.
  * @param conversation Where to send it.
  * @param tls How TLS is spoken.
+ * @throws {TypeError} If an option of TLS does not exist; nothing was sent.
  * @throws {SmtpError} `"starttls-unavailable"`; `usable` says whether the session can go on without.
  */
 export async function startTls(session: Session, conversation: Conversation, tls: TlsOptions): Promise<void> {
   const { link, settings } = session;
+  assertTlsOptions(tls);
   if (!link.canStartTls) throw startTlsUnavailable(settings, "the socket cannot start it here");
   if (!session.extensions.startTls) {
     throw startTlsUnavailable(settings, "the server does not offer STARTTLS");
@@ -212,8 +223,9 @@ export async function startTls(session: Session, conversation: Conversation, tls
   const { socket, address } = settings;
   const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
   // A socket that we have opened already knows its TLS options.
-  const options = socket === undefined && tls === settings.tls ? {} : { ...name, ...tls };
-  session.agreed = { ...session.agreed, tls };
+  const how = { ...settings.tls, ...tls };
+  const options = socket === undefined && tls === settings.tls ? {} : { ...name, ...how };
+  session.agreed = { ...session.agreed, tls: how };
   const info = await opened(upgrade(link, options), settings, "starttls");
   traceState(session, "secured");
   session.agreed = { ...session.agreed, info };

@@ -42,6 +42,28 @@ function describe(awaited: Wait): string {
   }
 }
 
+const SILENT: ReadonlySet<string> = new Set(["timeout", "connection-lost", "connection-reset"]);
+
+/**
+ * Says what may be wrong if a server does not greet in the clear, or not in words: one that expects TLS from the first byte
+ * waits for it, hangs up, or sends an alert (RFC 8446, section 6).
+ *
+ * @param error Why the session has ended.
+ * @param secure Whether it was under TLS.
+ * @returns The same error, with advice in its message where it helps.
+ */
+export function ungreeted(error: SmtpError, secure: boolean): SmtpError {
+  const { code, message, cause } = error;
+  const isTls = code === "protocol-error" && message.startsWith("A line is TLS"); // says the decoder
+  if (secure || error.phase !== "greeting" || error.reply !== undefined || !(isTls || SILENT.has(code))) {
+    return error;
+  }
+  return new SmtpError(code, `${message}; if it expects TLS at once, use security: "tls"`, {
+    ...error,
+    cause,
+  });
+}
+
 /** The server said 421, or is about to hang up: another connection may take the message. */
 export function serviceClosing(reply: Reply, phase: Phase, cause?: unknown): SmtpError {
   return new SmtpError("service-unavailable", `The server closes the session: ${reply.text}`, {

@@ -92,8 +92,11 @@ export interface ServerTlsOptions {
   cert: string;
   /** Its private key, PEM. */
   key: string;
-  /** Certificate authorities, PEM: clients must show a certificate that one of them has signed. Default: none is asked for. */
-  caCerts?: readonly string[];
+  /**
+   * Certificate authorities, PEM, one text or several: clients must show a certificate that one of them has signed. Default:
+   * none is asked for.
+   */
+  caCerts?: string | readonly string[];
 }
 
 /** Where a server listens. */

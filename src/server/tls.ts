@@ -7,6 +7,7 @@ import type net from "node:net";
 import type tls from "node:tls";
 import { builtin } from "../sockets/runtime.ts";
 import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
+import { settleCertificates } from "../sockets/settings.ts";
 import type { ServerTlsOptions } from "./options.ts";
 
 /** Makes the server's side of TLS over an accepted connection, whose handshake is still to come. */
@@ -23,18 +24,18 @@ export function createSecureServer(options: ServerTlsOptions): SecureServerSocke
   const { cert, key, caCerts } = options;
   assertCertificates(cert, "tls.cert");
   assertPrivateKey(key, "tls.key");
-  for (const pem of caCerts ?? []) assertCertificates(pem, "tls.caCerts");
+  const ca = caCerts === undefined ? undefined : settleCertificates(caCerts, "tls.caCerts");
   let secureContext: tls.SecureContext;
   try {
     secureContext = builtin("node:tls").createSecureContext({
       cert,
       key,
-      ...(caCerts !== undefined && { ca: [...caCerts] }),
+      ...(ca !== undefined && { ca: [...ca] }),
     });
   } catch (cause) {
     throw new TypeError("Cannot serve: the certificate and the key cannot be used together", { cause });
   }
-  const requestCert = caCerts !== undefined;
+  const requestCert = ca !== undefined;
   return (raw) =>
     new (builtin("node:tls").TLSSocket)(raw, {
       isServer: true,

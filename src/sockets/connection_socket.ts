@@ -181,7 +181,7 @@ export class ConnectionSocket implements Socket {
       return await plain.startTls(settings, signal);
     } catch (error) {
       plain?.close();
-      throw normalizeError(error, { handshake: true, target: this.#init.target });
+      throw normalizeError(error, { handshake: "later", target: this.#init.target });
     } finally {
       signal.removeEventListener("abort", giveUp);
       this.#closed.resolve();

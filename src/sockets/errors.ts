@@ -8,8 +8,11 @@ import { SocketError, type SocketErrorCode } from "./socket.ts";
 
 /** What was under way when the error came. */
 export interface ErrorContext {
-  /** Whether it was the TLS handshake: an unknown error is then `"tls-failed"`. */
-  handshake?: boolean;
+  /**
+   * The TLS handshake, if it was that: an unknown error is then `"tls-failed"`. `"first"`: a client's before anything else was
+   * said; `"later"`: any other.
+   */
+  handshake?: "first" | "later";
   /** The peer, for the message. */
   target?: string | undefined;
 }
@@ -113,6 +116,19 @@ const WORDS: Readonly<Record<SocketErrorCode, string>> = {
   "network": "The connection failed",
 };
 
+/** What to do about it. */
+const ADVICE: Partial<Record<SocketErrorCode, string>> = {
+  "certificate-name": "connect to a name that it is for, or give that name as tls.serverName",
+  "certificate-expired":
+    "the server needs a new one, unless the clock here is wrong; tls.fingerprints accepts it as it is",
+};
+
+/** What the runtimes say if the peer answers the handshake with something that is not TLS. */
+const NOT_TLS = /InvalidContentType|wrong.version.number/i;
+
+/** What they say if no authority has signed the certificate, or, on Deno, perhaps none. */
+const SELF_SIGNED = /self[- ]signed|UnknownIssuer|CaUsedAsEndEntity/i;
+
 /**
  * Describes a failure in the same words on every runtime.
  *
@@ -124,8 +140,25 @@ export function normalizeError(error: unknown, context: ErrorContext = {}): Sock
   if (error instanceof AttemptsError) return normalizeAttempts(error, context);
   const code = classify(error) ?? (context.handshake ? "tls-failed" : "network");
   const at = context.target === undefined ? "" : ` (${context.target})`;
-  const detail = error instanceof Error && error.message !== "" ? `: ${error.message}` : "";
-  return new SocketError(code, `${WORDS[code]}${at}${detail}`, { cause: error });
+  const message = error instanceof Error ? error.message.trim() : "";
+  const detail = code === "tls-failed" && context.handshake && NOT_TLS.test(message)
+    ? NO_TLS[context.handshake]
+    : message;
+  const advice = code === "certificate-untrusted" ? adviseTrust(message) : ADVICE[code];
+  const text = `${WORDS[code]}${at}${detail && `: ${detail}`}${advice ? `; ${advice}` : ""}`;
+  return new SocketError(code, text, { cause: error });
+}
+
+const NO_TLS = {
+  first: 'the server does not begin with TLS here, use security: "starttls" (of a socket: secureTransport)',
+  later: "the peer answered with something that is not TLS",
+} as const;
+
+function adviseTrust(message: string): string {
+  const own = SELF_SIGNED.test(message)
+    ? ", or the SHA-256 of the server's own, if it signs that itself, as tls.fingerprints"
+    : "";
+  return `if it should be, give its certificate as tls.caCerts${own}`;
 }
 
 /** One failure for all addresses of a host: the first that is not just an address family that this machine cannot reach. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assertShowsCertificate } from "./stream_pair.ts";
 import type { SecureTransport, Socket, SocketInfo, TlsOptions } from "./socket.ts";
 
 /** Reads from and writes to a socket. One read and one write at a time; the owner sees to that. */
@@ -107,8 +108,10 @@ export class LockedStreams {
    *
    * @param options How, if not as the socket was told when it was made.
    * @returns What is known about the connection, once the handshake is done.
+   * @throws {TypeError} If there are fingerprints that the socket cannot compare.
    */
   startTls(options?: TlsOptions): Promise<SocketInfo> {
+    assertShowsCertificate(this.#socket, options);
     this.#reader.releaseLock();
     this.#writer.releaseLock();
     this.#socket = this.#socket.startTls(options);

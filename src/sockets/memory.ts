@@ -7,6 +7,7 @@ import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
 import { mustBe } from "../core/errors.ts";
+import { mustExist, type OptionNames } from "../core/option_names.ts";
 import { settleTls, type TlsSettings } from "./settings.ts";
 import { type SecureTransport, type Socket, SocketError, type SocketInfo } from "./socket.ts";
 
@@ -23,6 +24,12 @@ export interface MemorySocketOptions {
   allowHalfOpen?: boolean;
 }
 
+const NAMES: OptionNames<MemorySocketOptions> = {
+  highWaterMark: true,
+  secureTransport: true,
+  allowHalfOpen: true,
+};
+
 /**
  * Makes two sockets that are each other's peer, both open at once. Bytes written to one are read from the other, with
  * backpressure; each side can end its own direction. `close()` ends a socket in good order: the peer can still read
@@ -35,6 +42,7 @@ export interface MemorySocketOptions {
  *
  * @param options How the pair behaves.
  * @returns The two sockets.
+ * @throws {TypeError} If an option does not exist.
  * @throws {RangeError} If the high-water mark is not a whole number above 0.
  *
  * @example
@@ -47,6 +55,7 @@ export interface MemorySocketOptions {
  * ```
  */
 export function memorySocketPair(options: MemorySocketOptions = {}): [Socket, Socket] {
+  mustExist("make sockets", options, NAMES);
   const { highWaterMark = 65_536, secureTransport = "off", allowHalfOpen = false } = options;
   if (!Number.isInteger(highWaterMark) || highWaterMark < 1) {
     throw new RangeError(mustBe("make sockets", "highWaterMark", "a whole number above 0", highWaterMark));

@@ -41,6 +41,31 @@ export function assertPrivateKey(pem: string, option: string): void {
   if (!blocks.some(({ body }) => isDerSequence(body))) throw refuse("has a block that is not a private key");
 }
 
+/**
+ * Whether there is a certificate that Deno's own TLS takes as an authority's, but not as a server's, although it may be one's:
+ * it calls itself an authority's and has names of servers, which those of authorities have not; or it has none but the
+ * common name, which only `node:tls` looks at.
+ *
+ * It looks for the extensions and the name as they stand in DER (RFC 5280, sections 4.2.1.6 and 4.2.1.9). To be wrong does no
+ * harm: `node:tls` checks as much.
+ *
+ * @param pem The text, checked.
+ * @param serverName The name of the server.
+ */
+export function isServersOwn(pem: string, serverName: string): boolean {
+  return readBlocks(pem).some(({ label, body }) => {
+    if (label !== CERTIFICATE) return false;
+    const der = atob(body);
+    if (!der.includes(SUBJECT_ALT_NAME)) return der.includes(serverName);
+    return IS_AUTHORITY.test(der);
+  });
+}
+
+const SUBJECT_ALT_NAME = "\x06\x03\x55\x1d\x11";
+/** The OID of the basic constraints, perhaps "critical", and an OCTET STRING with a SEQUENCE that begins with TRUE. */
+// deno-lint-ignore no-control-regex
+const IS_AUTHORITY = /\x06\x03\x55\x1d\x13(?:\x01\x01\xff)?\x04.\x30.\x01\x01\xff/s;
+
 /** Says what is wrong with the value, and shows none of it. */
 function refusal(option: string, what: string, why: string): TypeError {
   return new TypeError(`Cannot use TLS: ${option} must be ${what}, the current value ${why}`);

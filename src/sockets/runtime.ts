@@ -4,6 +4,7 @@
  * @module
  */
 import type buffer from "node:buffer";
+import type crypto from "node:crypto";
 import type dns from "node:dns";
 import type net from "node:net";
 import type stream from "node:stream";
@@ -12,6 +13,7 @@ import type tls from "node:tls";
 /** The `node:` modules that are used here. */
 interface Builtins {
   "node:buffer": typeof buffer;
+  "node:crypto": typeof crypto;
   "node:dns": typeof dns;
   "node:net": typeof net;
   "node:stream": typeof stream;

@@ -4,22 +4,25 @@
  * @module
  */
 import { mustBe } from "../core/errors.ts";
+import { mustExist, type OptionHints, type OptionNames } from "../core/option_names.ts";
 import { assertCertificates, assertPrivateKey } from "./pem.ts";
 import type { SecureTransport, SocketAddress, SocketOptions, TlsOptions } from "./socket.ts";
 
 /** {@linkcode TlsOptions}, checked and complete. */
 export interface TlsSettings {
-  /** The name that the certificate must carry. `undefined` only if the peer has no name (a unix socket) and nothing is checked. */
+  /** The name that the certificate must carry. `undefined` only if the peer has no name (a unix socket) and it is not checked. */
   readonly serverName: string | undefined;
   /** See {@linkcode TlsOptions.caCerts}. */
   readonly caCerts: readonly string[];
+  /** See {@linkcode TlsOptions.fingerprints}; lower case, without colons. */
+  readonly fingerprints: readonly string[];
   /** See {@linkcode TlsOptions.cert}. */
   readonly cert: string | undefined;
   /** See {@linkcode TlsOptions.key}. */
   readonly key: string | undefined;
   /** See {@linkcode TlsOptions.alpnProtocols}. */
   readonly alpnProtocols: readonly string[];
-  /** See {@linkcode TlsOptions.verify}. */
+  /** Whether issuer, name and dates of the certificate are checked: not with {@linkcode fingerprints}. */
   readonly verify: boolean;
   /** See {@linkcode TlsOptions.peerCertificate}. */
   readonly peerCertificate: boolean;
@@ -47,6 +50,60 @@ export interface SocketSettings {
   readonly keepAlive: boolean;
 }
 
+const SOCKET_NAMES: OptionNames<SocketOptions> = {
+  secureTransport: true,
+  tls: true,
+  allowHalfOpen: true,
+  signal: true,
+  localAddress: true,
+  keepAlive: true,
+};
+
+const TLS_NAMES: OptionNames<TlsOptions> = {
+  serverName: true,
+  caCerts: true,
+  fingerprints: true,
+  cert: true,
+  key: true,
+  alpnProtocols: true,
+  verify: true,
+  peerCertificate: true,
+};
+
+/** A `Deno.Addr` has `transport`, too: `"tcp"` or `"unix"`, which the others tell. */
+const ADDRESS_NAMES = { hostname: true, port: true, path: true, transport: true } as const;
+
+const ADDRESS_HINTS: OptionHints = {
+  address: "use hostname",
+  host: "use hostname",
+  secureTransport: "use it in the second argument",
+  tls: "use it in the second argument",
+};
+
+/** For the options of `node:net`, `node:tls`, `Deno.connect` and `Bun.connect`. */
+const SOCKET_HINTS: OptionHints = {
+  ca: "use tls.caCerts",
+  caCerts: "use tls.caCerts",
+  hostname: "use it in the first argument",
+  port: "use it in the first argument",
+  rejectUnauthorized: "use tls.verify",
+  secure: 'use secureTransport: "on"',
+  security: "use secureTransport",
+  servername: "use tls.serverName",
+};
+
+const TLS_HINTS: OptionHints = {
+  ALPNProtocols: "use alpnProtocols",
+  ca: "use caCerts",
+  checkServerIdentity: "use serverName, or fingerprints",
+  host: "use serverName",
+  hostname: "use serverName",
+  passphrase: "decrypt the key, and use key",
+  pfx: "use cert and key, in PEM",
+  rejectUnauthorized: "use verify",
+  unsafelyDisableHostnameVerification: "use serverName, or fingerprints",
+};
+
 /**
  * Checks and completes the options of `connect()`.
  *
@@ -58,6 +115,8 @@ export interface SocketSettings {
  */
 export function settle(address: SocketAddress, options: SocketOptions = {}): SocketSettings {
   const place = settleAddress(address);
+  mustExist("connect", options, SOCKET_NAMES, { hints: SOCKET_HINTS });
+  if (options.tls !== undefined) assertTlsOptions(options.tls);
   const { secureTransport = "off", allowHalfOpen = false, signal, localAddress, keepAlive = true } = options;
   if (secureTransport !== "off" && secureTransport !== "on" && secureTransport !== "starttls") {
     throw new TypeError(mustBe("connect", "secureTransport", '"off", "on" or "starttls"', secureTransport));
@@ -98,12 +157,22 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
  * @param options The options.
  * @param hostname The host to connect to; `undefined` if it has no name (a unix socket).
  * @returns The settings, frozen.
- * @throws {TypeError} If a certificate or key is not PEM, one of the two is missing, or there is no name to check.
+ * @throws {TypeError} If an option does not exist, a certificate or key is not PEM, one of the two is missing, two exclude each
+ * other, or there is no name to check.
  */
 export function settleTls(options: TlsOptions, hostname: string | undefined): TlsSettings {
-  const { serverName, caCerts = [], cert, key, alpnProtocols = [], verify = true, peerCertificate = false } =
-    options;
-  caCerts.forEach((pem, index) => assertCertificates(pem, `caCerts[${index}]`));
+  assertTlsOptions(options);
+  const { serverName, cert, key, alpnProtocols = [], peerCertificate = false } = options;
+  const caCerts = settleCertificates(options.caCerts);
+  const fingerprints = settleFingerprints(options.fingerprints);
+  const isPinned = fingerprints.length > 0;
+  if (isPinned && (caCerts.length > 0 || options.verify === false)) {
+    const other = caCerts.length > 0 ? "caCerts" : "verify: false";
+    throw new TypeError(
+      `Cannot use TLS: ${other} has no meaning with fingerprints, which say what to accept`,
+    );
+  }
+  const verify = !isPinned && (options.verify ?? true);
   if ((cert === undefined) !== (key === undefined)) {
     const missing = cert === undefined ? "cert" : "key";
     throw new TypeError(`Cannot use TLS: ${missing} is missing, a client certificate needs cert and key`);
@@ -129,11 +198,52 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
       ? undefined
       : settleHostname(name, "serverName", "use TLS").replace(/\.$/, ""),
     caCerts,
+    fingerprints,
     cert,
     key,
     alpnProtocols,
     verify,
     peerCertificate,
+  });
+}
+
+/**
+ * Checks that options of TLS exist.
+ *
+ * @throws {TypeError} If one does not, or if it is no object.
+ */
+export function assertTlsOptions(options: TlsOptions): void {
+  mustExist("use TLS", options, TLS_NAMES, { hints: TLS_HINTS });
+}
+
+/**
+ * Checks certificates to trust.
+ *
+ * @param given One text or several, each with one or more certificates in PEM.
+ * @param option The name of the option in the message.
+ * @returns The texts.
+ * @throws {TypeError} If one is not PEM.
+ */
+export function settleCertificates(
+  given: string | readonly string[] = [],
+  option: string = "caCerts",
+): readonly string[] {
+  if (!Array.isArray(given)) {
+    assertCertificates(given as string, option);
+    return [given as string];
+  }
+  given.forEach((pem, index) => assertCertificates(pem, `${option}[${index}]`));
+  return [...given];
+}
+
+/** Fingerprints as the adapters compare them: lower case, without colons. */
+function settleFingerprints(given: string | readonly string[] = []): readonly string[] {
+  const all: readonly unknown[] = Array.isArray(given) ? given : [given];
+  return all.map((fingerprint, index) => {
+    const hex = typeof fingerprint === "string" ? fingerprint.trim().replaceAll(":", "").toLowerCase() : "";
+    if (/^[0-9a-f]{64}$/.test(hex)) return hex;
+    const option = Array.isArray(given) ? `fingerprints[${index}]` : "fingerprints";
+    throw new TypeError(mustBe("use TLS", option, "SHA-256 in 64 hexadecimal digits", fingerprint));
   });
 }
 
@@ -165,6 +275,7 @@ export function isIpAddress(text: string): boolean {
  * @throws {RangeError} If the port is out of range.
  */
 export function settleAddress(address: SocketAddress): SocketAddress {
+  mustExist("connect", address, ADDRESS_NAMES, { within: "address", hints: ADDRESS_HINTS });
   if ("path" in address && address.path !== undefined) {
     const { path } = address;
     if (typeof path !== "string" || path === "" || path.includes("\0")) {

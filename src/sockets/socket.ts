@@ -31,8 +31,30 @@ export interface TlsOptions {
    * address.
    */
   serverName?: string;
-  /** Certificate authorities to trust besides those of the system, PEM. */
-  caCerts?: readonly string[];
+  /**
+   * Certificates to trust besides those of the system, PEM: of authorities, or a server's own that no authority has signed. A
+   * text may hold several.
+   *
+   * On Deno `node:tls` takes the place of its own TLS for a server's own certificate that calls itself an authority's
+   * (`CA:TRUE`, as `openssl req -x509` makes them). There the system's authorities are trusted, too, only with
+   * `--allow-sys=ca`.
+   */
+  caCerts?: string | readonly string[];
+  /**
+   * Certificates that are accepted as they are, and no others: SHA-256 of the DER, 64 hexadecimal digits, with or without
+   * colons, as `openssl x509 -noout -fingerprint -sha256` prints them. For a server that signs its own certificate, such as
+   * Proton Mail Bridge.
+   *
+   * The certificate that the server shows must be one of them, or the handshake fails with `"certificate-untrusted"` before
+   * anything is sent over TLS but a client certificate. If it is, its issuer, its names and its dates do not matter; that the server has its key is
+   * checked as always, and the connection counts as verified. A server whose certificate is replaced is refused until the new
+   * fingerprint is given: two may be given at the same time. Excludes `caCerts` and `verify: false`.
+   *
+   * Node, Bun and Deno can do it; on Deno `node:tls` takes the place of its own TLS. Cloudflare Workers, and a socket of the
+   * caller's that does TLS by itself, do not show the certificate: there it is a `TypeError`. Default: certificates are
+   * checked by their issuer, name and dates.
+   */
+  fingerprints?: string | readonly string[];
   /** A client certificate with its chain, PEM. Needs `key`. */
   cert?: string;
   /** The private key of `cert`, PEM. */
@@ -46,8 +68,8 @@ export interface TlsOptions {
   verify?: boolean;
   /**
    * Whether {@linkcode TlsInfo.peerCertificate} is needed. Deno's own TLS does not show the certificate: with `true`,
-   * `node:tls` takes its place, which takes longer to start and, with `caCerts`, needs `--allow-sys=ca`. Cloudflare Workers
-   * refuse. On Node and Bun the certificate is always there. Default: `false`.
+   * `node:tls` takes its place, which takes longer to start and, with `caCerts`, trusts the system's authorities only with
+   * `--allow-sys=ca`. Cloudflare Workers refuse. On Node and Bun the certificate is always there. Default: `false`.
    */
   peerCertificate?: boolean;
 }
@@ -182,7 +204,7 @@ export type SocketErrorCode =
   | "host-not-found"
   /** No route to the host or the network. */
   | "unreachable"
-  /** The certificate's issuer is not trusted. */
+  /** The certificate's issuer is not trusted, or it is none of {@linkcode TlsOptions.fingerprints}. */
   | "certificate-untrusted"
   /** The certificate is for another name. */
   | "certificate-name"

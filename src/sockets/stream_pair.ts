@@ -134,8 +134,19 @@ export class PairConnection implements Connection {
     return this.#closed ??= closePair(this.#pair, this.#writing ? why : reason, this.#reader, this.#writer);
   }
 
+  /** See the function of the same name. If it refuses, the pair is closed. */
+  assertShowsCertificate(tls: Pick<TlsOptions, "fingerprints"> | undefined): void {
+    try {
+      assertShowsCertificate(this.#pair, tls);
+    } catch (error) {
+      void this.close(error);
+      throw error;
+    }
+  }
+
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
     if (this.secureTransport !== "starttls") throw tlsRefused();
+    this.assertShowsCertificate(settings);
     if (!hasOwnTls(this.#pair)) {
       const { startTlsWithNode } = await import("./node/connection.ts"); // Node's adapter: not all runtimes have it
       return await startTlsWithNode(this, settings, signal);
@@ -176,6 +187,25 @@ export class PairConnection implements Connection {
 export function transportOf(pair: StreamPair, wanted: SecureTransport): SecureTransport {
   if (pair.secureTransport === "on") return "on";
   return wanted !== "off" && (hasOwnTls(pair) || hasNode()) ? "starttls" : "off";
+}
+
+/**
+ * Refuses fingerprints where nobody could compare them: TLS over the pair is there already, or is the caller's own, which does
+ * not show the certificate before something is sent.
+ *
+ * @param pair The pair.
+ * @param tls How to do TLS over it.
+ * @throws {TypeError} If it would be in vain.
+ */
+export function assertShowsCertificate(
+  pair: StreamPair,
+  tls: Pick<TlsOptions, "fingerprints"> | undefined,
+): void {
+  if (tls?.fingerprints === undefined || tls.fingerprints.length === 0) return;
+  if (pair.secureTransport !== "on" && (!hasOwnTls(pair) || isOwnSocket(pair))) return;
+  throw new TypeError(
+    "Cannot use TLS: fingerprints cannot be compared, the given socket does TLS by itself and does not show the certificate",
+  );
 }
 
 /** The error if TLS is needed and {@linkcode transportOf} is `"off"`. */
@@ -237,14 +267,15 @@ function readInfo(opened: unknown): SocketInfo {
 }
 
 function toOptions(
-  { serverName, caCerts, cert, key, alpnProtocols, verify, peerCertificate }: TlsSettings,
+  { serverName, caCerts, fingerprints, cert, key, alpnProtocols, verify, peerCertificate }: TlsSettings,
 ): TlsOptions {
   return {
     ...(serverName !== undefined && { serverName }),
     ...(caCerts.length > 0 && { caCerts }),
+    ...(fingerprints.length > 0 && { fingerprints }),
     ...(cert !== undefined && key !== undefined && { cert, key }),
     ...(alpnProtocols.length > 0 && { alpnProtocols }),
-    ...(!verify && { verify }),
+    ...(!verify && fingerprints.length === 0 && { verify }),
     ...(peerCertificate && { peerCertificate }),
   };
 }

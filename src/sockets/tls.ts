@@ -5,21 +5,30 @@
  * @module
  */
 import { builtin } from "./runtime.ts";
-import type { SocketInfo, TlsInfo } from "./socket.ts";
+import type { TlsSettings } from "./settings.ts";
+import { SocketError, type SocketInfo, type TlsInfo } from "./socket.ts";
 
 /**
  * The certificates of the authorities to trust, the `ca` of `node:tls`. There, `ca` replaces the system's authorities, so
- * that they have to be in the list as well. To read them, Deno needs `--allow-sys=ca`.
+ * that they have to be in the list as well. To read them, Deno needs `--allow-sys=ca`; without it, they are left out: that is
+ * never too much trust, and a server whose certificate is in `caCerts` needs no more.
  *
  * @param caCerts The authorities to trust besides the system's, PEM.
  * @returns All of them; `undefined` if the system's are enough.
  */
 export function trustedCertificates(caCerts: readonly string[]): string[] | undefined {
   if (caCerts.length === 0) return undefined;
+  if (!mayReadAuthorities()) return [...caCerts];
   const tls = builtin("node:tls");
   // From Node 22.15 on, with those of NODE_EXTRA_CA_CERTS and --use-system-ca.
   const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
   return [...getCACertificates?.("default") ?? tls.rootCertificates, ...caCerts];
+}
+
+function mayReadAuthorities(): boolean {
+  if (!("Deno" in globalThis)) return true;
+  const ca = { name: "sys", kind: "ca" } as unknown as Deno.PermissionDescriptor;
+  return Deno.permissions.querySync(ca).state === "granted";
 }
 
 /** The part of a TLS socket that is used here: of Node's, or of Bun's own. Not all have all of it. */
@@ -37,11 +46,11 @@ export interface TlsSource {
 }
 
 /**
- * What is known about a TLS connection.
+ * What is known about a TLS connection. To be asked once: Node shows the certificate to the first who asks.
  *
  * @param socket The TLS socket, after the handshake.
  */
-export function describeTls(socket: TlsSource): Pick<SocketInfo, "alpn" | "tls"> {
+export function describeTls(socket: TlsSource): Required<Pick<SocketInfo, "alpn" | "tls">> {
   const protocol = socket.getProtocol?.() ?? socket.getTLSVersion?.();
   const cipher = socket.getCipher?.();
   const cipherName = cipher?.standardName ?? cipher?.name;
@@ -55,6 +64,31 @@ export function describeTls(socket: TlsSource): Pick<SocketInfo, "alpn" | "tls">
     ...(socket.exportKeyingMaterial !== undefined && { exportKeyingMaterial: exporter(socket) }),
   };
   return { alpn: socket.alpnProtocol || null, tls };
+}
+
+/**
+ * Checks that the certificate of the peer is one of those that are accepted as they are.
+ *
+ * @param settings How to do TLS.
+ * @param info What TLS has agreed on. The handshake has proved that the peer has the key of the certificate.
+ * @throws {SocketError} If it is not.
+ */
+export function checkFingerprint(
+  { fingerprints, serverName }: TlsSettings,
+  { peerCertificate: certificate }: TlsInfo,
+): void {
+  if (fingerprints.length === 0) return;
+  if (certificate === undefined) {
+    throw new SocketError("certificate-untrusted", "The server showed no certificate");
+  }
+  const hex = builtin("node:crypto").createHash("sha256").update(certificate).digest("hex");
+  if (fingerprints.includes(hex)) return;
+  const shown = hex.toUpperCase().replace(/..(?!$)/g, "$&:");
+  const at = serverName === undefined ? "" : ` (${serverName})`;
+  throw new SocketError(
+    "certificate-untrusted",
+    `The server's certificate is none of tls.fingerprints${at}: its own is ${shown}`,
+  );
 }
 
 function exporter(socket: TlsSource): NonNullable<TlsInfo["exportKeyingMaterial"]> {

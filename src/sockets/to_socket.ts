@@ -7,9 +7,16 @@ import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { ConnectionSocket } from "./connection_socket.ts";
 import { normalizeError } from "./errors.ts";
-import { settleAddress, settleTls, targetOf } from "./settings.ts";
+import { mustExist, type OptionNames } from "../core/option_names.ts";
+import { assertTlsOptions, settleAddress, settleTls, targetOf } from "./settings.ts";
 import type { SecureTransport, Socket, SocketAddress, TlsOptions } from "./socket.ts";
-import { closePair, PairConnection, type StreamPair, transportOf } from "./stream_pair.ts";
+import {
+  assertShowsCertificate,
+  closePair,
+  PairConnection,
+  type StreamPair,
+  transportOf,
+} from "./stream_pair.ts";
 
 /**
  * Opens a connection. It is called once for each connection, so that one function serves a whole pool.
@@ -50,6 +57,14 @@ export interface ToSocketOptions {
   signal?: AbortSignal;
 }
 
+const NAMES: OptionNames<ToSocketOptions> = {
+  address: true,
+  secureTransport: true,
+  tls: true,
+  allowHalfOpen: true,
+  signal: true,
+};
+
 /**
  * Makes a socket of a connection that the caller has made or can open.
  *
@@ -75,6 +90,7 @@ export interface ToSocketOptions {
  * ```
  */
 export function toSocket(source: SocketSource, options: ToSocketOptions = {}): Socket {
+  mustExist("make a socket", options, NAMES);
   const { secureTransport = "off", tls, allowHalfOpen = false, signal } = options;
   const address = options.address && settleAddress(options.address);
   const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
@@ -82,6 +98,8 @@ export function toSocket(source: SocketSource, options: ToSocketOptions = {}): S
   else if (address === undefined) {
     throw new TypeError("Cannot make a socket: address is missing, which the function needs");
   }
+  if (tls !== undefined) assertTlsOptions(tls);
+  if (typeof source !== "function" && secureTransport !== "off") assertShowsCertificate(source, tls);
   if (isSocket(source) && signal === undefined) {
     if (secureTransport === "off" || source.secureTransport === "on") return source;
     if (source.secureTransport === "starttls") {
@@ -99,12 +117,13 @@ export function toSocket(source: SocketSource, options: ToSocketOptions = {}): S
   async function open(signal: AbortSignal): Promise<Connection> {
     const connection = ready ?? await call(source as OpenSocket, address!, secureTransport, signal);
     await connection.open(signal);
+    if (secureTransport !== "off") connection.assertShowsCertificate(tls);
     if (secureTransport !== "on" || connection.secureTransport === "on") return connection;
     try {
       return await connection.startTls(settings!, signal);
     } catch (error) {
       void connection.close(error);
-      throw normalizeError(error, { handshake: true, target });
+      throw normalizeError(error, { handshake: "first", target });
     }
   }
   return new ConnectionSocket(open, {

@@ -7,6 +7,7 @@ import { SmtpClient } from "../../src/client/client.ts";
 import { readOptions } from "../../src/client/options.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { certificates } from "../sockets/conformance.ts";
+import { fingerprintOf } from "../support/fingerprint.ts";
 import { runtime, test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
@@ -154,6 +155,13 @@ for (const starttls of [false, true]) {
       await rejectsWith("auth-failed", () => SmtpClient.connect(withCertificate(options)));
     }));
 }
+
+test("SmtpClient binds its login to a connection whose certificate was accepted by its fingerprint", () =>
+  withServer({ maxVersion: "TLSv1.2" }, async (options, seen) => {
+    const tls = { fingerprints: await fingerprintOf((await certificates()).good) };
+    await using _ = await SmtpClient.connect({ ...options, tls });
+    assertEquals(seen, { mechanism: "SCRAM-SHA-256-PLUS", header: "p=tls-server-end-point,," });
+  }));
 
 test("SmtpClient logs in without a binding where the runtime shows nothing to make one of", () =>
   withServer({}, async (options, seen) => {

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpError } from "../../src/errors.ts";
+import type { TlsOptions } from "../../src/sockets/socket.ts";
 import { conversation, converse, ehlo, hello, QUIT } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { replay } from "../support/replay.ts";
@@ -493,6 +494,24 @@ test("SmtpClient takes REQUIRETLS only where the certificate was checked, howeve
       assertEquals(error.usable, true);
     },
     { only: "greeting", security: "opportunistic" },
+  ));
+
+test("SmtpClient.startTls() leaves what it is not told as the options say, and knows that nothing was checked", () =>
+  converse(
+    `S: 220 mx.test ESMTP
+    ${ehlo("STARTTLS")}
+    C: STARTTLS
+    S: 220 Go
+    S! tls
+    ${ehlo("REQUIRETLS")}
+    ${QUIT}`,
+    async (client) => {
+      await client.ehlo();
+      await assertRejects(() => client.startTls({ ca: "x" } as TlsOptions), TypeError, "use caCerts");
+      await client.startTls({ serverName: "mx.test" });
+      await rejectsWith("extension-missing", () => client.mail(FROM, { requireTls: true }));
+    },
+    { only: "greeting", security: "opportunistic", tls: { verify: false } },
   ));
 
 test("SmtpClient ends the session where the greeting behind STARTTLS fails", async () => {

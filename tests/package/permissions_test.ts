@@ -1,4 +1,6 @@
 import { assertEquals } from "@std/assert";
+import { createSelfSigned } from "../support/certificates.ts";
+import { fingerprintOf } from "../support/fingerprint.ts";
 import { runtime, test } from "../support/harness.ts";
 import { readOutput } from "../../tools/process.ts";
 import { LOGIN, type MailServer, startMailServer } from "./mail_server.ts";
@@ -24,6 +26,19 @@ if (runtime !== "deno") {
     const { port } = server;
     const options = { hostname: "127.0.0.1", port, ...protectedBy(server), tls: { verify: false } };
     assertEquals(await send(options, [`--allow-net=127.0.0.1:${port}`]), sent(true));
+  });
+
+  test("what goes through node:tls needs no other permission: a server's own certificate", async () => {
+    const own = await createSelfSigned();
+    await using server = await startMailServer({ tls: own });
+    const { port } = server;
+    const fingerprints = await fingerprintOf(own);
+    for (
+      const tls of [{ caCerts: own.cert }, { fingerprints }, { caCerts: own.cert, peerCertificate: true }]
+    ) {
+      const options = { hostname: "127.0.0.1", port, ...protectedBy(server), tls };
+      assertEquals(await send(options, [`--allow-net=127.0.0.1:${port}`]), sent(true));
+    }
   });
 
   test("a local address needs its own permission, with port 0", async () => {

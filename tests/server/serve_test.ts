@@ -43,6 +43,21 @@ async function sendMail(peer: Peer, content = "Hello\r\n"): Promise<string> {
   return await peer.ask(content + ".");
 }
 
+test("serve() takes the authorities of client certificates as one text", async () => {
+  const other = await createAuthority();
+  await using server = serve({
+    hostname: "127.0.0.1",
+    security: "tls",
+    tls: { ...tls, caCerts: `${other.cert}\n${authority.cert}` },
+  }, {});
+  const { cert, key } = await authority.issue({ names: ["client.test"], usage: "client" });
+  const { port } = await server.listening as { port: number };
+  const address = { hostname: "127.0.0.1", port };
+  const peer = new Peer(connect(address, { secureTransport: "on", tls: { ...trust, cert, key } }));
+  assertEquals(await peer.reply(), "220 localhost ESMTP");
+  await peer.close();
+});
+
 test("serve() takes mail over TCP, in the clear, after STARTTLS and under TLS", async () => {
   for (const security of ["none", "starttls", "tls"] as const) {
     const messages: string[] = [];
@@ -190,6 +205,12 @@ test("serve() refuses options that are not valid before it listens", () => {
     ],
     [{ tls: { cert: "x", key: "y" } }, {}, `tls.cert must be one or more certificates in PEM`],
     [{ tls: { ...tls, key: tls.cert } }, {}, `tls.key must be a private key in PEM`],
+    [{ tls: { ...tls, caCerts: "ca.pem" } }, {}, "tls.caCerts must be one or more certificates in PEM"],
+    [
+      { tls: { ...tls, caCerts: [tls.cert, ""] } },
+      {},
+      "tls.caCerts[1] must be one or more certificates in PEM",
+    ],
     [{ serverName: "mx\r\n.test" }, {}, "serverName must be a domain name or an address literal"],
     [{ requireAuth: true }, {}, `requireAuth needs the handler "auth"`],
     [{ maxMessageSize: -1 }, {}, "maxMessageSize must be a whole number from 1 up"],

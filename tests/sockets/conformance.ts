@@ -2,7 +2,7 @@
  * What every adapter has to do: one suite, run once for each of them, with servers by `node:net`.
  * @module
  */
-import { type Authority, createAuthority } from "../support/certificates.ts";
+import { type Authority, createAuthority, createSelfSigned } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { Listener } from "../support/peer.ts";
 import { testConformanceIn } from "./conformance/all.ts";
@@ -25,14 +25,16 @@ export function certificates(): Promise<Certificates> {
 
 async function make(): Promise<Certificates> {
   const authority = await createAuthority();
-  const [good, expired, otherName, stranger, client] = await Promise.all([
+  const [good, expired, otherName, stranger, own, nameless, client] = await Promise.all([
     authority.issue(),
     authority.issue({ expires: -24 * 60 * 60 * 1000 }),
     authority.issue({ names: ["mx.test"] }),
     createAuthority("Nobody's CA").then((nobody) => nobody.issue()),
+    createSelfSigned(),
+    createSelfSigned([]),
     authority.issue({ names: ["client.test"], usage: "client" }),
   ]);
-  return { authority, good, expired, otherName, stranger, client };
+  return { authority, good, expired, otherName, stranger, own, nameless, client };
 }
 
 /** Declares the tests for one adapter. */

@@ -1,4 +1,4 @@
-import { assertEquals, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertMatch, assertStrictEquals } from "@std/assert";
 import { normalizeError } from "../../src/sockets/errors.ts";
 import { SocketError, type SocketErrorCode } from "../../src/sockets/socket.ts";
 import { test } from "../support/harness.ts";
@@ -83,8 +83,8 @@ for (const [what, error, code] of cases) {
 }
 
 test("normalizeError() calls an unknown error of the handshake tls-failed", () => {
-  assertEquals(normalizeError(new Error("?"), { handshake: true }).code, "tls-failed");
-  assertEquals(normalizeError(coded("ECONNRESET"), { handshake: true }).code, "connection-reset");
+  assertEquals(normalizeError(new Error("?"), { handshake: "first" }).code, "tls-failed");
+  assertEquals(normalizeError(coded("ECONNRESET"), { handshake: "first" }).code, "connection-reset");
 });
 
 test("normalizeError() says what, where and why", () => {
@@ -92,6 +92,44 @@ test("normalizeError() says what, where and why", () => {
   assertEquals(message, "Connection refused (mx.test:25): connect ECONNREFUSED");
   assertEquals(normalizeError(coded("ECONNREFUSED", "")).message, "Connection refused");
 });
+
+for (
+  const [error, expected] of [
+    [coded("UNABLE_TO_VERIFY_LEAF_SIGNATURE", "unable to verify"), /give its certificate as tls\.caCerts$/],
+    [
+      coded("DEPTH_ZERO_SELF_SIGNED_CERT", "self-signed certificate"),
+      /as tls\.caCerts, or .* as tls\.fingerprints$/,
+    ],
+    [
+      named("InvalidData", "invalid peer certificate: UnknownIssuer"),
+      /tls\.caCerts, or .* as tls\.fingerprints$/,
+    ],
+    [coded("CERT_HAS_EXPIRED"), /needs a new one, .*tls\.fingerprints/],
+    [coded("ERR_TLS_CERT_ALTNAME_INVALID"), /give that name as tls\.serverName$/],
+  ] as const
+) {
+  test(`normalizeError() says what to do about ${error.message} (${(error as { code?: string }).code ?? ""})`, () => {
+    assertMatch(normalizeError(error, { target: "mx.test:25" }).message, expected);
+  });
+}
+
+for (
+  const error of [
+    coded(
+      "ERR_SSL_WRONG_VERSION_NUMBER",
+      "40DD:error:0A00010B:SSL routines::wrong version number:../deps:77:\n",
+    ), // Node
+    coded("EPROTO", "error:100000f7:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER"), // Bun
+    named("InvalidData", "received corrupt message of type InvalidContentType"), // Deno
+  ]
+) {
+  test(`normalizeError() names security where the server does not begin with TLS: ${error.message.trim()}`, () => {
+    const at = (handshake: "first" | "later") => normalizeError(error, { handshake, target: "mx.test:587" });
+    assertEquals([at("first").code, at("later").code], ["tls-failed", "tls-failed"]);
+    assertMatch(at("first").message, /^TLS failed \(mx\.test:587\): .* use security: "starttls"/);
+    assertEquals(at("later").message.includes("security"), false);
+  });
+}
 
 test("normalizeError() returns a SocketError as it is", () => {
   const error = new SocketError("aborted", "Enough");

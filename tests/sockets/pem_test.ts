@@ -1,6 +1,6 @@
 import { assert, assertThrows } from "@std/assert";
-import { assertCertificates, assertPrivateKey } from "../../src/sockets/pem.ts";
-import { createAuthority } from "../support/certificates.ts";
+import { assertCertificates, assertPrivateKey, isServersOwn } from "../../src/sockets/pem.ts";
+import { createAuthority, createSelfSigned } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 
 const { cert, key } = await (await createAuthority()).issue();
@@ -35,6 +35,20 @@ for (
     );
   });
 }
+
+test("isServersOwn() finds what Deno's own TLS takes for an authority's, although it may be a server's", async () => {
+  const [{ cert: own }, { cert: nameless }, { cert: root }] = await Promise.all([
+    createSelfSigned(["localhost"]),
+    createSelfSigned([]),
+    createAuthority(),
+  ]);
+  assert(isServersOwn(own, "mx.test")); // its names are looked at later
+  assert(isServersOwn(nameless, "localhost"));
+  assert(!isServersOwn(nameless, "mx.test"));
+  assert(!isServersOwn(root, "localhost"));
+  assert(!isServersOwn(cert, "localhost")); // no authority's
+  assert(isServersOwn(`${root}\n${own}`, "localhost"));
+});
 
 test("assertPrivateKey() takes a key, even with its certificate before it", () => {
   assertPrivateKey(key, "key");

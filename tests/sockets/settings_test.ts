@@ -23,6 +23,7 @@ test("settle() completes the options", () => {
   assertEquals(settle(HOST, { secureTransport: "on" }).tls, {
     serverName: "mx.test",
     caCerts: [],
+    fingerprints: [],
     cert: undefined,
     key: undefined,
     alpnProtocols: [],
@@ -128,6 +129,96 @@ for (const [what, options, message] of refusedTls) {
     assertThrows(() => settleTls(options, "mx.test"), TypeError, message);
   });
 }
+
+const HASH = "0f".repeat(32);
+
+test("settleTls() takes fingerprints as they are printed, and checks nothing else then", () => {
+  for (
+    const fingerprints of [
+      HASH,
+      [HASH],
+      HASH.toUpperCase(),
+      ` ${HASH.replace(/..(?!$)/g, "$&:").toUpperCase()}\n`,
+    ]
+  ) {
+    const settings = settleTls({ fingerprints }, undefined);
+    assertEquals([settings.fingerprints, settings.verify], [[HASH], false]);
+  }
+  assertEquals(settleTls({ fingerprints: [] }, "mx.test").verify, true);
+});
+
+for (
+  const [what, options, message] of [
+    [
+      "a fingerprint that is too short",
+      { fingerprints: HASH.slice(2) },
+      "fingerprints must be SHA-256 in 64",
+    ],
+    ["a fingerprint with other letters", { fingerprints: [HASH, HASH.replace("f", "g")] }, "fingerprints[1]"],
+    ["an empty fingerprint", { fingerprints: "" }, "fingerprints must be"],
+    ["bytes", { fingerprints: [new Uint8Array(32)] as never }, "fingerprints[0] must be"],
+    ["fingerprints with caCerts", { fingerprints: HASH, caCerts: cert }, "caCerts has no meaning"],
+    [
+      "fingerprints with verify: false",
+      { fingerprints: HASH, verify: false },
+      "verify: false has no meaning",
+    ],
+  ] satisfies [string, TlsOptions, string][]
+) {
+  test(`settleTls() refuses ${what}`, () => {
+    assertThrows(() => settleTls(options, "mx.test"), TypeError, message);
+  });
+}
+
+test("settleTls() takes caCerts as one text, and says what is wrong with it", () => {
+  assertEquals(settleTls({ caCerts: cert }, "mx.test").caCerts, [cert]);
+  for (
+    const caCerts of [
+      "garbage",
+      "/etc/ssl/cert.pem",
+      "",
+      new TextEncoder().encode(cert) as never,
+      {} as never,
+    ]
+  ) {
+    assertThrows(
+      () => settleTls({ caCerts }, "mx.test"),
+      TypeError,
+      "Cannot use TLS: caCerts must be one or more certificates in PEM, the current value",
+    );
+  }
+});
+
+for (
+  const [options, message] of [
+    [{ requireTLS: true }, 'there is no option "requireTLS"'],
+    [{ secure: true }, 'there is no option "secure", use secureTransport: "on"'],
+    [{ caCerts: cert }, 'there is no option "caCerts", use tls.caCerts'],
+    [{ keepalive: true }, 'there is no option "keepalive", did you mean keepAlive?'],
+    [{ secureTransport: "on", tls: { ca: cert } }, 'there is no option "ca", use caCerts'],
+    [{ secureTransport: "on", tls: { rejectUnauthorized: false } }, "use verify"],
+    [{ secureTransport: "on", tls: { servername: "mx.test" } }, "did you mean serverName?"],
+    [{ secureTransport: "on", tls: true }, "options must be an object"],
+    ["mx.test", "options must be an object"],
+  ] as [SocketOptions, string][]
+) {
+  test(`settle() refuses ${JSON.stringify(options)}`, () => {
+    assertThrows(() => settle(HOST, options), TypeError, message);
+  });
+}
+
+test("settle() refuses an address with names of other libraries, and takes one of Deno's", () => {
+  const of = (address: unknown) => () => settle(address as SocketAddress);
+  assertThrows(of({ host: "mx.test", port: 25 }), TypeError, "use hostname");
+  assertThrows(of({ ...HOST, secureTransport: "on" }), TypeError, "use it in the second argument");
+  assertThrows(of("mx.test:25"), TypeError, "address must be an object");
+  assertEquals(of({ ...HOST, transport: "tcp" })().target, "mx.test:25");
+});
+
+test("settle() refuses TLS options for a later startTls() that do not exist", () => {
+  const { startTls } = settle(HOST, { secureTransport: "starttls" });
+  assertThrows(() => startTls({ ca: cert } as TlsOptions), TypeError, "use caCerts");
+});
 
 test("settleTls() takes the final dot from the name, which no certificate has", () => {
   assertEquals(settleTls({}, "mx.test.").serverName, "mx.test");

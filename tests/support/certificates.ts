@@ -63,6 +63,42 @@ export async function createAuthority(name = "Throw-away CA"): Promise<Authority
   };
 }
 
+/**
+ * Makes a certificate that a server has signed itself and that calls itself an authority's, as `openssl req -x509` and Proton
+ * Mail Bridge do.
+ *
+ * @param names DNS names and IP addresses; with none, it has only a common name, `localhost`.
+ */
+export async function createSelfSigned(
+  names: readonly string[] = ["localhost", "127.0.0.1"],
+): Promise<KeyPair> {
+  const keys = await generateKeys();
+  const cert = await x509.X509CertificateGenerator.createSelfSigned({
+    name: `CN=${names[0] ?? "localhost"}`,
+    keys,
+    signingAlgorithm: ALGORITHM,
+    serialNumber: serial(),
+    notBefore: new Date(Date.now() - DAY),
+    notAfter: new Date(Date.now() + DAY),
+    extensions: [
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      new x509.BasicConstraintsExtension(true, undefined, true),
+      ...names.length > 0 ? [namesOf(names)] : [],
+    ],
+  });
+  return { cert: cert.toString("pem"), key: await exportKey(keys) };
+}
+
+function namesOf(names: readonly string[]): x509.SubjectAlternativeNameExtension {
+  return new x509.SubjectAlternativeNameExtension(
+    names.map((value) => ({ type: /^[\d.]+$|:/.test(value) ? "ip" as const : "dns" as const, value })),
+  );
+}
+
+async function exportKey({ privateKey }: CryptoKeyPair): Promise<string> {
+  return x509.PemConverter.encode(await crypto.subtle.exportKey("pkcs8", privateKey), "PRIVATE KEY");
+}
+
 async function issue(
   ca: x509.X509Certificate,
   caKeys: CryptoKeyPair,
@@ -84,13 +120,10 @@ async function issue(
       new x509.ExtendedKeyUsageExtension([
         usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
       ]),
-      new x509.SubjectAlternativeNameExtension(
-        names.map((value) => ({ type: /^[\d.]+$|:/.test(value) ? "ip" as const : "dns" as const, value })),
-      ),
+      namesOf(names),
     ],
   });
-  const pkcs8 = await crypto.subtle.exportKey("pkcs8", keys.privateKey);
-  return { cert: cert.toString("pem"), key: x509.PemConverter.encode(pkcs8, "PRIVATE KEY") };
+  return { cert: cert.toString("pem"), key: await exportKey(keys) };
 }
 
 function generateKeys(algorithm: LeafOptions["algorithm"] = "ECDSA"): Promise<CryptoKeyPair> {

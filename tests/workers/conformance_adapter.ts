@@ -10,7 +10,15 @@ import type { Adapter } from "../sockets/conformance/suite.ts";
 export const workersAdapter: Adapter = {
   name: "connect() on workerd",
   connect,
-  refuses: ["path", "tls.caCerts", "tls.cert", "tls.alpnProtocols", "tls.serverName", "tls.verify"],
+  refuses: [
+    "path",
+    "tls.caCerts",
+    "tls.fingerprints",
+    "tls.cert",
+    "tls.alpnProtocols",
+    "tls.serverName",
+    "tls.verify",
+  ],
   indistinct: { connecting: "network", on: "network", starttls: "tls-failed" },
   hidesAddresses: true,
   separateTls: true,

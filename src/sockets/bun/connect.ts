@@ -34,7 +34,7 @@ export async function openBun(settings: SocketSettings, signal: AbortSignal): Pr
   try {
     return await connection.startTls(settings.tls!, signal);
   } catch (error) {
-    throw normalizeError(error, { handshake: true, target: settings.target });
+    throw normalizeError(error, { handshake: "first", target: settings.target });
   }
 }
 

@@ -8,7 +8,7 @@ import type { Connection } from "../connection.ts";
 import { normalizeError } from "../errors.ts";
 import { formatAddress, type TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { describeTls, type TlsSource } from "../tls.ts";
+import { checkFingerprint, describeTls, type TlsSource } from "../tls.ts";
 import { checkPeer, type TlsPeer, upgradeOptions } from "./tls.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -149,7 +149,9 @@ export class BunConnection implements Connection {
       await abortable(secure.#handshake.promise, signal);
       // Neither `success` nor the lack of an error is trusted alone: up to 1.3 neither said anything about the name.
       if (verify) checkPeer(serverName!, socket);
-      secure.#info = { ...this.info, ...describeTls(socket) };
+      const agreed = describeTls(socket);
+      checkFingerprint(settings, agreed.tls);
+      secure.#info = { ...this.info, ...agreed };
       return secure;
     } catch (error) {
       secure.close();

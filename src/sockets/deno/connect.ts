@@ -23,7 +23,7 @@ export async function openDeno(settings: SocketSettings, signal: AbortSignal): P
   try {
     return await connection.startTls(settings.tls!, signal);
   } catch (error) {
-    throw normalizeError(error, { handshake: true, target: settings.target });
+    throw normalizeError(error, { handshake: "first", target: settings.target });
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { abortable } from "../abortable.ts";
 import type { Connection } from "../connection.ts";
+import { isServersOwn } from "../pem.ts";
 import type { TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
 
@@ -66,13 +67,17 @@ export class DenoConnection implements Connection {
   }
 
   /**
-   * Goes over to TLS with `Deno.startTls`. What that cannot do, a client certificate, `verify: false`, showing the server's
-   * certificate and TLS over a unix socket, is left to `node:tls` over the same connection.
+   * Goes over to TLS with `Deno.startTls`. What that cannot do is left to `node:tls` over the same connection: a client
+   * certificate, `verify: false`, `fingerprints`, showing the server's certificate, a server's own certificate in `caCerts`
+   * that calls itself an authority's (`CaUsedAsEndEntity`), and TLS over a unix socket.
    */
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
     const { serverName, caCerts, alpnProtocols, verify, cert, peerCertificate } = settings;
     const isForNode = !verify || cert !== undefined || peerCertificate;
-    if (!isTcp(this.#conn) || isForNode || serverName === undefined) {
+    if (
+      !isTcp(this.#conn) || isForNode || serverName === undefined ||
+      caCerts.some((pem) => isServersOwn(pem, serverName))
+    ) {
       // Node's adapter, which Deno seldom needs.
       const { startTlsWithNode } = await import("../node/connection.ts");
       return startTlsWithNode(this, settings, signal);

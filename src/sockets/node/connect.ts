@@ -31,7 +31,7 @@ export async function openNode(settings: SocketSettings, signal: AbortSignal): P
   try {
     return await connection.startTls(tls!, signal);
   } catch (error) {
-    throw normalizeError(error, { handshake: true, target });
+    throw normalizeError(error, { handshake: "first", target });
   }
 }
 

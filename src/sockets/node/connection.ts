@@ -9,7 +9,7 @@ import type tls from "node:tls";
 import type { Connection } from "../connection.ts";
 import { formatAddress, type TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { describeTls } from "../tls.ts";
+import { checkFingerprint, describeTls } from "../tls.ts";
 import { Gate } from "./gate.ts";
 import { startNodeTls } from "./tls.ts";
 
@@ -102,7 +102,7 @@ export class NodeConnection implements Connection {
     // Directly over a socket, node:tls has no backpressure on Deno.
     if ("Deno" in globalThis) return await startTlsOver(this, this.#startTls, settings, signal);
     this.#letGo();
-    return secured(await this.#startTls(this.#raw, settings, signal), this.#startTls, this.info);
+    return secured(await this.#startTls(this.#raw, settings, signal), settings, this.#startTls, this.info);
   }
 
   #send(bytes: Uint8Array): Promise<void> {
@@ -181,19 +181,28 @@ async function startTlsOver(
   signal: AbortSignal,
 ): Promise<Connection> {
   const gate = new Gate(connection);
-  return secured(await startTls(gate.duplex, settings, signal), startTls, connection.info, gate);
+  return secured(await startTls(gate.duplex, settings, signal), settings, startTls, connection.info, gate);
 }
 
 function secured(
   raw: tls.TLSSocket,
+  settings: TlsSettings,
   startTls: StartNodeTls,
   { remoteAddress, localAddress }: SocketInfo,
   gate?: Gate,
 ): Connection {
+  const agreed = describeTls(raw);
+  try {
+    checkFingerprint(settings, agreed.tls);
+  } catch (error) {
+    raw.on("error", () => {}); // nobody waits for what comes after this one
+    raw.destroy();
+    throw error;
+  }
   const info = {
     ...(remoteAddress !== undefined && { remoteAddress }),
     ...(localAddress !== undefined && { localAddress }),
-    ...describeTls(raw),
+    ...agreed,
   };
   return new NodeConnection(raw, startTls, info, gate);
 }

@@ -69,7 +69,7 @@ export function nodeSocket(raw: net.Socket | tls.TLSSocket, init: NodeSocketInit
     try {
       return await connection.startTls(settings, signal);
     } catch (error) {
-      throw normalizeError(error, { handshake: true, target });
+      throw normalizeError(error, { handshake: upgrade === undefined ? "first" : "later", target });
     }
   }, rest);
 }

@@ -17,16 +17,25 @@ import { trustedCertificates } from "../tls.ts";
  * @param raw The socket or stream to speak TLS over. It is closed if the handshake fails.
  * @param settings How to do TLS.
  * @param signal Gives up.
- * @returns The TLS socket, after the handshake and the check of the certificate.
+ * @returns The TLS socket, after the handshake and the check of the certificate, but for `fingerprints`.
  */
-export function startNodeTls(
+export async function startNodeTls(
   raw: Duplex,
   settings: TlsSettings,
   signal: AbortSignal,
 ): Promise<tls.TLSSocket> {
+  try {
+    return await handshake(begin(raw, settings), "secureConnect", signal);
+  } catch (error) {
+    raw.destroy(); // node:tls throws at once if a key is not the certificate's
+    throw error;
+  }
+}
+
+function begin(raw: Duplex, settings: TlsSettings): tls.TLSSocket {
   const { serverName, cert, key, alpnProtocols, verify } = settings;
   const ca = verify ? trustedCertificates(settings.caCerts) : undefined;
-  const secure = builtin("node:tls").connect({
+  return builtin("node:tls").connect({
     socket: raw as net.Socket,
     ...{ allowHalfOpen: true }, // Bun does not take it over from the socket
     rejectUnauthorized: verify,
@@ -37,7 +46,6 @@ export function startNodeTls(
     ...(cert !== undefined && key !== undefined && { cert, key }),
     ...(alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),
   });
-  return handshake(secure, "secureConnect", signal);
 }
 
 /**

@@ -6,6 +6,7 @@
  */
 import { ConnectionSocket, type Open } from "../connection_socket.ts";
 import { mustBe } from "../../core/errors.ts";
+import { mustExist, type OptionHints, type OptionNames } from "../../core/option_names.ts";
 import type { Socket } from "../socket.ts";
 import { WebSocketConnection } from "./connection.ts";
 import { openWebSocketStream, type WebSocketStreamConstructor } from "./stream_connection.ts";
@@ -50,6 +51,20 @@ export interface ConnectWebSocketOptions extends WebSocketSocketOptions {
   protocols?: string | readonly string[];
 }
 
+const NAMES: OptionNames<WebSocketSocketOptions> = {
+  secureTransport: true,
+  halfClose: true,
+  allowHalfOpen: true,
+  highWaterMark: true,
+  maxUnread: true,
+  signal: true,
+};
+
+const HINTS: OptionHints = {
+  security: "use secureTransport",
+  tls: "leave it out: a page cannot speak TLS through a WebSocket, the bridge can",
+};
+
 /**
  * Opens a WebSocket to a bridge, and makes a socket of it: with `WebSocketStream` where the runtime has it, which gives
  * backpressure both ways, otherwise with `WebSocket`. Bytes travel in binary messages, whose boundaries mean nothing.
@@ -80,9 +95,10 @@ export interface ConnectWebSocketOptions extends WebSocketSocketOptions {
  * ```
  */
 export function connectWebSocket(url: string | URL, options: ConnectWebSocketOptions = {}): Socket {
-  const settings = settleWebSocket(options);
+  const { protocols: offered, ...rest } = options;
+  const settings = settleWebSocket(rest);
   const place = settleUrl(url);
-  const protocols = typeof options.protocols === "string" ? [options.protocols] : options.protocols ?? [];
+  const protocols = typeof offered === "string" ? [offered] : offered ?? [];
   const { WebSocket, WebSocketStream } = globalThis as {
     WebSocket?: typeof globalThis.WebSocket;
     WebSocketStream?: WebSocketStreamConstructor;
@@ -155,6 +171,7 @@ class WebSocketSocket extends ConnectionSocket {
 
 /** Checks the options, before anything is opened. */
 function settleWebSocket(options: WebSocketSocketOptions): WebSocketSettings {
+  mustExist("make a socket", options, NAMES, { hints: HINTS });
   const { secureTransport = "off", halfClose = false, allowHalfOpen = false, signal } = options;
   if (secureTransport !== "off" && secureTransport !== "on") {
     throw new TypeError(mustBe("make a socket", "secureTransport", '"off" or "on"', secureTransport));

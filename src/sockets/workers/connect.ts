@@ -62,7 +62,8 @@ function bracketed(
 /** A port that refuses, a name without an address and, with `"on"`, a bad certificate look the same on the platform. */
 function openingFailed(error: unknown, { target, secureTransport }: SocketSettings): SocketError {
   const why = secureTransport === "on"
-    ? "it was refused, the host name has no address, or TLS or its certificate failed"
+    ? "it was refused, the host name has no address, TLS or its certificate failed, or the server does not begin with TLS " +
+      'and needs security: "starttls"'
     : "it was refused, or the host name has no address";
   return new SocketError(
     "network",

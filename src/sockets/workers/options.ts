@@ -29,6 +29,7 @@ export function settleForWorkers(settings: SocketSettings): SocketSettings {
 
 function checkTls(tls: TlsSettings, hostname: string): TlsSettings {
   if (tls.caCerts.length > 0) refuse("tls.caCerts", "the platform has its own list of authorities");
+  if (tls.fingerprints.length > 0) refuse("tls.fingerprints", "the platform does not show the certificate");
   if (tls.cert !== undefined) refuse("tls.cert", "there are no client certificates for sockets");
   if (tls.alpnProtocols.length > 0) refuse("tls.alpnProtocols", "the platform has no ALPN for sockets");
   if (tls.peerCertificate) refuse("tls.peerCertificate", "the platform does not show the certificate");

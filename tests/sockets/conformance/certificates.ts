@@ -3,10 +3,14 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import type { SocketErrorCode } from "../../../src/sockets/socket.ts";
+import type { Socket, SocketErrorCode } from "../../../src/sockets/socket.ts";
 import type { KeyPair } from "../../support/certificates.ts";
-import { text } from "./assertions.ts";
-import { type Certificates, secureNext, type Suite } from "./suite.ts";
+import { fingerprintOf } from "../../support/fingerprint.ts";
+import { bytes, text } from "./assertions.ts";
+import { type Certificates, secureNext, type Suite, tcpAddress, type TestListener } from "./suite.ts";
+
+/** Being well-formed is enough to be refused. */
+const CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
 
 /** Declares the tests of certificates, names and ALPN. */
 export function testCertificates(suite: Suite): void {
@@ -56,6 +60,68 @@ export function testCertificates(suite: Suite): void {
     }
   }
 
+  for (const transport of ["on", "starttls"] as const) {
+    const trusting = { secureTransport: transport, tls: { caCerts: CERTIFICATE } };
+    for (
+      const [what, choose, hostname] of [
+        ["with CA:TRUE", ({ own }: Certificates) => own, "127.0.0.1"],
+        ["with nothing but a common name", ({ nameless }: Certificates) => nameless, "localhost"],
+      ] as const
+    ) {
+      const name = `a server's own certificate ${what} is trusted when caCerts has it, with "${transport}"`;
+      testUnlessRefused(name, "tls.caCerts", trusting, async () => {
+        const all = await certificates();
+        await using listener = await listen();
+        const address = { ...tcpAddress(listener), hostname };
+        // One text with several, as a file has them.
+        const tls = { caCerts: `${all.authority.cert}\n${choose(all).cert}` };
+        await assertSpeaks(connect(address, { secureTransport: transport, tls }), listener, choose(all));
+      });
+    }
+
+    const pinned = { secureTransport: transport, tls: { fingerprints: "00".repeat(32) } };
+    for (const kind of ["own", "stranger", "otherName", "expired", "good"] as const) {
+      const name = `a certificate (${kind}) is accepted as it is by its fingerprint, with "${transport}"`;
+      testUnlessRefused(name, "tls.fingerprints", pinned, async () => {
+        const all = await certificates();
+        await using listener = await listen();
+        const hex = await fingerprintOf(all[kind]);
+        const fingerprints = ["00".repeat(32), hex.toUpperCase().replace(/..(?!$)/g, "$&:")];
+        const plain = connect(listener.address, { secureTransport: transport, tls: { fingerprints } });
+        await assertSpeaks(plain, listener, all[kind]);
+      });
+    }
+
+    const name =
+      `a certificate whose fingerprint is not given is refused, trusted or not, with "${transport}"`;
+    testUnlessRefused(name, "tls.fingerprints", pinned, async () => {
+      const all = await certificates();
+      await using listener = await listen();
+      const plain = connect(listener.address, {
+        secureTransport: transport,
+        tls: { fingerprints: await fingerprintOf(all.own) },
+      });
+      const socket = transport === "on" ? plain : plain.startTls();
+      const writer = socket.writable.getWriter();
+      writer.write(bytes("EHLO\r\n")).catch(() => {});
+      writer.closed.catch(() => {});
+      writer.releaseLock();
+      const peer = await listener.accept();
+      const heard = peer.startTls(all.good).then((secure) => secure.readText(6), () => "");
+      await assertFailed(socket, "certificate-untrusted", transport);
+      assertEquals(await heard.catch(() => ""), "");
+    });
+  }
+
+  /** The handshake succeeds, and bytes pass. */
+  async function assertSpeaks(plain: Socket, listener: TestListener, keys: KeyPair): Promise<void> {
+    const socket = plain.secureTransport === "on" ? plain : plain.startTls();
+    const [peer] = await Promise.all([secureNext(listener, keys), socket.opened]);
+    await peer.write("ok");
+    assertEquals(text((await socket.readable.getReader().read()).value), "ok");
+    await socket.close();
+  }
+
   const other = { secureTransport: "on", tls: { serverName: "mx.test" } } as const;
   testUnlessRefused(
     "serverName is checked and sent instead of the host name",
@@ -72,9 +138,8 @@ export function testCertificates(suite: Suite): void {
     },
   );
 
-  // Being well-formed is enough to be refused.
   const client = {
-    cert: "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n",
+    cert: CERTIFICATE,
     key: "-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n",
   };
   for (const transport of ["on", "starttls"] as const) {
@@ -92,6 +157,22 @@ export function testCertificates(suite: Suite): void {
       await peer.write("ok");
       assertEquals(text((await socket.readable.getReader().read()).value), "ok");
       await socket.close();
+    });
+  }
+
+  for (const transport of ["on", "starttls"] as const) {
+    const shown = { secureTransport: transport, tls: client };
+    const name =
+      `a client certificate with the key of another fails, and nothing stays open, with "${transport}"`;
+    testUnlessRefused(name, "tls.cert", shown, async () => {
+      const all = await certificates();
+      await using listener = await listen();
+      const tls = { caCerts: [all.authority.cert], cert: all.client.cert, key: all.good.key };
+      const plain = connect(listener.address, { secureTransport: transport, tls });
+      const socket = transport === "on" ? plain : plain.startTls();
+      const peer = await listener.accept();
+      await assertFailed(socket, "tls-failed", transport);
+      await peer.drain();
     });
   }
 

@@ -19,6 +19,7 @@ import { assertNeverOpens, assertNeverSecure } from "./assertions.ts";
 export type Refusable =
   | "path"
   | "tls.caCerts"
+  | "tls.fingerprints"
   | "tls.cert"
   | "tls.alpnProtocols"
   | "tls.serverName"
@@ -94,6 +95,10 @@ export interface Certificates {
   otherName: KeyPair;
   /** From an authority that nobody trusts. */
   stranger: KeyPair;
+  /** Signed by the server itself, with CA:TRUE. */
+  own: KeyPair;
+  /** The same, without names but the common name. */
+  nameless: KeyPair;
   client: KeyPair;
 }
 
