@@ -3,8 +3,13 @@
  * `smtp-sink`, which offers PIPELINING only. A relay of our own adds the distance, and what it really adds is measured
  * first. Ours is measured twice: as it is, and with `transfer: "data"`, which is what PIPELINING alone can do.
  *
+ * The case "distance" shows what distance costs: ours to Postfix at 1, 50 and 100 ms, one after the other in each round, so that a
+ * noisy machine weighs on all alike. The ratio is the rate at 1 ms over the rate at that distance. Each run takes ten seconds or
+ * more: the way there and back at its end, when nothing new leaves, must not count.
+ *
  * ```sh
  * deno task bench:wan [--pairs 5] [--seconds 3] [--json FILE] [--case "50 ms"]
+ * deno task bench:wan --case distance --runtimes node
  * ```
  *
  * The figures of the chart, messages per second over the distance, come from one run:
@@ -23,7 +28,7 @@
  *
  * @module
  */
-import { compare, median, OURS } from "./support/compare.ts";
+import { compare, median, OURS, type Subject } from "./support/compare.ts";
 import { readFlags } from "./support/flags.ts";
 import { stepAside } from "./support/machine.ts";
 import { eximMissing } from "../tests/support/exim.ts";
@@ -36,6 +41,12 @@ import { SENDERS, senderSubjects, smtpSource } from "./support/senders.ts";
 const SIZE = 1_024;
 /** The distances, in milliseconds for the way there and back. */
 const ROUND_TRIPS = [1, 10, 25, 50, 100];
+/** What distance costs is shown at these. */
+const DISTANCES = [1, 50, 100];
+/** A run that shows it takes at least so many seconds. */
+const LONG = 10;
+/** How many messages a sender has ready: more than any library may have in flight. */
+const READY = 2_048;
 /** How many times the relay's delay is measured. */
 const PINGS = 30;
 /** Ours without BDAT. */
@@ -67,12 +78,45 @@ const wanted = receivers.map((receiver) => ({
   roundTrips: ROUND_TRIPS.filter((roundTrip) => caseName(receiver, roundTrip).includes(flags.case)),
 })).filter(({ roundTrips }) => roundTrips.length > 0);
 
+const distant = receivers.find(({ name }) => name.startsWith("Postfix"));
+const showsDistance = distant !== undefined && distanceName(distant).includes(flags.case);
+
 for (const roundTrip of ROUND_TRIPS) {
-  if (wanted.some(({ roundTrips }) => roundTrips.includes(roundTrip))) await verifyRelay(roundTrip);
+  const isWanted = wanted.some(({ roundTrips }) => roundTrips.includes(roundTrip)) ||
+    (showsDistance && DISTANCES.includes(roundTrip));
+  if (isWanted) await verifyRelay(roundTrip);
 }
 for (const { receiver, roundTrips } of wanted) {
   await using helper = await receiver.start();
   for (const roundTrip of roundTrips) await measure(receiver, helper.port, roundTrip);
+}
+if (showsDistance) await measureDistance(distant);
+
+function distanceName({ name }: Receiver): string {
+  return `${name}, distance`;
+}
+
+async function measureDistance(receiver: Receiver): Promise<void> {
+  await using helper = await receiver.start();
+  await using stack = new AsyncDisposableStack();
+  const subjects: Subject[] = [];
+  for (const roundTrip of DISTANCES) {
+    const relay = stack.use(await startRelay(helper.port, roundTrip));
+    const name = roundTrip === DISTANCES[0] ? OURS : `${OURS}, ${roundTrip} ms`;
+    const seconds = Math.max(LONG, flags.seconds);
+    const args = senderArgs(relay.port, seconds);
+    subjects.push(...senderSubjects(runtimes, [OURS], args).map((subject) => ({ ...subject, name })));
+  }
+  await compare(
+    { bench: "wan", case: distanceName(receiver), metrics: [{ name: "", unit: "msg/s" }] },
+    subjects,
+    flags,
+  );
+}
+
+function senderArgs(port: number, seconds: number): string[] {
+  return ["--port", port, "--size", SIZE, "--seconds", seconds, "--warmup", seconds / 4, "--window", READY]
+    .map(String);
 }
 
 function caseName({ name }: Receiver, roundTrip: number): string {
@@ -82,9 +126,7 @@ function caseName({ name }: Receiver, roundTrip: number): string {
 async function measure(receiver: Receiver, port: number, roundTrip: number): Promise<void> {
   await using relay = await startRelay(port, roundTrip);
   const { seconds } = flags;
-  const args = ["--port", relay.port, "--size", SIZE, "--seconds", seconds, "--warmup", seconds / 4].map(
-    String,
-  );
+  const args = senderArgs(relay.port, seconds);
   // A server without CHUNKING gets PIPELINING alone anyway.
   const alone = receiver.chunking
     ? senderSubjects(runtimes, [OURS], [...args, "--transfer", "data"]).map((subject) => ({

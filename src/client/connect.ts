@@ -172,7 +172,7 @@ export async function hello(
   session.held = "none";
   recallBroken(session);
   // Without PIPELINING nothing may be sent before the last reply has come (RFC 2920).
-  session.pipeline.maxInFlight = session.pipelining ? session.settings.maxInFlight : 1;
+  session.pipeline.window.limit = session.pipelining ? session.settings.maxInFlight : 1;
   return reply;
 }
 

@@ -21,6 +21,7 @@ import { cutShort, phaseOf, serviceClosing, timedOut, toSmtpError } from "./fail
 import type { Wait } from "./failure.ts";
 import type { Link } from "./link.ts";
 import { Queue } from "./queue.ts";
+import { Window } from "./window.ts";
 
 /** What a part of the conversation has to know and to do. Every method is called synchronously. */
 export interface Exchange {
@@ -88,8 +89,8 @@ export class Pipeline {
   readonly #deadline: Deadline = new Deadline(() => this.run(() => this.#expired()));
   readonly #closed: PromiseWithResolvers<void> = Promise.withResolvers();
 
-  /** How many exchanges may be in flight. 1 until the server is known to offer PIPELINING. */
-  maxInFlight = 1;
+  /** How many exchanges may be in flight. Its limit is 1 until the server is known to offer PIPELINING. */
+  readonly window: Window = new Window();
 
   /**
    * @param link What carries it. Nobody else may read from it or write to it while exchanges are in flight.
@@ -186,6 +187,7 @@ export class Pipeline {
         continue;
       }
       if (this.#blocks(next)) return;
+      if (this.#flying.length === 0) this.window.onFirst();
       this.#waiting.shift();
       this.#flying.push(next);
       next.position = this.#link.position;
@@ -200,7 +202,7 @@ export class Pipeline {
   #blocks(next: Exchange): boolean {
     const oldest = this.#flying.peek();
     if (oldest === undefined) return false;
-    return next.exclusive || this.#flying.length >= this.maxInFlight ||
+    return next.exclusive || this.window.isFull(this.#flying.length) ||
       this.#link.position - oldest.position >= this.#maxBytesInFlight;
   }
 
@@ -209,6 +211,7 @@ export class Pipeline {
     while (this.#flying.peek()?.finished) {
       const exchange = this.#flying.shift()!;
       if (this.#wire === exchange) this.#wire = undefined;
+      this.window.onEnd();
     }
     if (this.pending === 0) this.#deadline.stop();
   }
@@ -276,6 +279,7 @@ export class Pipeline {
         if (!isDue && this.#link.bufferedLength > 0) this.#onUnasked();
         return true;
       }
+      this.window.onReply();
       const shown = front?.shown?.(reply) ?? reply;
       this.#trace?.({ type: "reply", reply: shown });
       this.#deadline.renew();

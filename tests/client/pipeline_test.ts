@@ -75,7 +75,7 @@ for (const member of [...MEMBERS, "secret"] as (keyof Exchange)[]) {
       const [socket, server] = memorySocketPair();
       const link = new Link(socket);
       const pipeline = new Pipeline(link, { timeouts: TIMEOUTS, maxBytesInFlight: 1e6, trace: undefined });
-      pipeline.maxInFlight = 2;
+      pipeline.window.limit = 2;
       const throwing = new Probe(pipeline, link);
       const isMethod = typeof throwing[member as "begin"] === "function" || member === "shown" ||
         member === "explain";
