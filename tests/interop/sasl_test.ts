@@ -9,10 +9,11 @@ import type { Auth } from "../../src/client/options.ts";
 import type { SmtpError } from "../../src/errors.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { dovecotSaslMissing, signToken, startDovecotSasl } from "../support/dovecot_sasl.ts";
-import { eximMissing, startExim } from "../support/exim.ts";
+import { eximMissing, HASHED_USER, startExim } from "../support/exim.ts";
 import { test } from "../support/harness.ts";
 import { postfixMissing, startPostfix } from "../support/postfix.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
+import { startSaslauthd } from "../support/saslauthd.ts";
 
 /** Logs in, and returns the mechanism's name. No line of the trace shows a secret. */
 async function logIn(options: SmtpClientOptions, auth: Auth, ...secrets: string[]): Promise<string> {
@@ -142,4 +143,114 @@ test("Dovecot: every mechanism logs in with the right credentials and not with w
     const accessToken = (refused?: string) => refused === undefined ? expired : good;
     assertEquals(await logIn(options, { user, accessToken, mechanisms }, expired, good), name);
   }
+});
+
+/** Waits for the words in a server's log, which it writes after the client has got its error. */
+async function logged(log: () => string, words: RegExp): Promise<string> {
+  for (;;) {
+    const found = log().match(words);
+    if (found !== null) return found[0];
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test("Postfix with Cyrus SASL: a user of whom it has no secret logs in with PLAIN after SCRAM, once", {
+  skip: postfixMissing(),
+  timeout: 60_000,
+}, async () => {
+  const user = "hashed@mx.test";
+  const pass = "only-elsewhere";
+  await using saslauthd = await startSaslauthd(user, pass);
+  await using postfix = await startPostfix("", saslauthd.path);
+  const options: SmtpClientOptions = {
+    hostname: "localhost",
+    port: postfix.requiredTlsPort,
+    tls: { caCerts: [postfix.ca] },
+    clientName: "client.test",
+  };
+  assertEquals(await logIn(options, { user, pass }, pass), "PLAIN");
+  const clear: SmtpClientOptions = { hostname: "localhost", port: postfix.submissionPort, security: "none" };
+  const cram = { user, pass, mechanisms: ["CRAM-MD5", "LOGIN"] };
+  assertEquals(await logIn(clear, cram, pass), "LOGIN");
+
+  const before = saslauthd.asked.length;
+  const wrong = await isRefused(options, { user, pass: "quite-wrong" }, "quite-wrong");
+  assertEquals(wrong.attempts.map(({ mechanism, reply }) => [mechanism, reply.code]), [
+    ["SCRAM-SHA-512", 535],
+    ["PLAIN", 535],
+  ]);
+  assertEquals(saslauthd.asked.length - before, 1);
+  // Postfix counts the commands of a session: it was left with QUIT.
+  await logged(postfix.log, /disconnect from localhost\S* ehlo=2 starttls=1 auth=0\/2 quit=1/);
+
+  const unverified = { ...options, tls: { verify: false } };
+  const refused = await isRefused(unverified, { user, pass }, pass);
+  assertEquals(refused.attempts.map(({ mechanism }) => mechanism), ["SCRAM-SHA-512"]);
+  await isRefused(options, { user, pass, mechanisms: ["SCRAM-SHA-256", "CRAM-MD5"] }, pass);
+});
+
+test("Dovecot: a user whose password it keeps hashed logs in with PLAIN after SCRAM, once", {
+  skip: dovecotSaslMissing() ?? postfixMissing(),
+  timeout: 60_000,
+}, async () => {
+  await using postfix = await startPostfix();
+  await using dovecot = await startDovecotSasl(postfix.submissionPort, undefined, "hashed");
+  const options: SmtpClientOptions = {
+    hostname: "localhost",
+    port: dovecot.ports[0]!,
+    tls: { caCerts: [dovecot.ca] },
+    clientName: "client.test",
+  };
+  const { user, pass } = dovecot;
+  assertEquals(await logIn(options, { user, pass }, pass), "PLAIN");
+  const wrong = await isRefused(options, { user, pass: "quite-wrong" }, "quite-wrong");
+  assertEquals(wrong.attempts.map(({ mechanism, reply }) => [mechanism, reply.code]), [
+    ["SCRAM-SHA-256", 535],
+    ["PLAIN", 535],
+  ]);
+  await isRefused(options, { user, pass, mechanisms: ["SCRAM-SHA-256"] }, pass);
+});
+
+test("Dovecot: a token of 2,000 characters logs in, which the AUTH command cannot carry", {
+  skip: dovecotSaslMissing() ?? postfixMissing(),
+  timeout: 60_000,
+}, async () => {
+  await using postfix = await startPostfix();
+  await using dovecot = await startDovecotSasl(postfix.submissionPort);
+  const options: SmtpClientOptions = {
+    hostname: "localhost",
+    port: dovecot.ports[0]!,
+    tls: { caCerts: [dovecot.ca] },
+    clientName: "client.test",
+  };
+  const accessToken = await signToken(dovecot.user, 3600, undefined, "x".repeat(1_500));
+  assert(accessToken.length > 2_000);
+  for (const name of ["OAUTHBEARER", "XOAUTH2"]) {
+    const auth = { user: dovecot.user, accessToken, mechanisms: [name] };
+    assertEquals(await logIn(options, auth, accessToken), name);
+  }
+});
+
+test("Exim: PLAIN comes before CRAM-MD5 under TLS, and after it where CRAM-MD5 is refused in the clear", {
+  skip: eximMissing(),
+  timeout: 60_000,
+}, async () => {
+  await using exim = await startExim(10);
+  const { pass } = exim;
+  const options: SmtpClientOptions = {
+    hostname: "localhost",
+    port: exim.ports[0]!,
+    tls: { caCerts: [exim.ca] },
+    clientName: "client.test",
+  };
+  assertEquals(await logIn(options, { user: exim.user, pass }, pass), "PLAIN");
+  const clear: SmtpClientOptions = {
+    hostname: "localhost",
+    port: exim.ports[0]!,
+    security: "none",
+    clientName: "client.test",
+  };
+  assertEquals(await logIn(clear, { user: exim.user, pass }, pass), "CRAM-MD5");
+  assertEquals(await logIn(clear, { user: HASHED_USER, pass }, pass), "PLAIN");
+  await rejectsWith("auth-failed", () => logIn(clear, { user: HASHED_USER, pass: "quite-wrong" }));
 });

@@ -4,6 +4,7 @@
  * Ports: submission with STARTTLS. Everyone has the same password; tokens are JSON Web Tokens of {@linkcode signToken}.
  * @module
  */
+import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { dovecotConfiguration } from "./dovecot_config.ts";
@@ -26,8 +27,14 @@ export function dovecotSaslMissing(): string | undefined {
  * @param relayPort Where submission relays to: it connects there with each login.
  * @param introspectionUrl Where to ask about tokens: the token is appended to it. Default: it asks nobody, tokens are those
  * of {@linkcode signToken}.
+ * @param stored How it keeps the password: hashed, it can check PLAIN and LOGIN, and offers the other mechanisms all the same.
+ * Default: in the clear.
  */
-export function startDovecotSasl(relayPort: number, introspectionUrl?: string): Promise<PeerServer> {
+export function startDovecotSasl(
+  relayPort: number,
+  introspectionUrl?: string,
+  stored: "clear" | "hashed" = "clear",
+): Promise<PeerServer> {
   return startPeer({
     name: "Dovecot SASL",
     ports: 1,
@@ -50,7 +57,7 @@ export function startDovecotSasl(relayPort: number, introspectionUrl?: string): 
           protocols: "submission",
           relayPort,
           submissionPort: ports[0]!,
-          more: logins(folder),
+          more: logins(folder, stored === "clear" ? `{PLAIN}${PASS}` : hashOf(PASS)),
         }),
       );
       return {
@@ -62,12 +69,17 @@ export function startDovecotSasl(relayPort: number, introspectionUrl?: string): 
   });
 }
 
-/** Signs a JSON Web Token (RFC 7519) for a user, valid for so many seconds. */
-export async function signToken(user: string, seconds: number, key: string = TOKEN_KEY): Promise<string> {
+/** Signs a JSON Web Token (RFC 7519) for a user, valid for so many seconds; with `more` in it, it is longer. */
+export async function signToken(
+  user: string,
+  seconds: number,
+  key: string = TOKEN_KEY,
+  more = "",
+): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const part = (value: unknown) => base64Url(new TextEncoder().encode(JSON.stringify(value)));
   const signed = `${part({ alg: "HS256", typ: "JWT" })}.${
-    part({ sub: user, iat: now - 3600, nbf: now - 3600, exp: now + seconds })
+    part({ sub: user, iat: now - 3600, nbf: now - 3600, exp: now + seconds, more })
   }`;
   const imported = await crypto.subtle.importKey(
     "raw",
@@ -102,12 +114,16 @@ username_attribute = sub
 `;
 }
 
-function logins(folder: string): string {
+function hashOf(pass: string): string {
+  return `{SHA256}${createHash("sha256").update(pass).digest("base64")}`;
+}
+
+function logins(folder: string, password: string): string {
   return `auth_mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256 oauthbearer xoauth2
 auth_username_chars =
 passdb {
   driver = static
-  args = password={PLAIN}${PASS}
+  args = password=${password}
   mechanisms = plain login cram-md5 scram-sha-1 scram-sha-256
 }
 passdb {

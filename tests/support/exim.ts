@@ -12,6 +12,9 @@ import { peerMissing } from "./peers.ts";
 
 const EXIM = `${PEERS_FOLDER}exim4-daemon-light/usr/sbin/exim4`;
 
+/** Who may log in with PLAIN and LOGIN alone, with the same password: CRAM-MD5 has no secret of this user. */
+export const HASHED_USER = "hashed";
+
 /** Returns why Exim cannot be started here, `undefined` if it can. With `SMTP_PEERS=required` it throws instead. */
 export function eximMissing(): string | undefined {
   return peerMissing("Exim", { programs: [EXIM, "setsid"], users: ["Debian-exim"], root: true });
@@ -118,13 +121,13 @@ plain:
   driver = plaintext
   public_name = PLAIN
   server_prompts = :
-  server_condition = \${if and{{eq{$auth2}{${USER}}}{eq{$auth3}{${PASS}}}}}
+  server_condition = \${if and{{inlist{$auth2}{${USER}:${HASHED_USER}}}{eq{$auth3}{${PASS}}}}}
   server_set_id = $auth2
 login:
   driver = plaintext
   public_name = LOGIN
   server_prompts = "Username:: : Password::"
-  server_condition = \${if and{{eq{$auth1}{${USER}}}{eq{$auth2}{${PASS}}}}}
+  server_condition = \${if and{{inlist{$auth1}{${USER}:${HASHED_USER}}}{eq{$auth2}{${PASS}}}}}
   server_set_id = $auth1
 external:
   driver = external

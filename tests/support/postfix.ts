@@ -78,8 +78,9 @@ export function withoutTraceHeaders(message: Uint8Array): Uint8Array {
 /**
  * Starts Postfix and waits until it accepts connections.
  * @param configuration More lines of `main.cf`, such as `smtpd_delay_reject = no`.
+ * @param saslauthd The socket of a `saslauthd` that PLAIN and LOGIN ask. Default: they look into the file of users.
  */
-export async function startPostfix(configuration = ""): Promise<Postfix> {
+export async function startPostfix(configuration = "", saslauthd?: string): Promise<Postfix> {
   const authority = await createAuthority();
   const certificate = await authority.issue();
   for (let attempt = 1;; attempt++) {
@@ -94,6 +95,7 @@ export async function startPostfix(configuration = ""): Promise<Postfix> {
         user: USER,
         pass: PASS,
         configuration,
+        saslauthd,
       });
       master = new PeerProcess("Postfix", folder, {
         command: [MASTER, "-c", join(folder, "etc"), "-d"],

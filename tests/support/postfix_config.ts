@@ -32,6 +32,8 @@ export interface PostfixSettings {
   pass: string;
   /** More lines of `main.cf`; they override those in the file. */
   configuration: string;
+  /** The socket of a `saslauthd` that PLAIN and LOGIN ask. Default: they look into the file of users. */
+  saslauthd: string | undefined;
 }
 
 /**
@@ -68,7 +70,7 @@ export function layOutPostfix(folder: string, settings: PostfixSettings): void {
   };
   configure("etc/main.cf", mainConfiguration(folder, nobody) + settings.configuration);
   configure("etc/master.cf", masterConfiguration(ports));
-  writeFileSync(join(folder, "etc/sasl/smtpd.conf"), saslConfiguration(folder));
+  writeFileSync(join(folder, "etc/sasl/smtpd.conf"), saslConfiguration(folder, settings.saslauthd));
   writeFileSync(join(folder, "etc/ca.pem"), ca);
   writeFileSync(join(folder, "etc/server.pem"), certificate.cert);
   writeFileSync(join(folder, "etc/server.key"), certificate.key, { mode: 0o600 });
@@ -172,8 +174,9 @@ postlog unix-dgram n - n - 1 postlogd
 `;
 }
 
-function saslConfiguration(folder: string): string {
-  return `pwcheck_method: auxprop
+function saslConfiguration(folder: string, saslauthd: string | undefined): string {
+  const method = saslauthd === undefined ? "auxprop" : `saslauthd\nsaslauthd_path: ${saslauthd}`;
+  return `pwcheck_method: ${method}
 auxprop_plugin: sasldb
 sasldb_path: ${folder}/users.db
 mech_list: PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 SCRAM-SHA-512 ANONYMOUS
