@@ -90,7 +90,7 @@ export interface AuthPreferences {
   mechanisms?: readonly string[];
   /**
    * Whether a mechanism that may speak first does so in the AUTH command (RFC 4954, section 4). Set it to `false` for
-   * servers that cannot parse it there. Default: `true`.
+   * servers that cannot parse it there. One that would make the command longer than 512 octets never does. Default: `true`.
    */
   initialResponse?: boolean;
 }

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import fc from "fast-check";
 import { inspect } from "node:util";
 import { authenticate } from "../../src/client/authenticate.ts";
 import { SmtpClient } from "../../src/client/client.ts";
@@ -11,6 +12,7 @@ import { Pipeline } from "../../src/client/pipeline.ts";
 import { Session } from "../../src/client/session.ts";
 import { SmtpError } from "../../src/errors.ts";
 import type { ChannelBinding } from "../../src/sasl/channel_binding.ts";
+import { mechanismsFor } from "../../src/sasl/choose.ts";
 import type { Protection } from "../../src/sasl/choose.ts";
 import type { SaslContext, SaslMechanism } from "../../src/sasl/mechanism.ts";
 import { Scram } from "../../src/sasl/scram.ts";
@@ -542,6 +544,33 @@ test("authenticate() says that the login was refused where the server then says 
     false,
   ]);
   assertEquals(error?.cause instanceof SmtpError && error.cause.code, "service-unavailable");
+});
+
+test("authenticate() guesses twice at most, whatever is on offer and whatever the server replies", () => {
+  const names = ALL.split(" ").filter((name) => mechanismsFor(PASSWORD).includes(name));
+  const replies = ["235 Yes", "535 No", "504 No", "501 5.5.4 No", "454 No", "550 No", "432 No"];
+  return fc.assert(fc.asyncProperty(
+    fc.shuffledSubarray(names, { minLength: 1 }),
+    fc.option(fc.shuffledSubarray(names, { minLength: 1 }), { nil: undefined }),
+    fc.array(fc.constantFrom(...replies), { minLength: names.length, maxLength: names.length }),
+    fc.constantFrom<Protection>("verified", "unverified", "none"),
+    async (offered, mechanisms, given, protection) => {
+      const server = refusing(Object.fromEntries(names.map((name, i) => [name, given[i]!])));
+      const auth = { ...PASSWORD, ...(mechanisms && { mechanisms }) };
+      const { lines, mechanism, error } = await logIn(server, offered.join(" "), auth, {}, protection);
+      const tried = mechanismsIn(lines).map((name) => name!);
+      const guesses = tried.filter((name) => !/^50/.test(given[names.indexOf(name)]!));
+      const [first, second, ...more] = guesses;
+      assertEquals([more, new Set(tried).size], [[], tried.length]);
+      if (second !== undefined) {
+        assert(protection !== "unverified" && /^(SCRAM|CRAM)/.test(first!) && /^(PLAIN|LOGIN)$/.test(second));
+        assertMatch(given[names.indexOf(first!)]!, /^(432|535)/);
+      }
+      for (const name of tried) assert(offered.includes(name) && (mechanisms?.includes(name) ?? true));
+      if (error === undefined) assertEquals(mechanism, tried.at(-1));
+      else assertEquals(error.attempts.map(({ mechanism }) => mechanism), tried);
+    },
+  ));
 });
 
 test("authenticate() is temporary where the last try fails for a while only", async () => {
