@@ -220,3 +220,12 @@ async function drain(socket: Socket): Promise<number[]> {
 async function turn(): Promise<void> {
   for (let i = 0; i < 50; i++) await null;
 }
+
+test("memorySocketPair() refuses options that do not exist", () => {
+  const options = { secure: true } as never;
+  assertThrows(
+    () => memorySocketPair(options),
+    TypeError,
+    'Cannot make sockets: there is no option "secure"',
+  );
+});

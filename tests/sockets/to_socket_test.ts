@@ -259,3 +259,12 @@ function onWorkers(body: () => Socket): Socket {
     Object.defineProperty(globalThis, "navigator", original);
   }
 }
+
+test("toSocket() refuses options that do not exist", () => {
+  const [{ readable, writable }] = memorySocketPair();
+  const options = { hostname: "mx.test" } as never;
+  assertThrows(() => toSocket({ readable, writable }, options), TypeError, 'there is no option "hostname"');
+  const tls = { rejectUnauthorized: false } as never;
+  assertThrows(() => toSocket({ readable, writable }, { tls }), TypeError, "use verify");
+  assertEquals([readable.locked, writable.locked], [false, false]);
+});

@@ -363,3 +363,11 @@ function bytes(text: string): Uint8Array {
 function text(bytes: Uint8Array | undefined): string {
   return new TextDecoder().decode(bytes);
 }
+
+test("connectWebSocket() and webSocketSocket() refuse options that do not exist", () => {
+  const connecting = () => connectWebSocket("ws://127.0.0.1:9/", { security: "tls" } as never);
+  assertThrows(connecting, TypeError, "use secureTransport");
+  const webSocket = { readyState: 1, url: "" } as WebSocket;
+  assertThrows(() => webSocketSocket(webSocket, { tls: {} } as never), TypeError, "the bridge can");
+  assertThrows(() => webSocketSocket(webSocket, { protocols: [] } as never), TypeError, '"protocols"');
+});
