@@ -14,9 +14,10 @@ export type MessageStream = ReadableStream<Uint8Array | string> | AsyncIterable<
 
 /**
  * A whole message: header, empty line, body (RFC 5322). Line ends may be CRLF, LF or CR; lines that begin with a dot need
- * no care.
+ * no care. One that does not begin with a header field is refused, see `missingHeader` in the options of `send()`.
  *
- * A stream given to `send()` belongs to it: when the call ends, however it ends, the stream has been read or cancelled. A
+ * A stream given to `send()` belongs to it: when the call ends, however it ends, the stream has been read or cancelled. It
+ * cannot be sent again: give a function that opens the stream for that. A
  * function that opens a stream is called as often as the message has to be sent: more than once if it goes to more
  * recipients than the server takes at a time.
  */
@@ -33,7 +34,7 @@ export type Message =
 export interface MessageSource {
   /** The whole of it, if it is in memory. */
   readonly bytes: Uint8Array | undefined;
-  /** Its size in bytes before encoding, if it is known. */
+  /** Its size in bytes as it was given, if that is known. */
   readonly size: number | undefined;
   /** What kinds of bytes it has, if that is known. */
   readonly kinds: ByteKinds | undefined;
@@ -138,7 +139,7 @@ export function toSource(message: Message): MessageSource {
     return { ...streamed(message.stream(), message.size), again: () => toSource(message) };
   }
   if (message instanceof Response) {
-    if (message.bodyUsed) throw new TypeError("Cannot send the response: its body is already used");
+    if (message.bodyUsed) throw readBefore("response's body");
     return message.body === null ? inMemory(new Uint8Array()) : streamed(message.body);
   }
   if (message instanceof ReadableStream) return streamed(message);
@@ -146,9 +147,26 @@ export function toSource(message: Message): MessageSource {
   if (typeof message === "function") {
     return { ...iterated(opened(message)), again: () => toSource(message) };
   }
+  throw new TypeError(mustBe("send the message", "it", ruleFor(message), message));
+}
+
+/** What a message must be; more of it for somebody who has a mail and not yet its text. */
+function ruleFor(given: unknown): string {
+  const keys = new Set(typeof given === "object" && given !== null ? Object.keys(given) : []);
+  if (keys.has("envelope") && keys.has("message")) {
+    return "the `message` of what compose() returns, as in send(mail.envelope, mail.message)";
+  }
   const rule =
     "a string, bytes, a Blob, a Response, a ReadableStream, an AsyncIterable or a function that opens one";
-  throw new TypeError(mustBe("send the message", "it", rule, message));
+  if (!["subject", "text", "html"].some((key) => keys.has(key))) return rule;
+  return `${rule}; compose() of @streams/smtp/compose makes one of a subject and a text`;
+}
+
+function readBefore(what: string): TypeError {
+  return new TypeError(
+    `Cannot send the message: the ${what} is being read or was sent before, and it can be read only once; ` +
+      "to send it again, give a function that opens it, `() => open()`",
+  );
 }
 
 /** Gives up a message that was never opened. What is not a message, or is locked by somebody else, is left alone. */
@@ -167,8 +185,12 @@ function isAsyncIterable(value: unknown): value is AsyncIterable<Uint8Array | st
 /** What the function opens, opened when the first piece is asked for. */
 async function* opened(open: () => unknown): AsyncGenerator<Uint8Array | string, undefined> {
   const stream = await open();
-  if (stream instanceof ReadableStream) yield* readAll(stream);
-  else if (isAsyncIterable(stream)) yield* stream;
+  if (stream instanceof ReadableStream) {
+    if (stream.locked) {
+      throw new TypeError("The function must open another stream each time, this one is in use");
+    }
+    yield* readAll(stream);
+  } else if (isAsyncIterable(stream)) yield* stream;
   else throw new TypeError("The function must open a ReadableStream or an AsyncIterable");
 }
 
@@ -201,7 +223,8 @@ async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, undefined>
 }
 
 function streamed(stream: ReadableStream<Uint8Array | string>, size?: number): MessageSource {
-  const reader = stream.getReader(); // throws a TypeError if the stream is locked
+  if (stream.locked) throw readBefore("stream");
+  const reader = stream.getReader();
   reader.closed.catch(() => {}); // a stream that fails is reported by the read that meets it
   return {
     bytes: undefined,
@@ -237,6 +260,9 @@ function iterated(iterable: AsyncIterable<Uint8Array | string>): MessageSource {
   };
 }
 
+/** What {@linkcode piecesOf} and the check of the header say about a message. */
+const PASSED_ON: ReadonlySet<string> = new Set(["source-failed", "invalid-message"]);
+
 /** Reads pieces as bytes. What the caller's source throws becomes an `SmtpError`. */
 function piecesOf(
   next: () => Promise<IteratorResult<unknown> | ReadableStreamReadResult<unknown>>,
@@ -248,7 +274,7 @@ function piecesOf(
         return done ? { value: undefined, done } : { value: toBytes(value), done: false };
       } catch (cause) {
         // A message that was encoded on the way is read twice.
-        if (cause instanceof SmtpError && cause.code === "source-failed") throw cause;
+        if (cause instanceof SmtpError && PASSED_ON.has(cause.code)) throw cause;
         const message = `Cannot read the message: ${messageOf(cause)}`;
         throw new SmtpError("source-failed", message, { phase: "content", usable: true, cause });
       }

@@ -171,6 +171,7 @@ export abstract class Delivery implements Exchange {
     }
     if (this.#pump !== pump) return;
     this.#pump = undefined;
+    if (pipeline.failure !== undefined) return; // a trace has aborted this at the reply that let the content go
     pipeline.run(() => {
       // If it is settled, the server was quicker: it has refused the message while the source was failing.
       if (failure !== undefined && !this.#settled) return this.giveUp(failure);

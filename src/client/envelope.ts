@@ -58,7 +58,7 @@ export interface EnvelopeTarget {
 
 /** What the parameters of MAIL say about a message. */
 export interface MessageFacts {
-  /** Its size in bytes, if it is known. */
+  /** Its size in bytes as it was given, if that is known. */
   readonly size: number | undefined;
   /** What kinds of bytes it has, if that is known. */
   readonly kinds: ByteKinds | undefined;
@@ -175,7 +175,7 @@ export function renderMailCommand(
   const { smtpUtf8 = false } = wanted;
   const parameters: Record<string, string | true> = {};
   try {
-    const size = sizeOf(wanted.size, message);
+    const size = sizeOf(wanted, message);
     if (size !== undefined && extensions.has("SIZE")) parameters.SIZE = String(withinSize(size, extensions));
     const body = bodyOf(wanted.body, message, extensions);
     if (body !== undefined) parameters.BODY = body;
@@ -263,9 +263,14 @@ function mustBeWithinLimits({ deliverBy, holdFor, holdUntil }: MailParameters, e
   }
 }
 
-/** The size to announce: the caller's word, or what is known. */
-function sizeOf(size: number | undefined, message: MessageFacts): number | undefined {
-  if (size === undefined) return message.size;
+/**
+ * The size to announce: what is known, the caller's word if that is more. It counts what is on the wire, with CRLF at the
+ * end of each line, but without the dots of DATA (RFC 1870, section 5).
+ */
+function sizeOf({ size, body }: MailParameters, message: MessageFacts): number | undefined {
+  const growth = body === "binarymime" ? 0 : message.kinds?.growth ?? 0;
+  const onWire = message.size === undefined ? undefined : message.size + growth;
+  if (size === undefined) return onWire;
   if (!Number.isSafeInteger(size) || size < 0) {
     throw new RangeError(
       mustBe("send", "size", "a whole number of bytes", size),
@@ -276,7 +281,7 @@ function sizeOf(size: number | undefined, message: MessageFacts): number | undef
       mustBe("send", "size", `at least the ${message.size} bytes of the message`, size),
     );
   }
-  return size;
+  return Math.max(size, onWire ?? 0);
 }
 
 /** No message that is known to be too large for the server is begun. */
@@ -284,7 +289,7 @@ function withinSize(size: number, { size: limit = Infinity }: Extensions): numbe
   if (size <= limit) return size;
   throw new SmtpError(
     "message-too-large",
-    `Cannot send: the message has ${size} bytes, the server takes ${limit}`,
+    `Cannot send: the message has ${size} octets on the wire, the server takes ${limit}`,
     { phase: "mail", usable: true },
   );
 }

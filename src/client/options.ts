@@ -149,6 +149,12 @@ export interface SendOptions {
    * way: the session is then lost, unless the content goes with BDAT. Default: `"error"`.
    */
   lineLength?: "error" | "allow";
+  /**
+   * What to do with a message that does not begin with a header field (RFC 5322, section 2.2), usually the text of a mail
+   * without its header: `"error"`, or `"allow"` to send it as it is, as a relay may have to. In a stream that is found on the
+   * way, as with `lineLength`. Default: `"error"`.
+   */
+  missingHeader?: "error" | "allow";
 }
 
 /** How far a message has got. */
@@ -278,6 +284,7 @@ const SEND_NAMES: OptionNames<SendOptions> = {
   onProgress: true,
   encode: true,
   lineLength: true,
+  missingHeader: true,
 };
 
 const CHANNEL_NAMES: OptionNames<SmtpChannelOptions> = {
@@ -397,12 +404,15 @@ function pick<Options extends object>(options: Options, names: OptionNames<Optio
  */
 export function checkSendOptions(options: SendOptions): void {
   mustExist("send", options, SEND_NAMES, { hints: SEND_HINTS });
-  const { recipients = "some", lineLength = "error", onProgress, signal } = options;
+  const { recipients = "some", lineLength = "error", missingHeader = "error", onProgress, signal } = options;
   if (recipients !== "some" && recipients !== "all") {
     throw new TypeError(mustBe("send", "recipients", '"some" or "all"', recipients));
   }
   if (lineLength !== "error" && lineLength !== "allow") {
     throw new TypeError(mustBe("send", "lineLength", '"error" or "allow"', lineLength));
+  }
+  if (missingHeader !== "error" && missingHeader !== "allow") {
+    throw new TypeError(mustBe("send", "missingHeader", '"error" or "allow"', missingHeader));
   }
   if (onProgress !== undefined && typeof onProgress !== "function") {
     throw new TypeError(mustBe("send", "onProgress", "a function", onProgress));

@@ -12,6 +12,7 @@ import { encodeFor } from "./content_encoder.ts";
 import { renderEnvelope } from "./envelope.ts";
 import type { Envelope, RenderedEnvelope } from "./envelope.ts";
 import { badSequence, messageOf } from "./failure.ts";
+import { mustHaveHeader, withHeader } from "./header_check.ts";
 import { checkSendOptions } from "./options.ts";
 import type { SendOptions } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
@@ -49,13 +50,15 @@ export function readMessage(
   let source: MessageSource | undefined;
   try {
     checkSendOptions(options);
-    const { signal, lineLength = "error", encode } = options;
+    const { signal, lineLength = "error", missingHeader = "error", encode } = options;
     mustBeReady(session);
     mustNotBeAborted(signal);
-    source = open(message);
+    const opened = source = open(message);
+    if (missingHeader === "error") source = withHeader(source);
     if (encode !== undefined) ({ envelope, source } = encodeFor(encode, envelope, source, extensions));
     const rendered = renderEnvelope(envelope, source, session);
     const content = new Content(source, rulesFor(envelope.body, lineLength, extensions));
+    if (missingHeader === "error" && opened.bytes !== undefined) mustHaveHeader(opened.bytes);
     return { envelope: rendered, content, transfer: transferOf(session, content), options };
   } catch (error) {
     if (source === undefined) discardMessage(message, error);

@@ -49,7 +49,11 @@ export interface Priority {
 
 /** The options of a message that become parameters of MAIL. */
 export interface MailParameters {
-  /** The size of the message in bytes, for a stream (SIZE, RFC 1870). The size of other content is known. */
+  /**
+   * The size of the message in octets, for a stream (SIZE, RFC 1870): as it is on the wire, with CRLF at the end of each
+   * line. The size of text and bytes is known, that of a `Blob` up to its line ends; a larger `size` than that is announced
+   * as it is given, a smaller one than the message has bytes is an error. Default: what is known.
+   */
   size?: number;
   /**
    * The kind of content: ASCII, text with bytes beyond ASCII (8BITMIME, RFC 6152), or any bytes, sent unchanged (BINARYMIME,

@@ -4,7 +4,7 @@ import { conversation, converse, hello, QUIT } from "../support/conversation.ts"
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
-// Every conversation has recipients A and B, and the message "Hi".
+// Every conversation has recipients A and B, and the message "A:".
 
 const A = "a@example.org";
 const B = "b@example.org";
@@ -16,9 +16,9 @@ const MAIL = "C: MAIL FROM:<me@example.com>";
 const RCPT_A = `C: RCPT TO:<${A}>`;
 const RCPT_B = `C: RCPT TO:<${B}>`;
 const DATA = "C: DATA";
-const BDAT = "C: BDAT 4 LAST\nC: Hi";
+const BDAT = "C: BDAT 4 LAST\nC: A:";
 /** The content under DATA, taken. */
-const CONTENT = "C: Hi\nC: .\nS: 250 taken";
+const CONTENT = "C: A:\nC: .\nS: 250 taken";
 
 type How = "in a group" | "step by step";
 
@@ -67,7 +67,7 @@ conversation(
   ${CONTENT}
   ${QUIT}`,
   async (client) => {
-    const receipt = await client.send(BOTH, "Hi");
+    const receipt = await client.send(BOTH, "A:");
     assertEquals([receipt.accepted, codes(receipt.rejected)], [[B], [[A, 550]]]);
   },
 );
@@ -78,8 +78,8 @@ conversation(
   ${exchange("step by step", [MAIL, "250 Ok"], [RCPT_A, "250 Ok"], [RCPT_B, "250 Ok"], [BDAT, "250 taken"])}
   ${another("step by step", "bdat", "without RSET")}`,
   async (client) => {
-    assertEquals((await client.send(BOTH, "Hi")).accepted, [A, B]);
-    assertEquals((await client.send(TO_A, "Hi")).accepted, [A]);
+    assertEquals((await client.send(BOTH, "A:")).accepted, [A, B]);
+    assertEquals((await client.send(TO_A, "A:")).accepted, [A]);
   },
   OPTIONS.bdat,
 );
@@ -100,11 +100,11 @@ for (
     async (client) => {
       const error = await rejectsWith(
         "recipients-refused",
-        () => client.send(BOTH, "Hi", { recipients: "all" }),
+        () => client.send(BOTH, "A:", { recipients: "all" }),
       );
       assertEquals([error.reply?.code, error.recipient, codes(error.rejected)], [452, B, [[B, 452]]]);
       assertEquals([error.outcome, error.phase, error.usable], ["refused", "rcpt", true]);
-      await client.send(TO_A, "Hi");
+      await client.send(TO_A, "A:");
     },
     OPTIONS[transfer],
   );
@@ -116,7 +116,7 @@ for (
     ${transfer === "bdat" ? `${BDAT}\nS: 250 taken` : `${DATA}\nS: 354 Go on\n${CONTENT}`}
     ${QUIT}`,
     async (client) => {
-      const receipt = await client.send(BOTH, "Hi", { recipients: "all" });
+      const receipt = await client.send(BOTH, "A:", { recipients: "all" });
       assertEquals([receipt.accepted, receipt.reply.text], [[A, B], "taken"]);
     },
     OPTIONS[transfer],
@@ -131,10 +131,10 @@ conversation(
   async (client) => {
     const error = await rejectsWith(
       "recipients-refused",
-      () => client.send(BOTH, "Hi", { recipients: "all" }),
+      () => client.send(BOTH, "A:", { recipients: "all" }),
     );
     assertEquals([error.recipient, codes(error.rejected)], [A, [[A, 550]]]);
-    await client.send(TO_A, "Hi", { recipients: "all" });
+    await client.send(TO_A, "A:", { recipients: "all" });
   },
 );
 
@@ -144,9 +144,9 @@ conversation(
   ${exchange("step by step", [MAIL, "451 Later"])}
   ${another("step by step", "data", "without RSET")}`,
   async (client) => {
-    const error = await rejectsWith("sender-refused", () => client.send(BOTH, "Hi"));
+    const error = await rejectsWith("sender-refused", () => client.send(BOTH, "A:"));
     assertEquals([error.reply?.code, error.temporary, error.rejected], [451, true, []]);
-    await client.send(TO_A, "Hi");
+    await client.send(TO_A, "A:");
   },
 );
 
@@ -157,9 +157,9 @@ for (const transfer of ["data", "bdat"] as const) {
     ${exchange("step by step", [MAIL, "250 Ok"], [RCPT_A, "550 No"], [RCPT_B, "451 Later"])}
     ${another("step by step", transfer, "after RSET")}`,
     async (client) => {
-      const error = await rejectsWith("recipients-refused", () => client.send(BOTH, "Hi"));
+      const error = await rejectsWith("recipients-refused", () => client.send(BOTH, "A:"));
       assertEquals([error.reply?.code, codes(error.rejected)], [550, [[A, 550], [B, 451]]]);
-      await client.send(TO_A, "Hi");
+      await client.send(TO_A, "A:");
     },
     OPTIONS[transfer],
   );
@@ -172,11 +172,11 @@ conversation(
   ${another("step by step", "data", "after RSET")}`,
   async (client) => {
     const controller = new AbortController();
-    const sent = client.send(BOTH, "Hi", { signal: controller.signal }); // MAIL is on its way when this returns
+    const sent = client.send(BOTH, "A:", { signal: controller.signal }); // MAIL is on its way when this returns
     controller.abort();
     const error = await rejectsWith("aborted", () => sent);
     assertEquals([error.outcome, error.usable], ["not-sent", true]);
-    await client.send(TO_A, "Hi");
+    await client.send(TO_A, "A:");
   },
 );
 
@@ -189,10 +189,10 @@ for (const how of ["in a group", "step by step"] as const) {
     ${exchange(how, [MAIL, "250 Ok"], [RCPT_A, "250 Ok"], [RCPT_B, "550 No"], [DATA, "451 Later"])}
     ${another(how, "data", "after RSET")}`,
     async (client) => {
-      const error = await rejectsWith("message-refused", () => client.send(BOTH, "Hi"));
+      const error = await rejectsWith("message-refused", () => client.send(BOTH, "A:"));
       assertEquals([error.reply?.code, error.phase, error.outcome], [451, "data", "refused"]);
       assertEquals(codes(error.rejected), [[B, 550]]);
-      await client.send(TO_A, "Hi");
+      await client.send(TO_A, "A:");
     },
     OPTIONS.data,
   );
@@ -206,9 +206,9 @@ conversation(
   S: 554 No
   ${another("in a group", "data", "without RSET")}`,
   async (client) => {
-    const error = await rejectsWith("sender-refused", () => client.send(BOTH, "Hi"));
+    const error = await rejectsWith("sender-refused", () => client.send(BOTH, "A:"));
     assertEquals([error.reply?.code, error.rejected, error.usable], [550, [], true]);
-    await client.send(TO_A, "Hi");
+    await client.send(TO_A, "A:");
   },
   OPTIONS.data,
 );
@@ -217,7 +217,7 @@ conversation(
   "SmtpClient.send() repeats an envelope that is refused only because the reply to the content ahead was missing",
   `${greeting("in a group")}
   ${exchange("in a group", [MAIL, "250 Ok"], [RCPT_A, "250 Ok"], [DATA, "354 Go on"])}
-  C: Hi
+  C: A:
   C: .
   ${MAIL}
   ${RCPT_B}
@@ -230,7 +230,7 @@ conversation(
   ${CONTENT}
   ${another("in a group", "data", "without RSET")}`,
   async (client) => {
-    const receipts = await Promise.all([A, B, A].map((to) => client.send({ ...TO_A, to }, "Hi")));
+    const receipts = await Promise.all([A, B, A].map((to) => client.send({ ...TO_A, to }, "A:")));
     assertEquals(receipts.map(({ reply }) => reply.text), ["first", "taken", "taken"]);
   },
   OPTIONS.data,
@@ -255,7 +255,7 @@ conversation(
   S: 452 Full
   ${QUIT}`,
   async (client) => {
-    const receipt = await client.send({ ...TO_A, to: [A, "c@example.org", B] }, "Hi");
+    const receipt = await client.send({ ...TO_A, to: [A, "c@example.org", B] }, "A:");
     assertEquals([receipt.accepted, codes(receipt.rejected)], [[A], [["c@example.org", 550], [B, 452]]]);
   },
   OPTIONS.lmtp,
@@ -265,15 +265,15 @@ conversation(
   "SmtpClient.send() over LMTP is refused where nobody gets the content",
   `${LMTP_GREETING}
   ${exchange("in a group", [MAIL, "250 Ok"], [RCPT_A, "250 Ok"], [RCPT_B, "250 Ok"], [DATA, "354 Go on"])}
-  C: Hi
+  C: A:
   C: .
   S: 552 Full
   S: 450 Later
   ${another("in a group", "data", "without RSET")}`,
   async (client) => {
-    const error = await rejectsWith("message-refused", () => client.send(BOTH, "Hi"));
+    const error = await rejectsWith("message-refused", () => client.send(BOTH, "A:"));
     assertEquals([error.reply?.code, codes(error.rejected)], [450, [[A, 552], [B, 450]]]);
-    await client.send(TO_A, "Hi");
+    await client.send(TO_A, "A:");
   },
   OPTIONS.lmtp,
 );
@@ -285,8 +285,8 @@ conversation(
   C: .
   ${another("in a group", "data", "without RSET")}`,
   async (client) => {
-    await rejectsWith("recipients-refused", () => client.send(BOTH, "Hi"));
-    await client.send(TO_A, "Hi");
+    await rejectsWith("recipients-refused", () => client.send(BOTH, "A:"));
+    await client.send(TO_A, "A:");
   },
   OPTIONS.lmtp,
 );
@@ -300,8 +300,8 @@ conversation(
   S: 250 taken
   ${QUIT}`,
   async (client) => {
-    await rejectsWith("recipients-refused", () => client.send(BOTH, "Hi"));
-    await client.send(TO_A, "Hi");
+    await rejectsWith("recipients-refused", () => client.send(BOTH, "A:"));
+    await client.send(TO_A, "A:");
   },
   OPTIONS["lmtp bdat"],
 );
@@ -327,7 +327,7 @@ conversation(
   S: 250 second
   ${QUIT}`,
   async (client) => {
-    const receipts = await Promise.all([A, B].map((to) => client.send({ ...TO_A, to }, "Hi")));
+    const receipts = await Promise.all([A, B].map((to) => client.send({ ...TO_A, to }, "A:")));
     assertEquals(receipts.map(({ reply }) => reply.text), ["first", "second"]);
   },
   OPTIONS.bdat,
@@ -352,8 +352,8 @@ for (
     `SmtpClient.send() ${how} sends no content after a refused RSET, and ends the session`,
     `${greeting(how)}\n${transcript}`,
     async (client) => {
-      await rejectsWith("recipients-refused", () => client.send(TO_A, "Hi"));
-      const error = await rejectsWith("command-refused", () => client.send(TO_A, "Hi"));
+      await rejectsWith("recipients-refused", () => client.send(TO_A, "A:"));
+      const error = await rejectsWith("command-refused", () => client.send(TO_A, "A:"));
       assertEquals([error.outcome, error.reply?.code, error.usable], ["not-sent", 500, false]);
       assertEquals(client.usable, false);
     },
@@ -372,8 +372,8 @@ conversation(
   S: 554 Too many nonmail commands
   S! close`,
   async (client) => {
-    await rejectsWith("recipients-refused", () => client.send(TO_A, "Hi"));
-    const error = await rejectsWith("service-unavailable", () => client.send(TO_A, "Hi"));
+    await rejectsWith("recipients-refused", () => client.send(TO_A, "A:"));
+    const error = await rejectsWith("service-unavailable", () => client.send(TO_A, "A:"));
     assertEquals([error.outcome, error.reply?.code, error.temporary], ["not-sent", 554, true]);
   },
   OPTIONS.bdat,
@@ -385,8 +385,8 @@ test("SmtpClient.send() step by step sends nothing after a 421 to RSET", async (
     `${greeting("step by step")}
     ${exchange("step by step", [MAIL, "250 Ok"], [RCPT_A, "550 No"], [RSET, "421 Bye"])}`,
     async (client) => {
-      await rejectsWith("recipients-refused", () => client.send(TO_A, "Hi"));
-      const error = await rejectsWith("service-unavailable", () => client.send(TO_A, "Hi"));
+      await rejectsWith("recipients-refused", () => client.send(TO_A, "A:"));
+      const error = await rejectsWith("service-unavailable", () => client.send(TO_A, "A:"));
       assertEquals([error.outcome, error.usable], ["not-sent", false]);
     },
     {
@@ -412,7 +412,7 @@ test("SmtpClient.send() does not take the reply to RSET for the answer to its gr
     S! close`,
     async (client) => {
       await client.command("MAIL FROM:<me@example.com>");
-      const error = await rejectsWith("connection-lost", () => client.send(TO_A, "Hi"));
+      const error = await rejectsWith("connection-lost", () => client.send(TO_A, "A:"));
       assertEquals(error.outcome, "not-sent");
     },
     {

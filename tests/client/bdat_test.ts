@@ -15,7 +15,7 @@ const OK = { mail: 250, data: 354, chunk: 250, final: 250 };
 const GOOD = { from: sender("s", OK), to: recipient("r", 250) };
 
 /** 70 bytes with its line end: 1,000 of them are a chunk of their own. */
-const LINE = "x".repeat(68);
+const LINE = `X:${"x".repeat(66)}`;
 const CHUNK = `${LINE}\r\n`.repeat(1_000);
 const CHUNK_LINES = `C: ${LINE}\n`.repeat(1_000);
 
@@ -80,7 +80,7 @@ unconnected(
   `${HELLO}
   ${MAIL}
   C: BDAT 5 LAST
-  C: one
+  C: A:1
   C: RSET
   C: MAIL FROM:<>
   C: RCPT TO:<her@example.org>
@@ -89,7 +89,7 @@ unconnected(
   C: RSET
   ${MAIL}
   C: BDAT 7 LAST
-  C: three
+  C: A:003
   S: 250 Ok
   S: 250 Ok
   S: 250 first
@@ -108,9 +108,9 @@ unconnected(
     const socket = tapped(options.socket, (bytes) => writes.push(bytes));
     await using client = await SmtpClient.connect({ ...options, socket });
     const receipts = await Promise.all([
-      client.send(ENVELOPE, "one"),
-      client.send({ from: null, to: ["her@example.org", "him@example.org"] }, ""),
-      client.send(ENVELOPE, "three\r\n"),
+      client.send(ENVELOPE, "A:1"),
+      client.send({ from: null, to: ["her@example.org", "him@example.org"] }, "", { missingHeader: "allow" }),
+      client.send(ENVELOPE, "A:003\r\n"),
     ]);
     assertEquals(receipts.map(({ reply }) => reply.text), ["first", "second", "third"]);
     assertEquals(receipts[1]!.accepted, ["her@example.org", "him@example.org"]);
@@ -122,15 +122,15 @@ unconnected(
   "SmtpClient says no RSET behind a BDAT that is known to be accepted",
   `${HELLO} ${MAIL}
   C: BDAT 5 LAST
-  C: one
+  C: A:1
   ${TAKEN} ${MAIL}
   C: BDAT 5 LAST
-  C: two
+  C: A:2
   ${TAKEN} ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    await client.send(ENVELOPE, "one");
-    await client.send(ENVELOPE, "two");
+    await client.send(ENVELOPE, "A:1");
+    await client.send(ENVELOPE, "A:2");
   },
 );
 
@@ -144,7 +144,7 @@ unconnected(
   C: \n${TAKEN} ${QUIT}`.replace("BDAT 14", "BDAT 15").replace("C: \n", "C: \n"),
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    await client.send(ENVELOPE, ".\n..dot\r\n.\r\n\n");
+    await client.send(ENVELOPE, ".\n..dot\r\n.\r\n\n", { missingHeader: "allow" });
   },
 );
 
@@ -161,19 +161,19 @@ for (
     C: MAIL FROM:<first@example.com>
     C: RCPT TO:<you@example.org>
     C: BDAT 5 LAST
-    C: one
+    C: A:1
     C: RSET
     ${MAIL}
     C: BDAT 5 LAST
-    C: two
+    C: A:2
     ${replies.map((reply) => `S: ${reply}`).join("\n")}
     S: 250 Reset
     ${TAKEN} ${QUIT}`,
     async (options) => {
       await using client = await SmtpClient.connect(options);
       const [error, receipt] = await Promise.all([
-        rejectsWith(code, () => client.send({ from: "first@example.com", to: "you@example.org" }, "one")),
-        client.send(ENVELOPE, "two"),
+        rejectsWith(code, () => client.send({ from: "first@example.com", to: "you@example.org" }, "A:1")),
+        client.send(ENVELOPE, "A:2"),
       ]);
       assertEquals([error.outcome, error.phase, error.usable], ["refused", phase, true]);
       assertEquals(receipt.reply.text, "taken");
@@ -185,20 +185,20 @@ unconnected(
   "SmtpClient begins with RSET behind a BDAT that is known to be refused",
   `${HELLO} ${MAIL}
   C: BDAT 5 LAST
-  C: one
+  C: A:1
   S: 250 Ok
   S: 250 Ok
   S: 554 no
   C: RSET
   ${MAIL}
   C: BDAT 5 LAST
-  C: two
+  C: A:2
   S: 250 Reset
   ${TAKEN} ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    await rejectsWith("message-refused", () => client.send(ENVELOPE, "one"));
-    await client.send(ENVELOPE, "two");
+    await rejectsWith("message-refused", () => client.send(ENVELOPE, "A:1"));
+    await client.send(ENVELOPE, "A:2");
   },
 );
 
@@ -237,7 +237,7 @@ unconnected(
   C: RSET
   ${MAIL}
   C: BDAT 5 LAST
-  C: two
+  C: A:2
   S: 250 Reset
   ${TAKEN} ${QUIT}`,
   async (options) => {
@@ -257,7 +257,7 @@ unconnected(
     controller.abort(new Error("enough"));
     const error = await rejectsWith("aborted", () => sent);
     assertEquals([error.outcome, error.usable, cancelled], ["not-sent", true, error]);
-    assertEquals((await client.send(ENVELOPE, "two")).reply.text, "taken");
+    assertEquals((await client.send(ENVELOPE, "A:2")).reply.text, "taken");
   },
 );
 
@@ -272,7 +272,7 @@ test("SmtpClient brings a chunk to its end when a send is aborted in the middle 
       const stream = ReadableStream.from([CHUNK, "never"]);
       const [aborted, other] = await Promise.allSettled([
         client.send(GOOD, stream, { signal: controller.signal }),
-        client.send(GOOD, "two"),
+        client.send(GOOD, "A:2"),
       ]);
       assertEquals(reasons([aborted, other]), ["aborted not-sent", "taken"]);
       assertEquals((aborted as PromiseRejectedResult).reason.usable, true);
@@ -281,10 +281,10 @@ test("SmtpClient brings a chunk to its end when a send is aborted in the middle 
     {},
     1_000,
   );
-  assertEquals(server.delivered.map(({ content }) => content), ["two\r\n"]);
+  assertEquals(server.delivered.map(({ content }) => content), ["A:2\r\n"]);
 });
 
-for (const pieces of [[], ["begin"], [CHUNK], [CHUNK, "more"]]) {
+for (const pieces of [[], ["A:1\n"], [CHUNK], [CHUNK, "more"]]) {
   test(`SmtpClient goes on when a source fails behind ${pieces.join("").length} characters`, async () => {
     const server = await modelled({}, async (client) => {
       const cause = new Error("disk on fire");
@@ -294,13 +294,13 @@ for (const pieces of [[], ["begin"], [CHUNK], [CHUNK, "more"]]) {
       }
       const [failed, other] = await Promise.allSettled([
         client.send(GOOD, failing()),
-        client.send(GOOD, "two"),
+        client.send(GOOD, "A:2"),
       ]);
       assertEquals(reasons([failed, other]), ["source-failed not-sent", "taken"]);
       const { reason } = failed as PromiseRejectedResult;
       assertEquals([reason.usable, reason.cause], [true, cause]);
     });
-    assertEquals(server.delivered.map(({ content }) => content), ["two\r\n"]);
+    assertEquals(server.delivered.map(({ content }) => content), ["A:2\r\n"]);
   });
 }
 
@@ -322,7 +322,7 @@ for (
       const endless = new ReadableStream<Uint8Array>({
         pull(source) {
           // A turn of the event loop each: the reply has time to come.
-          source.enqueue(new TextEncoder().encode(`${"A".repeat(68)}\r\n`.repeat(1000)));
+          source.enqueue(new TextEncoder().encode(`${LINE}\r\n`.repeat(1000)));
           if (++pulled > 1_000) source.error(new Error("Read on and on"));
         },
         cancel: () => void (cancelled = true),
@@ -330,9 +330,9 @@ for (
       const error = await rejectsWith(code, () => client.send(envelope, endless));
       assertEquals([error.outcome, error.usable, cancelled], ["refused", true, true]);
       assert(pulled < 100, `${pulled} pieces were read`);
-      await client.send(GOOD, "two");
+      await client.send(GOOD, "A:2");
     });
-    assertEquals(server.delivered.map(({ content }) => content), ["two\r\n"]);
+    assertEquals(server.delivered.map(({ content }) => content), ["A:2\r\n"]);
   });
 }
 
@@ -351,16 +351,16 @@ test('SmtpClient with transfer: "bdat" goes chunk by chunk where the server does
   const server = await modelled({ pipelining: false }, async (client) => {
     const receipts = await Promise.all([
       client.send(GOOD, ReadableStream.from([CHUNK, CHUNK, "end"])),
-      client.send(GOOD, "two"),
+      client.send(GOOD, "A:2"),
     ]);
     assertEquals(receipts.map(({ reply }) => reply.code), [250, 250]);
   }, { transfer: "bdat" });
-  assertEquals(server.delivered.map(({ content }) => content), [`${CHUNK}${CHUNK}end\r\n`, "two\r\n"]);
+  assertEquals(server.delivered.map(({ content }) => content), [`${CHUNK}${CHUNK}end\r\n`, "A:2\r\n"]);
 });
 
 test('SmtpClient with transfer: "data" says no BDAT', async () => {
   const server = await modelled({}, async (client) => {
-    await Promise.all([client.send(GOOD, "one"), client.send(GOOD, "two")]);
+    await Promise.all([client.send(GOOD, "A:1"), client.send(GOOD, "A:2")]);
   }, { transfer: "data" });
   assertEquals([server.dataCommands, server.delivered.length], [true, 2]);
 });
@@ -369,15 +369,15 @@ unconnected(
   "SmtpClient takes what stands behind a 421 in the middle for not sent",
   `${HELLO} ${MAIL}
   C: BDAT 5 LAST
-  C: one
+  C: A:1
   C: RSET
   ${MAIL}
   C: BDAT 5 LAST
-  C: two
+  C: A:2
   C: RSET
   ${MAIL}
   C: BDAT 7 LAST
-  C: three
+  C: A:003
   ${TAKEN}
   S: 250 Reset
   S: 250 Ok
@@ -385,7 +385,7 @@ unconnected(
   async (options) => {
     await using client = await SmtpClient.connect(options);
     const results = await Promise.allSettled(
-      ["one", "two", "three"].map((m) => client.send(ENVELOPE, m)),
+      ["A:1", "A:2", "A:003"].map((m) => client.send(ENVELOPE, m)),
     );
     const closed = "service-unavailable not-sent";
     assertEquals(reasons(results), ["taken", closed, closed]);
@@ -398,16 +398,16 @@ for (const how of ["close", "reset"]) {
     `SmtpClient says unknown of those in flight whose content was handed over, and of no other (${how})`,
     `${HELLO} ${MAIL}
     C: BDAT 5 LAST
-    C: one
+    C: A:1
     C: RSET
     ${MAIL}
     C: BDAT 5 LAST
-    C: two
+    C: A:2
     C: RSET
     C: MAIL FROM:<me@example.com>
     C: RCPT TO:<nobody@example.org>
     C: BDAT 7 LAST
-    C: three
+    C: A:003
     C: RSET
     ${MAIL}
     C: BDAT 70000
@@ -420,11 +420,11 @@ for (const how of ["close", "reset"]) {
       const client = await SmtpClient.connect(options);
       const stuck = new ReadableStream<string>({ start: (source) => source.enqueue(CHUNK) });
       const results = Promise.allSettled([
-        client.send(ENVELOPE, "one"),
-        client.send(ENVELOPE, "two"),
-        client.send({ from: "me@example.com", to: "nobody@example.org" }, "three"),
+        client.send(ENVELOPE, "A:1"),
+        client.send(ENVELOPE, "A:2"),
+        client.send({ from: "me@example.com", to: "nobody@example.org" }, "A:003"),
         client.send(ENVELOPE, stuck),
-        client.send(ENVELOPE, "five"),
+        client.send(ENVELOPE, "A:5"),
       ]);
       await heard;
       const lost = how === "close" ? "connection-lost" : "connection-reset";
@@ -452,13 +452,13 @@ unconnected(
   "SmtpClient over LMTP has a word of the server's for each recipient",
   `${LMTP_HELLO} ${LMTP_MAIL}
   C: BDAT 5 LAST
-  C: one
+  C: A:1
   S: 250 first
   S: 452 full
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect({ ...options, protocol: "lmtp", transfer: "bdat" });
-    const receipt = await client.send(TWO, "one");
+    const receipt = await client.send(TWO, "A:1");
     assertEquals(receipt.accepted, ["a@example.org"]);
     assertEquals(receipt.rejected.map(({ recipient, reply }) => [recipient, reply.code]), [[
       "b@example.org",
@@ -472,14 +472,14 @@ unconnected(
   `${LMTP_HELLO} ${LMTP_MAIL.replaceAll("  C: RCPT TO:<b", "  C: RCPT TO:<z@example.org>\n  C: RCPT TO:<b")}
   S: 250 Ok
   C: BDAT 5 LAST
-  C: one
+  C: A:1
   S: 250 first
   S: 421 closing`,
   async (options) => {
     await using client = await SmtpClient.connect({ ...options, protocol: "lmtp", transfer: "bdat" });
     const receipt = await client.send(
       { ...TWO, to: ["a@example.org", "z@example.org", "b@example.org"] },
-      "one",
+      "A:1",
     );
     assertEquals(receipt.accepted, ["a@example.org"]);
     assertEquals(receipt.rejected.map(({ reply }) => reply.code), [421, 421]);
@@ -490,12 +490,12 @@ unconnected(
 test("SmtpClient over LMTP survives a BDAT LAST without a reply: with nobody to deliver to there is none (RFC 2033)", async () => {
   const server = await modelled({ protocol: "lmtp", family: "dovecot" }, async (client) => {
     const results = await Promise.allSettled([
-      client.send({ from: sender("s", OK), to: recipient("r", 550) }, "one"),
-      client.send(GOOD, "two"),
+      client.send({ from: sender("s", OK), to: recipient("r", 550) }, "A:1"),
+      client.send(GOOD, "A:2"),
     ]);
     assertEquals(reasons(results), ["recipients-refused refused", "taken"]);
   }, { timeouts: { end: 500 }, transfer: "bdat" });
-  assertEquals(server.delivered.map(({ content }) => content), ["two\r\n"]);
+  assertEquals(server.delivered.map(({ content }) => content), ["A:2\r\n"]);
 });
 
 test("SmtpClient over LMTP keeps replies and recipients together when a chunk is refused", async () => {
@@ -504,10 +504,10 @@ test("SmtpClient over LMTP keeps replies and recipients together when a chunk is
       from: sender("s", { ...OK, chunk: 552 }),
       to: [recipient("a", 250), recipient("b", 250)],
     };
-    const results = await Promise.allSettled([client.send(envelope, CHUNK), client.send(GOOD, "two")]);
+    const results = await Promise.allSettled([client.send(envelope, CHUNK), client.send(GOOD, "A:2")]);
     assertEquals(reasons(results), ["message-refused refused", "taken"]);
   }, { timeouts: { end: 500 }, transfer: "bdat" });
-  assertEquals(server.delivered.map(({ content }) => content), ["two\r\n"]);
+  assertEquals(server.delivered.map(({ content }) => content), ["A:2\r\n"]);
 });
 
 test("SmtpClient begins with RSET behind a refused MAIL and its BDAT: Dovecot refuses every other BDAT until then", async () => {
@@ -515,9 +515,9 @@ test("SmtpClient begins with RSET behind a refused MAIL and its BDAT: Dovecot re
     const server = await modelled({ family }, async (client) => {
       await rejectsWith(
         "sender-refused",
-        () => client.send({ from: sender("s", { ...OK, mail: 550 }), to: recipient("r", 250) }, "one"),
+        () => client.send({ from: sender("s", { ...OK, mail: 550 }), to: recipient("r", 250) }, "A:1"),
       );
-      await client.send(GOOD, "two");
+      await client.send(GOOD, "A:2");
     });
     assertEquals(server.delivered.length, 1);
   }
@@ -527,23 +527,23 @@ test("SmtpClient waits for the reply to RSET where the server does not pipeline"
   await modelled({ pipelining: false }, async (client) => {
     await rejectsWith(
       "recipients-refused",
-      () => client.send({ from: sender("s", OK), to: recipient("r", 550) }, "one"),
+      () => client.send({ from: sender("s", OK), to: recipient("r", 550) }, "A:1"),
     );
-    await client.send(GOOD, "two");
+    await client.send(GOOD, "A:2");
   });
 });
 
 test("SmtpClient on Exim lets no message join a transaction that was refused", async () => {
   const server = await modelled({ family: "exim" }, async (client) => {
     const results = await Promise.allSettled([
-      client.send({ from: sender("first", OK), to: recipient("r", 550) }, "one"),
-      client.send({ from: sender("second", OK), to: recipient("r", 250) }, "two"),
+      client.send({ from: sender("first", OK), to: recipient("r", 550) }, "A:1"),
+      client.send({ from: sender("second", OK), to: recipient("r", 250) }, "A:2"),
     ]);
     assertEquals(reasons(results), ["recipients-refused refused", "taken"]);
   });
   assertEquals(server.delivered.map(({ from, content }) => [from, content]), [[
     sender("second", OK),
-    "two\r\n",
+    "A:2\r\n",
   ]]);
 });
 
@@ -551,9 +551,9 @@ test("SmtpClient on Exim lets no message join a transaction that was begun with 
   const server = await modelled({ family: "exim" }, async (client) => {
     await client.command(`MAIL FROM:<${sender("evil", OK)}>`);
     await client.command(`RCPT TO:<${recipient("evil", 250)}>`);
-    await client.send(GOOD, "one");
+    await client.send(GOOD, "A:1");
   });
-  assertEquals(server.delivered, [{ from: GOOD.from, to: [GOOD.to], content: "one\r\n" }]);
+  assertEquals(server.delivered, [{ from: GOOD.from, to: [GOOD.to], content: "A:1\r\n" }]);
 });
 
 for (const transfer of ["bdat", "data"] as const) {
@@ -566,7 +566,7 @@ for (const transfer of ["bdat", "data"] as const) {
         let error: SmtpError | undefined;
         const server = await modelled({}, async (client) => {
           armed = true;
-          const message = kind === "small" ? "one" : ReadableStream.from(["on", "e"]);
+          const message = kind === "small" ? "A:1" : ReadableStream.from(["A:", "1"]);
           error = await client.send(GOOD, message, { signal: controller.signal }).then(
             () => undefined,
             (e) => e,
@@ -591,19 +591,19 @@ test("SmtpClient lets no message join a transaction of single commands that wait
     const go = Promise.withResolvers<void>();
     async function* slow() {
       await go.promise;
-      yield "slow";
+      yield "A:slow";
     }
     const results = Promise.allSettled([
       client.send(GOOD, slow()),
-      client.send(GOOD, "one"),
+      client.send(GOOD, "A:1"),
       client.command(`MAIL FROM:<${sender("evil", OK)}>`),
       client.command(`RCPT TO:<${recipient("evil", 250)}>`),
-      client.send(GOOD, "two"),
+      client.send(GOOD, "A:2"),
     ]);
     go.resolve();
     assertEquals(reasons(await results), ["taken", "taken", "taken", "taken", "taken"]);
   });
-  const expected = ["slow\r\n", "one\r\n", "two\r\n"].map((content) => ({
+  const expected = ["A:slow\r\n", "A:1\r\n", "A:2\r\n"].map((content) => ({
     from: GOOD.from,
     to: [GOOD.to],
     content,
@@ -621,7 +621,7 @@ test("SmtpClient calls refused what was refused to everybody before it was abort
       await modelled({ alwaysGoAhead, lag: 3 }, async (client) => {
         replies = 0;
         const envelope = { from: sender("s", OK), to: recipient("r", 550) };
-        const error = await rejectsAny(() => client.send(envelope, "one", { signal: controller.signal }));
+        const error = await rejectsAny(() => client.send(envelope, "A:1", { signal: controller.signal }));
         if (refused) assert(error.outcome !== "unknown", `${transfer}, event ${at}: ${error.outcome}`);
       }, {
         transfer,
@@ -656,7 +656,7 @@ test("SmtpClient goes on when a source fails in the very turn in which a chunk i
       }
       const first = client.send({ ...GOOD, from: sender("s", { ...OK, chunk: 552 }) }, failing());
       first.catch(() => {});
-      const second = client.send(GOOD, "two").then(() => "taken", (error) => `${error}`);
+      const second = client.send(GOOD, "A:2").then(() => "taken", (error) => `${error}`);
       let timer: ReturnType<typeof setTimeout> | undefined;
       const hangs = new Promise<string>((resolve) => timer = setTimeout(resolve, 1_000, "it hangs"));
       const outcome = await Promise.race([second, hangs]);

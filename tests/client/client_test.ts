@@ -61,7 +61,7 @@ unconnected(
   S: 251 User not local
   C: DATA
   S: 354
-  C: Hi
+  C: A:
   C: .
   S: 250
   ${QUIT}`,
@@ -69,7 +69,7 @@ unconnected(
     await using client = await SmtpClient.connect(options);
     const receipt = await client.send(
       { from: "me@example.com", to: ["you@example.org", "her@example.org"] },
-      "Hi",
+      "A:",
     );
     assertEquals(receipt.accepted, ["you@example.org", "her@example.org"]);
   },
@@ -78,30 +78,30 @@ unconnected(
 unconnected(
   "SmtpClient writes the content together with the next envelope",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=3
+  C: MAIL FROM:<me@example.com> SIZE=5
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: one
+  C: A:1
   C: .
-  C: MAIL FROM:<> SIZE=3
+  C: MAIL FROM:<> SIZE=5
   C: RCPT TO:<her@example.org>
   C: DATA
   S: 250 first
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: two
+  C: A:2
   C: .
   S: 250 second
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
     const receipts = await Promise.all([
-      client.send(ENVELOPE, "one"),
-      client.send({ from: null, to: "her@example.org" }, "two"),
+      client.send(ENVELOPE, "A:1"),
+      client.send({ from: null, to: "her@example.org" }, "A:2"),
     ]);
     assertEquals(receipts.map(({ reply }) => reply.text), ["first", "second"]);
   },
@@ -110,7 +110,7 @@ unconnected(
 unconnected(
   "SmtpClient delivers to the accepted recipients and reports the refused ones",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<a@example.org>
   C: RCPT TO:<b@example.org>
   C: RCPT TO:<c@example.org>
@@ -120,7 +120,7 @@ unconnected(
   S: 250 Ok
   S: 450 4.2.1 try later
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
@@ -128,7 +128,7 @@ unconnected(
     await using client = await SmtpClient.connect(options);
     const receipt = await client.send(
       { from: "me@example.com", to: ["a@example.org", "b@example.org", "c@example.org"] },
-      "Hi",
+      "A:",
     );
     assertEquals(receipt.accepted, ["b@example.org"]);
     assertEquals(receipt.rejected.map(({ recipient, reply }) => [recipient, reply.enhancedCode]), [
@@ -156,7 +156,7 @@ unconnected(
     await using client = await SmtpClient.connect(options);
     const error = await rejectsWith(
       "recipients-refused",
-      () => client.send({ from: "me@example.com", to: "a@example.org" }, "secret"),
+      () => client.send({ from: "me@example.com", to: "a@example.org" }, "A:12"),
     );
     assertEquals(error.outcome, "refused");
     assertEquals(error.recipient, "a@example.org");
@@ -171,21 +171,21 @@ unconnected(
 unconnected(
   "SmtpClient begins with RSET behind a transaction that was refused at DATA",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<a@example.org>
   C: DATA
   S: 250 Ok
   S: 550 5.1.1 no such user
   S: 554 5.5.1 no valid recipients
   C: RSET
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 250 Reset
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
@@ -193,9 +193,9 @@ unconnected(
     await using client = await SmtpClient.connect(options);
     await rejectsWith(
       "recipients-refused",
-      () => client.send({ from: "me@example.com", to: "a@example.org" }, "Hi"),
+      () => client.send({ from: "me@example.com", to: "a@example.org" }, "A:"),
     );
-    const receipt = await client.send(ENVELOPE, "Hi");
+    const receipt = await client.send(ENVELOPE, "A:");
     assertEquals(receipt.accepted, ["you@example.org"]);
   },
 );
@@ -203,21 +203,21 @@ unconnected(
 unconnected(
   "SmtpClient with recipients: all sends nothing when one recipient is refused",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<a@example.org>
   C: RCPT TO:<b@example.org>
   S: 250 Ok
   S: 250 Ok
   S: 452 4.5.3 too many recipients
   C: RSET
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<a@example.org>
   S: 250 Ok
   S: 250 Ok
   S: 250 Ok
   C: DATA
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
@@ -226,14 +226,14 @@ unconnected(
     const error = await rejectsWith(
       "recipients-refused",
       () =>
-        client.send({ from: "me@example.com", to: ["a@example.org", "b@example.org"] }, "Hi", {
+        client.send({ from: "me@example.com", to: ["a@example.org", "b@example.org"] }, "A:", {
           recipients: "all",
         }),
     );
     assertEquals(error.recipient, "b@example.org");
     assertEquals(error.temporary, true);
     assertEquals(error.rejected.length, 1);
-    const receipt = await client.send({ from: "me@example.com", to: "a@example.org" }, "Hi", {
+    const receipt = await client.send({ from: "me@example.com", to: "a@example.org" }, "A:", {
       recipients: "all",
     });
     assertEquals(receipt.accepted, ["a@example.org"]);
@@ -243,13 +243,13 @@ unconnected(
 unconnected(
   "SmtpClient reports a refused sender, and no recipient with the 503 that follows",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 530 5.7.0 Authentication required
   S: 503 5.5.1 need MAIL
   S: 503 5.5.1 need MAIL
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 451 4.3.0 later
@@ -258,12 +258,12 @@ unconnected(
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    const error = await rejectsWith("sender-refused", () => client.send(ENVELOPE, "Hi"));
+    const error = await rejectsWith("sender-refused", () => client.send(ENVELOPE, "A:"));
     assertEquals(error.reply?.code, 530);
     assertEquals(error.rejected, []);
     assertEquals(error.phase, "mail");
     assertEquals(error.temporary, false);
-    const second = await rejectsWith("sender-refused", () => client.send(ENVELOPE, "Hi"));
+    const second = await rejectsWith("sender-refused", () => client.send(ENVELOPE, "A:"));
     assertEquals(second.temporary, true);
   },
 );
@@ -271,20 +271,20 @@ unconnected(
 unconnected(
   "SmtpClient reports a message that is refused after its content",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 554-5.7.1 This is
   S: 554 5.7.1 spam
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    const error = await rejectsWith("message-refused", () => client.send(ENVELOPE, "Hi"));
+    const error = await rejectsWith("message-refused", () => client.send(ENVELOPE, "A:"));
     assertEquals(error.outcome, "refused");
     assertEquals(error.reply?.text, "This is\nspam");
     assertStringIncludes(error.message, "554");
@@ -295,23 +295,23 @@ unconnected(
 unconnected(
   "SmtpClient says unknown when the connection ends before the reply to the content",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S! close`,
   async (options) => {
     const client = await SmtpClient.connect(options);
-    const error = await rejectsWith("connection-lost", () => client.send(ENVELOPE, "Hi"));
+    const error = await rejectsWith("connection-lost", () => client.send(ENVELOPE, "A:"));
     assertEquals(error.outcome, "unknown");
     assertEquals(error.phase, "content");
     assertEquals(error.usable, false);
     assertEquals(client.usable, false);
-    const next = await rejectsWith("client-closed", () => client.send(ENVELOPE, "Hi"));
+    const next = await rejectsWith("client-closed", () => client.send(ENVELOPE, "A:"));
     assertEquals(next.outcome, "not-sent");
     await client.quit();
   },
@@ -326,7 +326,7 @@ for (
   unconnected(
     `SmtpClient says not-sent when the connection ends ${where}`,
     `${HELLO}
-    C: MAIL FROM:<me@example.com> SIZE=2
+    C: MAIL FROM:<me@example.com> SIZE=4
     C: RCPT TO:<you@example.org>
     C: DATA
     ${transcript}
@@ -334,8 +334,8 @@ for (
     async (options) => {
       await using client = await SmtpClient.connect(options);
       const [first, second] = await Promise.allSettled([
-        client.send(ENVELOPE, "Hi"),
-        client.send(ENVELOPE, "Ho"),
+        client.send(ENVELOPE, "A:"),
+        client.send(ENVELOPE, "B:"),
       ]);
       for (const { status, reason } of [first, second] as PromiseRejectedResult[]) {
         assertEquals(status, "rejected");
@@ -349,13 +349,13 @@ for (
 unconnected(
   "SmtpClient tells a reset connection from one that ended",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S! reset`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    const error = await rejectsWith("connection-reset", () => client.send(ENVELOPE, "Hi"));
+    const error = await rejectsWith("connection-reset", () => client.send(ENVELOPE, "A:"));
     assertEquals(error.outcome, "not-sent");
   },
 );
@@ -363,15 +363,15 @@ unconnected(
 unconnected(
   "SmtpClient takes 421 for the end of the session, and what stands behind it for not sent",
   `${HELLO}
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
-  C: MAIL FROM:<me@example.com> SIZE=2
+  C: MAIL FROM:<me@example.com> SIZE=4
   C: RCPT TO:<you@example.org>
   C: DATA
   S: 250 first
@@ -379,9 +379,9 @@ unconnected(
   async (options) => {
     await using client = await SmtpClient.connect(options);
     const [first, second, third] = await Promise.allSettled([
-      client.send(ENVELOPE, "Hi"),
-      client.send(ENVELOPE, "Ho"),
-      client.send(ENVELOPE, "Ha"),
+      client.send(ENVELOPE, "A:"),
+      client.send(ENVELOPE, "B:"),
+      client.send(ENVELOPE, "C:"),
     ]);
     assertEquals(first!.status, "fulfilled");
     for (const { reason } of [second, third] as PromiseRejectedResult[]) {
@@ -429,14 +429,14 @@ unconnected(
   S: 250 Ok
   C: DATA
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
     assertEquals([...client.extensions.keywords()], []);
-    await client.send(ENVELOPE, "Hi");
+    await client.send(ENVELOPE, "A:");
   },
 );
 
@@ -507,7 +507,7 @@ for (
   test(`SmtpClient.send() refuses an envelope with ${what} before anything is sent`, () =>
     converseUnconnected(`${SIMPLE_HELLO} ${QUIT}`, async (options) => {
       await using client = await SmtpClient.connect(options);
-      const error = await rejectsWith("invalid-envelope", () => client.send(envelope, "Hi"));
+      const error = await rejectsWith("invalid-envelope", () => client.send(envelope, "A:"));
       assertEquals([error.outcome, error.usable], ["not-sent", true]);
     }));
 }
@@ -528,13 +528,13 @@ unconnected(
   S: 250 Ok
   C: DATA
   S: 354
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    await client.send({ from: '"a> SIZE=1"@example.com', to: "you@bücher.example" }, "Hi");
+    await client.send({ from: '"a> SIZE=1"@example.com', to: "you@bücher.example" }, "A:");
   },
 );
 
@@ -543,7 +543,7 @@ test("SmtpClient.send() names the address whose local part needs SMTPUTF8", () =
     await using client = await SmtpClient.connect(options);
     const error = await rejectsWith(
       "extension-missing",
-      () => client.send({ from: null, to: "jürgen@example.org" }, "Hi"),
+      () => client.send({ from: null, to: "jürgen@example.org" }, "A:"),
     );
     assertStringIncludes(error.message, "jürgen@example.org");
   }));
@@ -562,13 +562,13 @@ unconnected(
   S: 250 Ok
   C: DATA
   S: 354
-  C: Grüße
+  C: A: Grüße
   C: .
   S: 250 Ok
   ${QUIT}`,
   async (options) => {
     await using client = await SmtpClient.connect(options);
-    await client.send({ from: "jürgen@example.com", to: "you@bücher.example" }, "Grüße");
+    await client.send({ from: "jürgen@example.com", to: "you@bücher.example" }, "A: Grüße");
   },
 );
 
@@ -581,13 +581,13 @@ test("SmtpClient.quit() waits for what is in flight", () =>
     S: 250 Ok
     C: DATA
     S: 354
-    C: Hi
+    C: A:
     C: .
     S: 250 Ok
     ${QUIT}`,
     async (options) => {
       const client = await SmtpClient.connect(options);
-      const sent = client.send(ENVELOPE, "Hi");
+      const sent = client.send(ENVELOPE, "A:");
       const quit = client.quit();
       await rejectsWith("client-closed", () => client.send(ENVELOPE, "too late"));
       assertEquals((await sent).reply.code, 250);
@@ -600,23 +600,23 @@ test("SmtpClient.quit() waits for what is in flight", () =>
 test("SmtpClient.close() ends everything at once, with the true outcome of each message", () =>
   converseUnconnected(
     `${HELLO}
-    C: MAIL FROM:<me@example.com> SIZE=2
+    C: MAIL FROM:<me@example.com> SIZE=4
     C: RCPT TO:<you@example.org>
     C: DATA
     S: 250 Ok
     S: 250 Ok
     S: 354
-    C: Hi
+    C: A:
     C: .
-    C: MAIL FROM:<me@example.com> SIZE=2
+    C: MAIL FROM:<me@example.com> SIZE=4
     C: RCPT TO:<you@example.org>
     C: DATA`,
     async (options, { heard }) => {
       const client = await SmtpClient.connect(options);
       const sent = Promise.allSettled([
-        client.send(ENVELOPE, "Hi"),
-        client.send(ENVELOPE, "Ho"),
-        client.send(ENVELOPE, "Ha"),
+        client.send(ENVELOPE, "A:"),
+        client.send(ENVELOPE, "B:"),
+        client.send(ENVELOPE, "C:"),
       ]);
       await heard;
       await client.close();

@@ -20,7 +20,7 @@ const STEPS: Record<string, (client: SmtpClient) => Promise<unknown>> = {
   startTls: (client) => client.startTls(),
   authenticate: (client) => client.authenticate({ user: "u", pass: "right-pass" }),
   mail: (client) => client.mail(FROM),
-  send: (client) => client.send({ from: FROM, to: TO }, "Hi"),
+  send: (client) => client.send({ from: FROM, to: TO }, "A:"),
   rcpt: (client) => client.rcpt(TO),
   data: (client) => client.data(),
   bdat: (client) => client.bdat(new Uint8Array(1)),
@@ -112,7 +112,7 @@ conversation(
   ${RCPT}
   C: DATA
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
@@ -124,7 +124,7 @@ conversation(
     assertEquals((await client.bdat(new TextEncoder().encode(".\r\n"))).code, 250);
     const receipt = await client.bdat(new Uint8Array(), { last: true });
     assertEquals([receipt.accepted, receipt.queueId], [[TO], "1abc"]);
-    assertEquals((await client.send({ from: FROM, to: TO }, "Hi\r\n")).accepted, [TO]);
+    assertEquals((await client.send({ from: FROM, to: TO }, "A:\r\n")).accepted, [TO]);
   },
 );
 
@@ -186,7 +186,7 @@ test("SmtpClient refuses every step while content is written", () =>
     ${RCPT}
     C: DATA
     S: 354 Go on
-    C: Hi
+    C: A:
     C: .
     S: 250 Ok
     C: NOOP
@@ -197,7 +197,7 @@ test("SmtpClient refuses every step while content is written", () =>
       await client.rcpt(TO);
       const writer = (await client.data()).getWriter();
       await areOutOfOrder(client, Object.keys(STEPS));
-      await writer.write("Hi");
+      await writer.write("A:");
       await areOutOfOrder(client, Object.keys(STEPS));
       await writer.close();
       await areOutOfOrder(client, ["rcpt", "data", "bdat"]);
@@ -291,7 +291,7 @@ test("SmtpClient waits with mail() for the messages that were sent before it", (
     S: 250 Ok
     S: 250 Ok
     S: 354 Go on
-    C: Hi
+    C: A:
     C: .
     S: 250 Ok
     ${MAIL}
@@ -303,16 +303,16 @@ test("SmtpClient waits with mail() for the messages that were sent before it", (
     S: 250 Ok
     S: 250 Ok
     S: 354 Go on
-    C: Ho
+    C: B:
     C: .
     S: 250 Ok
     ${QUIT}`,
     async (client) => {
-      const sent = client.send({ from: FROM, to: TO }, "Hi");
+      const sent = client.send({ from: FROM, to: TO }, "A:");
       await client.mail(FROM);
       assertEquals((await sent).accepted, [TO]);
       await client.reset();
-      await client.send({ from: FROM, to: TO }, "Ho");
+      await client.send({ from: FROM, to: TO }, "B:");
     },
   ));
 
@@ -342,7 +342,7 @@ conversation(
     await client.command("MAIL FROM:<x@example.com>");
     await client.mail(FROM);
     await client.reset();
-    await rejectsWith("recipients-refused", () => client.send({ from: FROM, to: TO }, "Hi"));
+    await rejectsWith("recipients-refused", () => client.send({ from: FROM, to: TO }, "A:"));
     await client.mail(FROM);
     const error = await rejectsWith("service-unavailable", () => client.reset());
     assertEquals([error.reply?.code, error.usable, client.usable], [421, false, false]);
@@ -399,7 +399,7 @@ conversation(
   S: 550 No
   C: DATA
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 452 Full
   S: 250 <b@b.test> 7x Saved
@@ -422,7 +422,7 @@ conversation(
     await rejectsWith("recipients-refused", () => client.rcpt("c@b.test"));
     const content = await client.data();
     const writer = content.getWriter();
-    await writer.write("Hi");
+    await writer.write("A:");
     await writer.close();
     const { accepted, rejected, queueId } = await content.receipt;
     assertEquals([accepted, queueId], [["b@b.test"], "7x"]);
@@ -724,13 +724,13 @@ const TRANSACTIONS = {
     `C: MAIL FROM:<${FROM}>|S: 250 Ok`,
     `C: RCPT TO:<${TO}>|S: 250 Ok`,
     "C: DATA|S: 354 Go on",
-    "C: Hi\nC: .|S: 250 Ok",
+    "C: A:\nC: .|S: 250 Ok",
   ],
   bdat: [
     `C: MAIL FROM:<${FROM}>|S: 250 Ok`,
     `C: RCPT TO:<${TO}>|S: 250 Ok`,
-    "C: BDAT 4\nC: Hi|S: 250 Ok",
-    "C: BDAT 4 LAST\nC: Ho|S: 250 Ok",
+    "C: BDAT 4\nC: A:|S: 250 Ok",
+    "C: BDAT 4 LAST\nC: B:|S: 250 Ok",
   ],
 } as const;
 
@@ -740,12 +740,12 @@ async function inSteps(client: SmtpClient, transfer: "data" | "bdat"): Promise<v
   if (transfer === "data") {
     const content = await client.data();
     const closed = content.getWriter();
-    await closed.write("Hi\r\n");
+    await closed.write("A:\r\n");
     await closed.close();
     return;
   }
-  await client.bdat(new TextEncoder().encode("Hi\r\n"));
-  await client.bdat(new TextEncoder().encode("Ho\r\n"), { last: true });
+  await client.bdat(new TextEncoder().encode("A:\r\n"));
+  await client.bdat(new TextEncoder().encode("B:\r\n"), { last: true });
 }
 
 const ENDS: Record<string, (step: string) => string> = {
@@ -809,7 +809,7 @@ test("SmtpClient over LMTP knows who has the message when the connection is lost
     S: 250 Ok
     C: DATA
     S: 354 Go on
-    C: Hi
+    C: A:
     C: .
     S: 250 Ok
     S: 550 No
@@ -824,7 +824,7 @@ test("SmtpClient over LMTP knows who has the message when the connection is lost
   for (const name of "abc") await client.rcpt(`${name}@b.test`);
   const content = await client.data();
   const writer = content.getWriter();
-  await writer.write("Hi");
+  await writer.write("A:");
   const error = await rejectsWith("connection-lost", () => writer.close());
   assertEquals([error.outcome, error.accepted], ["unknown", ["a@b.test"]]);
   assertEquals(error.rejected.map(({ recipient }) => recipient), ["b@b.test"]);

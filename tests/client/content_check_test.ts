@@ -1,9 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
+import type { ByteKinds } from "../../src/client/content_check.ts";
 import { ContentCheck, findKinds, rulesFor } from "../../src/client/content_check.ts";
 import { Extensions } from "../../src/core/extensions.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { SmtpError } from "../../src/errors.ts";
+import { DataEncoder } from "../../src/streams/data_encoder.ts";
 import { test } from "../support/harness.ts";
 
 const ANYTHING = { eightBit: "allowed", longLines: false } as const;
@@ -88,6 +90,13 @@ test("ContentCheck says why bytes above 127 must not be", () => {
   assertEquals(excluded.code, "invalid-message");
 });
 
+/** What findKinds() should find, a byte at a time. */
+function look(bytes: Uint8Array): ByteKinds {
+  const encoder = new DataEncoder({ transparency: false });
+  const length = encoder.encode(bytes).length + encoder.end().length;
+  return { eightBit: bytes.some((b) => b > 127), nul: bytes.includes(0), growth: length - bytes.length };
+}
+
 test("findKinds() finds NUL and bytes above 127 at every place of every alignment", () => {
   for (let offset = 0; offset < 4; offset++) {
     for (let length = 0; length <= 13; length++) {
@@ -96,8 +105,7 @@ test("findKinds() finds NUL and bytes above 127 at every place of every alignmen
           for (const other of [0x01, 0x7f, 0x20]) {
             const bytes = new Uint8Array(offset + length + 4).subarray(offset, offset + length).fill(other);
             if (at >= 0) bytes[at] = byte;
-            const expected = { eightBit: bytes.some((b) => b > 127), nul: bytes.includes(0) };
-            assertEquals(findKinds(bytes), expected);
+            assertEquals(findKinds(bytes), look(bytes));
           }
         }
       }
@@ -108,8 +116,19 @@ test("findKinds() finds NUL and bytes above 127 at every place of every alignmen
 test("findKinds() agrees with a look at each byte", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 40 }), (bytes) => {
-      assertEquals(findKinds(bytes), { eightBit: bytes.some((b) => b > 127), nul: bytes.includes(0) });
+      assertEquals(findKinds(bytes), look(bytes));
     }),
+  );
+});
+
+test("findKinds() counts what the line ends of a message grow by, wherever it is cut from", () => {
+  const byte = fc.constantFrom(0x0d, 0x0a, 0x41, 0x0b, 0x0e, 0x8d, 0x8a, 0xff, 0);
+  fc.assert(
+    fc.property(fc.array(byte, { maxLength: 40 }), fc.nat(4), fc.nat(4), (list, start, end) => {
+      const bytes = Uint8Array.from(list).subarray(start, Math.max(start, list.length - end));
+      assertEquals(findKinds(bytes), look(bytes));
+    }),
+    { numRuns: 5_000 },
   );
 });
 

@@ -44,42 +44,42 @@ const SOURCES = {
 for (const [what, source] of Object.entries(SOURCES)) {
   test(`SmtpClient makes ASCII of ${what} for a server without 8BITMIME`, () =>
     converse(
-      `${hello()}\n${sent("??")}\n${QUIT}`,
+      `${hello()}\n${sent("A:??")}\n${QUIT}`,
       async (client) => {
-        await client.send({ ...ENVELOPE, size: 2, body: "8bitmime" }, source("é"), { encode });
+        await client.send({ ...ENVELOPE, size: 4, body: "8bitmime" }, source("A:é"), { encode });
       },
     ));
 
   test(`SmtpClient leaves ${what} alone for a server with 8BITMIME`, () =>
     converse(
-      `${hello("8BITMIME")}\n${sent("é", "C: MAIL FROM:<> BODY=8BITMIME")}\n${QUIT}`,
+      `${hello("8BITMIME")}\n${sent("A:é", "C: MAIL FROM:<> BODY=8BITMIME")}\n${QUIT}`,
       async (client) => {
-        await client.send(ENVELOPE, source("é"), { encode });
+        await client.send(ENVELOPE, source("A:é"), { encode });
       },
     ));
 
   test(`SmtpClient makes ASCII of ${what} that is binary for a server without BINARYMIME`, () =>
     converse(
       `${hello("8BITMIME", "CHUNKING")}\n${
-        sent("?", "C: MAIL FROM:<> BODY=8BITMIME").replace(/C: DATA\n *S: 354 Ok\n/, "C: DATA\nS: 354 Ok\n")
+        sent("A:?", "C: MAIL FROM:<> BODY=8BITMIME").replace(/C: DATA\n *S: 354 Ok\n/, "C: DATA\nS: 354 Ok\n")
       }\n${QUIT}`,
       async (client) => {
         const binary: ContentEncoder = (message) => {
           void message.cancel();
-          return ReadableStream.from([new TextEncoder().encode("?")]);
+          return ReadableStream.from([new TextEncoder().encode("A:?")]);
         };
-        await client.send({ ...ENVELOPE, body: "binarymime" }, source("\0"), { encode: binary });
+        await client.send({ ...ENVELOPE, body: "binarymime" }, source("A:\0"), { encode: binary });
       },
       { transfer: "data" },
     ));
 }
 
 test("SmtpClient does not encode what is known to be ASCII", () =>
-  converse(`${hello()}\n${sent("Hi")}\n${QUIT}`, async (client) => {
+  converse(`${hello()}\n${sent("A:")}\n${QUIT}`, async (client) => {
     const never: ContentEncoder = () => {
       throw new Error("not needed");
     };
-    await client.send(ENVELOPE, "Hi", { encode: never });
+    await client.send(ENVELOPE, "A:", { encode: never });
   }));
 
 test("SmtpClient says what encode may be, and lets the message go", async () => {
@@ -95,7 +95,7 @@ test("SmtpClient says what encode may be, and lets the message go", async () => 
     };
     await assertRejects(() => client.send(ENVELOPE, message(), { encode: broken }), RangeError, "No MIME");
     assertEquals(cancelled, 3);
-    await rejectsWith("extension-missing", () => client.send(ENVELOPE, "é", { encode: "never" }));
+    await rejectsWith("extension-missing", () => client.send(ENVELOPE, "A:é", { encode: "never" }));
   });
 });
 
@@ -114,11 +114,14 @@ test("SmtpClient reports an encoder that fails on the way, and the session goes 
     async (client) => {
       const failing: ContentEncoder = () =>
         ReadableStream.from((async function* () {
-          yield new TextEncoder().encode("a");
+          yield new TextEncoder().encode("A:");
           await Promise.resolve();
           throw new Error("Not MIME");
         })());
-      const error = await rejectsWith("source-failed", () => client.send(ENVELOPE, "é", { encode: failing }));
+      const error = await rejectsWith(
+        "source-failed",
+        () => client.send(ENVELOPE, "A:é", { encode: failing }),
+      );
       assertEquals([error.outcome, error.usable], ["not-sent", true]);
       await client.reset();
       await client.noop();
@@ -127,7 +130,7 @@ test("SmtpClient reports an encoder that fails on the way, and the session goes 
 
 test('SmtpClient encodes with encode: "auto" once somebody has said how', async () => {
   using _provided = provided(encode);
-  await converse(`${hello()}\n${sent("??")}\n${QUIT}`, async (client) => {
-    await client.send(ENVELOPE, "é", { encode: "auto" });
+  await converse(`${hello()}\n${sent("A:??")}\n${QUIT}`, async (client) => {
+    await client.send(ENVELOPE, "A:é", { encode: "auto" });
   });
 });

@@ -112,7 +112,7 @@ for (
       "size must be at least the 2 bytes of the message, the current value is 1",
     ],
     [{ size: 1.5 }, [], "invalid-envelope", "a whole number of bytes"],
-    [{ size: 11 }, ["SIZE 10"], "message-too-large", "11 bytes, the server takes 10"],
+    [{ size: 11 }, ["SIZE 10"], "message-too-large", "11 octets on the wire, the server takes 10"],
     [{ parameters: { "X Y": true } }, [], "invalid-envelope", "not a keyword"],
     [{ parameters: { X: "a b" } }, [], "invalid-envelope", "X"],
     [{ parameters: { size: "2" } }, ["SIZE"], "invalid-envelope", "SIZE: it is given twice"],
@@ -158,7 +158,7 @@ conversation(
   S: 250 Ok
   C: DATA
   S: 354 Ok
-  C: 1
+  C: A:1
   C: .
   S: 250 Ok
   C: MAIL FROM:<>
@@ -167,16 +167,16 @@ conversation(
   S: 250 Ok
   C: DATA
   S: 354 Ok
-  C: 2
+  C: A:2
   C: .
   S: 250 Ok
   ${QUIT}`,
   async (client) => {
-    const first = client.send({ from: null, to: "1@b.test", dsn: { ret: "full" } }, "1");
-    const second = client.send({ from: null, to: "2@b.test" }, "2");
+    const first = client.send({ from: null, to: "1@b.test", dsn: { ret: "full" } }, "A:1");
+    const second = client.send({ from: null, to: "2@b.test" }, "A:2");
     const refused = rejectsWith(
       "extension-missing",
-      () => client.send({ from: null, to: TO, priority: 1 }, "3"),
+      () => client.send({ from: null, to: TO, priority: 1 }, "A:3"),
     );
     await Promise.all([first, second, refused]);
   },

@@ -28,12 +28,32 @@ for (
       "RCPT TO:<a@b.test>",
     ]],
     ["an empty reverse-path", { from: "", to: "a@b.test" }, "Hi", [], ["MAIL FROM:<>", "RCPT TO:<a@b.test>"]],
-    ["the size", ENVELOPE, "Hi", ["SIZE 2"], [
-      "MAIL FROM:<me@example.com> SIZE=2",
+    ["the size", ENVELOPE, "Hi", ["SIZE 4"], [
+      "MAIL FROM:<me@example.com> SIZE=4",
       "RCPT TO:<you@example.org>",
     ]],
+    ["the size with CRLF for each line end, the last too", ENVELOPE, "a\nb\rc\r\n.d", ["SIZE"], [
+      "MAIL FROM:<me@example.com> SIZE=13",
+      "RCPT TO:<you@example.org>",
+    ]],
+    ["the size of binary content as it is", { ...ENVELOPE, body: "binarymime" }, "a\nb", [
+      ...["SIZE", "BINARYMIME", "CHUNKING"],
+    ], ["MAIL FROM:<me@example.com> SIZE=3 BODY=BINARYMIME", "RCPT TO:<you@example.org>"]],
+    ["a size that is given, if it is enough", { ...ENVELOPE, size: 100 }, "a\nb", ["SIZE"], [
+      "MAIL FROM:<me@example.com> SIZE=100",
+      "RCPT TO:<you@example.org>",
+    ]],
+    [
+      "the size on the wire where the one that is given leaves line ends out",
+      { ...ENVELOPE, size: 3 },
+      "a\nb",
+      [
+        "SIZE",
+      ],
+      ["MAIL FROM:<me@example.com> SIZE=6", "RCPT TO:<you@example.org>"],
+    ],
     ["no limit of size", ENVELOPE, "Hi", ["SIZE"], [
-      "MAIL FROM:<me@example.com> SIZE=2",
+      "MAIL FROM:<me@example.com> SIZE=4",
       "RCPT TO:<you@example.org>",
     ]],
     ["7-bit content", ENVELOPE, "Hi", ["8BITMIME"], [
@@ -68,7 +88,9 @@ for (
     ["a sender that is none", { from: "Me <me@example.com>", to: "a@b.test" }, "Hi", "invalid-envelope", []],
     ["a recipient with a line end", { from: null, to: "a@b.test>\r\nDATA" }, "Hi", "invalid-envelope", []],
     ["a local part that needs SMTPUTF8", { from: null, to: "é@b.test" }, "Hi", "extension-missing", []],
-    ["a message that is too large", ENVELOPE, "Hey", "message-too-large", ["SIZE 2"]],
+    ["a message that is too large only on the wire", ENVELOPE, "a\nb\n", "message-too-large", ["SIZE 5"]],
+    ["a size below that of the message", { ...ENVELOPE, size: 3 }, "Hey!", "invalid-envelope", ["SIZE"]],
+    ["a message that is too large", ENVELOPE, "Hey", "message-too-large", ["SIZE 4"]],
   ] as [string, Envelope, string, string, string[]][]
 ) {
   test(`renderEnvelope() refuses ${what}, and says that the session can go on`, () => {

@@ -53,7 +53,7 @@ for (const transfer of ["bdat", "data"] as const) {
       const stream = new ReadableStream<string>({
         async pull(source) {
           await new Promise((resolve) => setTimeout(resolve, 60));
-          source.enqueue("late");
+          source.enqueue("A: late");
           source.close();
         },
       }, { highWaterMark: 0 });
@@ -93,7 +93,7 @@ for (const transfer of ["bdat", "data"] as const) {
   test(`Pump tells of progress in bytes of the message, up to all of them (${transfer})`, async () => {
     await modelled({ transfer }, async (client) => {
       const seen: number[] = [];
-      const message = ".\n".repeat(400_000);
+      const message = `A:\n${".\n".repeat(400_000)}`;
       await client.send(GOOD, message, { onProgress: ({ sent }) => seen.push(sent) });
       assertEquals(seen.at(-1), message.length);
       assert(seen.length > 2);

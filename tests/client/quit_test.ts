@@ -24,7 +24,7 @@ const FAST = hello("PIPELINING", "CHUNKING");
 const GROUP = `C: MAIL FROM:<${FROM}>
   C: RCPT TO:<${TO}>
   C: BDAT 4 LAST
-  C: Hi
+  C: A:
   C: QUIT`;
 /** A message under DATA, up to its content. */
 const DATA = `C: MAIL FROM:<${FROM}>
@@ -43,7 +43,7 @@ unconnected(
   S: 250 Ok id=1
   S: 221 Bye`,
   async (options) => {
-    const receipt = await sendMail(options, ENVELOPE, "Hi");
+    const receipt = await sendMail(options, ENVELOPE, "A:");
     assertEquals([receipt.accepted, receipt.reply.text], [[TO], "Ok id=1"]);
   },
 );
@@ -54,7 +54,7 @@ unconnected(
   C: MAIL FROM:<${FROM}>
   C: RCPT TO:<${TO}>
   C: BDAT 4 LAST
-  C: Hi
+  C: A:
   C: RSET
   ${GROUP}
   S: 250 Ok
@@ -67,19 +67,19 @@ unconnected(
   S: 221 Bye`,
   async (options) => {
     const client = await SmtpClient.connect(options);
-    const first = rejectsWith("message-refused", () => client.send(ENVELOPE, "Hi"));
-    const second = client.send(ENVELOPE, "Hi");
+    const first = rejectsWith("message-refused", () => client.send(ENVELOPE, "A:"));
+    const second = client.send(ENVELOPE, "A:");
     await client.quit();
     assertEquals([(await first).reply?.code, (await second).accepted], [552, [TO]]);
   },
 );
 
-for (const message of ["Hi", () => ReadableStream.from(["H", "i"])]) {
+for (const message of ["A:", () => ReadableStream.from(["A", ":"])]) {
   unconnected(
     `sendMail() sends QUIT behind the dot of a ${typeof message === "string" ? "text" : "stream"} under DATA`,
     `${hello("PIPELINING")}
     ${DATA}
-    C: Hi
+    C: A:
     C: .
     C: QUIT
     S: 250 Ok
@@ -96,7 +96,7 @@ unconnected(
   S: 250 Ok
   S: 250 Ok
   S: 221 Bye`,
-  (options) => sendMail(options, ENVELOPE, ReadableStream.from(["H", "i"])),
+  (options) => sendMail(options, ENVELOPE, ReadableStream.from(["A", ":"])),
 );
 
 test("sendMail() writes the message and QUIT at once", async () => {
@@ -110,11 +110,11 @@ test("sendMail() writes the message and QUIT at once", async () => {
         security: "none",
       },
       ENVELOPE,
-      "Hi",
+      "A:",
     );
     await server.done;
     assertEquals(writes.length, chunking ? 2 : 3);
-    assertMatch(writes.at(-1)!, chunking ? /^MAIL[^]*\r\nHi\r\nQUIT\r\n$/ : /^Hi\r\n\.\r\nQUIT\r\n$/);
+    assertMatch(writes.at(-1)!, chunking ? /^MAIL[^]*\r\nA:\r\nQUIT\r\n$/ : /^A:\r\n\.\r\nQUIT\r\n$/);
   }
 });
 
@@ -127,11 +127,11 @@ unconnected(
   S: 250 Ok
   C: DATA
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   S: 250 Ok
   ${QUIT}`,
-  (options) => sendMail(options, ENVELOPE, "Hi"),
+  (options) => sendMail(options, ENVELOPE, "A:"),
 );
 
 unconnected(
@@ -147,7 +147,7 @@ unconnected(
   async (options) => {
     const error = await rejectsWith(
       "recipients-refused",
-      () => sendMail({ ...options, recipients: "all" }, BOTH, "Hi"),
+      () => sendMail({ ...options, recipients: "all" }, BOTH, "A:"),
     );
     assertEquals([error.outcome, error.rejected.length], ["refused", 1]);
   },
@@ -163,11 +163,11 @@ unconnected(
   S: 250 Ok
   S: 250 Ok
   C: BDAT 4 LAST
-  C: Hi
+  C: A:
   C: QUIT
   S: 250 Ok
   S: 221 Bye`,
-  (options) => sendMail({ ...options, recipients: "all" }, BOTH, "Hi"),
+  (options) => sendMail({ ...options, recipients: "all" }, BOTH, "A:"),
 );
 
 for (
@@ -184,7 +184,7 @@ for (
     ${replies.map((reply) => `S: ${reply}`).join("\n")}
     S: 221 Bye`,
     async (options) => {
-      const error = await rejectsWith(code, () => sendMail(options, ENVELOPE, "Hi"));
+      const error = await rejectsWith(code, () => sendMail(options, ENVELOPE, "A:"));
       assertEquals(error.outcome, "refused");
     },
   );
@@ -204,14 +204,14 @@ unconnected(
   S: 250 Ok
   S: 250 Ok
   S: 354 Go on
-  C: Hi
+  C: A:
   C: .
   C: QUIT
   S: 250 Ok
   S: 552 Mailbox full
   S: 221 Bye`,
   async ({ socket, ...options }) => {
-    const receipt = await sendMail({ ...options, socket: () => socket, protocol: "lmtp" }, BOTH, "Hi");
+    const receipt = await sendMail({ ...options, socket: () => socket, protocol: "lmtp" }, BOTH, "A:");
     assertEquals([receipt.accepted, receipt.rejected.map(({ reply }) => reply.code)], [["a@b.test"], [552]]);
   },
 );
@@ -239,7 +239,7 @@ for (
     async (options) => {
       const traced: string[] = [];
       const trace: SmtpClientOptions["trace"] = (event) => void traced.push(formatTrace(event));
-      assertEquals((await sendMail({ ...options, trace }, ENVELOPE, "Hi")).accepted, [TO]);
+      assertEquals((await sendMail({ ...options, trace }, ENVELOPE, "A:")).accepted, [TO]);
       assertEquals(traced.filter((line) => line.includes("without")), found);
     },
   );
@@ -253,7 +253,7 @@ test("sendMail() does not take a 221 that comes before the reply to the content 
     S: 250 Ok
     S: 221 Bye`,
     async (options) => {
-      const error = await rejectsWith("protocol-error", () => sendMail(options, ENVELOPE, "Hi"));
+      const error = await rejectsWith("protocol-error", () => sendMail(options, ENVELOPE, "A:"));
       assertEquals(error.outcome, "unknown");
     },
   ));
@@ -265,7 +265,7 @@ test("SmtpClient.quit() waits for a message that may need another transaction", 
     C: RCPT TO:<a@b.test>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     S: 250 Ok
     S: 250 Ok
     S: 452 4.5.3 Too many recipients
@@ -273,14 +273,14 @@ test("SmtpClient.quit() waits for a message that may need another transaction", 
     C: MAIL FROM:<${FROM}>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     S: 250 Ok
     S: 250 Ok
     S: 250 Ok
     ${QUIT}`,
     async (options) => {
       const client = await SmtpClient.connect(options);
-      const sent = client.send(BOTH, "Hi");
+      const sent = client.send(BOTH, "A:");
       await client.quit();
       assertEquals([(await sent).accepted, (await sent).parts.length], [["a@b.test", "c@b.test"], 2]);
     },
@@ -293,13 +293,13 @@ test("sendMail() waits with QUIT for a message that may need another transaction
     C: RCPT TO:<a@b.test>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     S: 250 Ok
     S: 250 Ok
     S: 250 Ok
     S: 250 Ok
     ${QUIT}`,
-    (options) => sendMail(options, BOTH, "Hi"),
+    (options) => sendMail(options, BOTH, "A:"),
   ));
 
 test("SmtpClient.quit() waits for a stream that is gathered for several transactions", () =>
@@ -311,7 +311,7 @@ test("SmtpClient.quit() waits for a stream that is gathered for several transact
     S: 250 Ok
     C: DATA
     S: 354 Go on
-    C: Hi
+    C: A:
     C: .
     S: 250 Ok
     C: MAIL FROM:<${FROM}>
@@ -320,13 +320,13 @@ test("SmtpClient.quit() waits for a stream that is gathered for several transact
     S: 250 Ok
     C: DATA
     S: 354 Go on
-    C: Hi
+    C: A:
     C: .
     S: 250 Ok
     ${QUIT}`,
     async (options) => {
       const client = await SmtpClient.connect(options);
-      const sent = client.send(BOTH, ReadableStream.from(["Hi"]));
+      const sent = client.send(BOTH, ReadableStream.from(["A:"]));
       await client.quit();
       assertEquals((await sent).accepted, BOTH.to);
     },
@@ -363,7 +363,7 @@ test("sendMail() ends at once when it is aborted with QUIT under way", () =>
     S! reset`,
     async (options, { heard }) => {
       const controller = new AbortController();
-      const sent = sendMail({ ...options, signal: controller.signal }, ENVELOPE, "Hi");
+      const sent = sendMail({ ...options, signal: controller.signal }, ENVELOPE, "A:");
       const failed = rejectsWith("aborted", () => sent);
       await heard;
       controller.abort();
@@ -409,7 +409,7 @@ async function flawed(answer: Answer, body: (server: Flawed) => Promise<void>): 
   const trace: string[] = [];
   try {
     await body({
-      async send(options = {}, message = "Hi") {
+      async send(options = {}, message = "A:") {
         heard = [];
         await sendMail(
           {
@@ -435,7 +435,7 @@ async function flawed(answer: Answer, body: (server: Flawed) => Promise<void>): 
 }
 
 const ENVELOPE_LINES = `MAIL FROM:<${FROM}>|RCPT TO:<${TO}>|`;
-const MESSAGE = `${ENVELOPE_LINES}BDAT 4 LAST|Hi|`;
+const MESSAGE = `${ENVELOPE_LINES}BDAT 4 LAST|A:|`;
 const TOGETHER = [`${MESSAGE}QUIT|`];
 const APART = [MESSAGE, "QUIT|"];
 
@@ -479,8 +479,8 @@ test("sendMail() sends once more, by DATA, where a server does not know BDAT", (
     if (heard.includes("BDAT")) return "250 Ok|250 Ok|500 What?|500 What?|221 Bye|";
     return heard.startsWith("MAIL") ? "250 Ok|250 Ok|354 Go on|" : "250 Ok|221 Bye|";
   }, async ({ send }) => {
-    const byData = [`${ENVELOPE_LINES}DATA|`, "Hi|.|QUIT|"];
-    const stream = () => ReadableStream.from(["Hi"]);
+    const byData = [`${ENVELOPE_LINES}DATA|`, "A:|.|QUIT|"];
+    const stream = () => ReadableStream.from(["A:"]);
     assertEquals(await send(), [TOGETHER, byData]);
     assertEquals(await send({}, stream()), [byData]); // known by now
     forgetBroken();
@@ -495,7 +495,7 @@ test("sendMail() takes another connection for recipients that were too many", as
     C: RCPT TO:<a@b.test>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     C: QUIT
     S: 250 Ok
     S: 250 Ok
@@ -506,7 +506,7 @@ test("sendMail() takes another connection for recipients that were too many", as
     C: MAIL FROM:<${FROM}>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     C: QUIT
     S: 250 Ok
     S: 250 Ok
@@ -525,7 +525,7 @@ test("sendMail() takes another connection for recipients that were too many", as
       },
     },
     BOTH,
-    "Hi",
+    "A:",
   );
   assertEquals([receipt.accepted, receipt.rejected, receipt.parts.length], [BOTH.to, [], 2]);
   assertEquals((await Promise.all(played)).length, 2);
@@ -538,7 +538,7 @@ test("sendMail() tells who has the message where the other connection cannot be 
     C: RCPT TO:<a@b.test>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     C: QUIT
     S: 250 Ok
     S: 250 Ok
@@ -556,7 +556,7 @@ test("sendMail() tells who has the message where the other connection cannot be 
         },
       },
       BOTH,
-      "Hi",
+      "A:",
     ));
   assertEquals([error.outcome, error.accepted, error.temporary], ["not-sent", ["a@b.test"], true]);
   await done;

@@ -104,7 +104,7 @@ test("merge() throws the failure whose outcome is not known, and tells who has t
 /** One transaction without PIPELINING. */
 function transaction(
   recipients: Record<string, string>,
-  content = "Hi",
+  content = "A:",
   reply = "250 Ok",
   from = "<>",
 ): string {
@@ -129,12 +129,12 @@ function to(names: string): string[] {
 conversation(
   "SmtpClient sends in several transactions where the server says RCPTMAX, with one receipt",
   `${hello("LIMITS RCPTMAX=2")}
-  ${transaction({ a: "250 Ok", b: "550 5.1.1 No" }, "Hi", "250 Ok: queued as A1")}
-  ${transaction({ c: "250 Ok", d: "250 Ok" }, "Hi", "554 5.7.1 Spam")}
-  ${transaction({ e: "250 Ok" }, "Hi", "250 Ok: queued as C3")}
+  ${transaction({ a: "250 Ok", b: "550 5.1.1 No" }, "A:", "250 Ok: queued as A1")}
+  ${transaction({ c: "250 Ok", d: "250 Ok" }, "A:", "554 5.7.1 Spam")}
+  ${transaction({ e: "250 Ok" }, "A:", "250 Ok: queued as C3")}
   ${QUIT}`,
   async (client) => {
-    const receipt = await client.send({ from: null, to: to("abcde") }, "Hi");
+    const receipt = await client.send({ from: null, to: to("abcde") }, "A:");
     assertEquals(receipt.accepted, to("ae"));
     assertEquals(receipt.rejected.map(({ recipient, reply }) => [recipient, reply.code]), [
       ["b@b.test", 550],
@@ -151,13 +151,13 @@ test("SmtpClient has all transactions of a message in flight together, ahead of 
     C: MAIL FROM:<>
     C: RCPT TO:<a@x.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     C: RSET
     C: MAIL FROM:<>
     C: RCPT TO:<b@y.test>
     C: RCPT TO:<c@Y.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     S: 250 Ok
     S: 250 Ok
     S: 250 Ok
@@ -168,20 +168,20 @@ test("SmtpClient has all transactions of a message in flight together, ahead of 
     S: 250 Ok
     ${QUIT}`,
     async (client) => {
-      const receipt = await client.send({ from: null, to: ["a@x.test", "b@y.test", "c@Y.test"] }, "Hi");
+      const receipt = await client.send({ from: null, to: ["a@x.test", "b@y.test", "c@Y.test"] }, "A:");
       assertEquals(receipt.accepted.length, 3);
     },
   ));
 
 const SOURCES = {
-  text: () => "Hi",
-  bytes: () => new TextEncoder().encode("Hi"),
-  Blob: () => new Blob(["Hi"]),
-  stream: () => ReadableStream.from(["H", "i"]),
-  Response: () => new Response("Hi"),
+  text: () => "A:",
+  bytes: () => new TextEncoder().encode("A:"),
+  Blob: () => new Blob(["A:"]),
+  stream: () => ReadableStream.from(["A", ":"]),
+  Response: () => new Response("A:"),
   iterable: () =>
     (async function* () {
-      yield await Promise.resolve("Hi");
+      yield await Promise.resolve("A:");
     })(),
 };
 
@@ -202,12 +202,12 @@ test("SmtpClient opens the stream of a function anew for each transaction", () =
   let opened = 0;
   return converse(
     `${hello("LIMITS RCPTMAX=1")}
-    ${transaction({ a: "250 Ok" }, "1")}
-    ${transaction({ b: "250 Ok" }, "2")}
-    ${transaction({ c: "250 Ok" }, "3")}
+    ${transaction({ a: "250 Ok" }, "A:1")}
+    ${transaction({ b: "250 Ok" }, "A:2")}
+    ${transaction({ c: "250 Ok" }, "A:3")}
     ${QUIT}`,
     async (client) => {
-      await client.send({ from: null, to: to("abc") }, () => ReadableStream.from([String(++opened)]));
+      await client.send({ from: null, to: to("abc") }, () => ReadableStream.from([`A:${++opened}`]));
       assertEquals(opened, 3);
     },
   );
@@ -223,9 +223,9 @@ test("SmtpClient keeps no stream in memory whose recipients fit after all", () =
       const stream = new ReadableStream<string>({
         pull(controller) {
           if (pulled.length === 1) return controller.close();
-          pulled.push("Hi");
+          pulled.push("A:");
           // Only when the server has said 354 is it read.
-          controller.enqueue("Hi");
+          controller.enqueue("A:");
         },
       }, { highWaterMark: 0 });
       const kinds: (number | undefined)[] = [];
@@ -248,10 +248,10 @@ conversation(
     })
   }
   ${transaction({ c: "250 Ok", e: "452 4.5.3 Too many" })}
-  ${transaction({ e: "250 Ok" }, "Hi", "250 Ok: queued as C3")}
+  ${transaction({ e: "250 Ok" }, "A:", "250 Ok: queued as C3")}
   ${QUIT}`,
   async (client) => {
-    const receipt = await client.send({ from: null, to: to("abcde") }, "Hi");
+    const receipt = await client.send({ from: null, to: to("abcde") }, "A:");
     assertEquals(receipt.accepted.toSorted(), to("abce"));
     assertEquals(receipt.rejected.map(({ recipient }) => recipient), to("d"));
     assertEquals(receipt.parts.length, 3);
@@ -271,10 +271,10 @@ test("SmtpClient does not ask again for a stream that it has read, or where nobo
     ${transaction({ a: "250 Ok", b: "452 4.2.2 Full" })}
     ${QUIT}`,
     async (client) => {
-      const receipt = await client.send({ from: null, to: to("ab") }, ReadableStream.from(["Hi"]));
+      const receipt = await client.send({ from: null, to: to("ab") }, ReadableStream.from(["A:"]));
       assertEquals(receipt.rejected.map(({ recipient }) => recipient), to("b"));
-      await rejectsWith("recipients-refused", () => client.send({ from: null, to: to("a") }, "Hi"));
-      const full = await client.send({ from: null, to: to("ab") }, "Hi");
+      await rejectsWith("recipients-refused", () => client.send({ from: null, to: to("a") }, "A:"));
+      const full = await client.send({ from: null, to: to("ab") }, "A:");
       assertEquals(full.rejected.map(({ reply }) => reply.enhancedCode), ["4.2.2"]);
     },
   ));
@@ -288,7 +288,7 @@ test("SmtpClient goes on with a recipient that was named twice", () =>
     ${transaction({ a: "250 Ok" })}
     ${QUIT}`,
     async (client) => {
-      const receipt = await client.send({ from: null, to: to("aa") }, "Hi");
+      const receipt = await client.send({ from: null, to: to("aa") }, "A:");
       assertEquals([receipt.accepted, receipt.rejected], [to("aa"), []]);
     },
   ));
@@ -307,19 +307,19 @@ test('SmtpClient sends nothing where recipients is "all" and the server takes fe
 test("SmtpClient sums progress up over all transactions, and it never goes back", async () => {
   for (const [extensions, first] of [["LIMITS RCPTMAX=1", "250 Ok"], ["SIZE", "250 Ok"]] as const) {
     const bySize = extensions === "SIZE";
-    const from = bySize ? "<> SIZE=5" : "<>";
+    const from = bySize ? "<> SIZE=9" : "<>";
     const script = bySize
       ? [
-        transaction({ a: first, b: "452 4.5.3 Too many" }, "Hello", "250 Ok", from),
-        transaction({ b: "250 Ok" }, "Hello", "250 Ok", from),
+        transaction({ a: first, b: "452 4.5.3 Too many" }, "A: Hell", "250 Ok", from),
+        transaction({ b: "250 Ok" }, "A: Hell", "250 Ok", from),
       ]
-      : [transaction({ a: first }, "Hello"), transaction({ b: "250 Ok" }, "Hello")];
+      : [transaction({ a: first }, "A: Hell"), transaction({ b: "250 Ok" }, "A: Hell")];
     await converse([hello(extensions), ...script, QUIT].join("\n"), async (client) => {
       const seen: [number, number | undefined][] = [];
-      await client.send({ from: null, to: to("ab") }, "Hello", {
+      await client.send({ from: null, to: to("ab") }, "A: Hell", {
         onProgress: ({ sent, total }) => seen.push([sent, total]),
       });
-      assertEquals(seen.at(-1), [10, 10]);
+      assertEquals(seen.at(-1), [14, 14]);
       assertEquals(seen.map(([sent]) => sent), seen.map(([sent]) => sent).toSorted((a, b) => a - b));
     });
   }
@@ -357,7 +357,7 @@ test("SmtpClient gives up between two transactions, and tells who has the messag
     async (client) => {
       const error = await rejectsWith(
         "aborted",
-        () => client.send({ from: null, to: to("ab") }, "Hi", { signal: controller.signal }),
+        () => client.send({ from: null, to: to("ab") }, "A:", { signal: controller.signal }),
       );
       assertEquals([error.outcome, error.accepted, error.usable], ["not-sent", to("a"), true]);
     },
@@ -372,9 +372,9 @@ test("SmtpClient gives up between two transactions, and tells who has the messag
 
 for (
   const [what, pieces, code] of [
-    ["a NUL", ["a\0"], "invalid-message"],
-    ["a line that is too long", ["x".repeat(500), "x".repeat(499)], "invalid-message"],
-    ["bytes above 127", ["é"], "extension-missing"],
+    ["a NUL", ["A:\0"], "invalid-message"],
+    ["a line that is too long", ["A:", "x".repeat(499), "x".repeat(499)], "invalid-message"],
+    ["bytes above 127", ["A:é"], "extension-missing"],
   ] as const
 ) {
   test(`SmtpClient finds ${what} in a stream that it gathers, before it is sent`, () =>
@@ -400,6 +400,7 @@ test("SmtpClient keeps no more than 64 MiB of a stream", () =>
   converse(SILENT, async (client) => {
     let given = 0;
     const piece = new Uint8Array(1024 * 1024).fill(0x0a);
+    piece.set([0x41, 0x3a]);
     const stream = new ReadableStream<Uint8Array>({
       pull(controller) {
         given++;
@@ -418,13 +419,13 @@ test("SmtpClient sends a binary stream that it has gathered as it is", () =>
     `${hello("LIMITS RCPTMAX=1", "BINARYMIME", "CHUNKING", "PIPELINING")}
     C: MAIL FROM:<> BODY=BINARYMIME
     C: RCPT TO:<a@b.test>
-    C: BDAT 7 LAST
-    C: .\r\u0001\u0002\u0000
+    C: BDAT 9 LAST
+    C: A:.\r\u0001\u0002\u0000
     C: RSET
     C: MAIL FROM:<> BODY=BINARYMIME
     C: RCPT TO:<b@b.test>
-    C: BDAT 7 LAST
-    C: .\r\u0001\u0002\u0000
+    C: BDAT 9 LAST
+    C: A:.\r\u0001\u0002\u0000
     S: 250 Ok
     S: 250 Ok
     S: 250 Ok
@@ -434,7 +435,7 @@ test("SmtpClient sends a binary stream that it has gathered as it is", () =>
     S: 250 Ok
     ${QUIT}`,
     async (client) => {
-      const stream = ReadableStream.from([".\r\u0001", "\u0002\0\r\n"]);
+      const stream = ReadableStream.from(["A:.\r\u0001", "\u0002\0\r\n"]);
       await client.send({ from: null, to: to("ab"), body: "binarymime" }, stream);
     },
   ));
@@ -448,7 +449,7 @@ test("SmtpClient tells who has the message when the connection is lost between t
     S: 250 Ok
     C: DATA
     S: 354 Ok
-    C: Hi
+    C: A:
     C: .
     S! close`);
   const client = await SmtpClient.connect({
@@ -456,7 +457,7 @@ test("SmtpClient tells who has the message when the connection is lost between t
     clientName: "client.test",
     security: "none",
   });
-  const error = await rejectsWith("connection-lost", () => client.send({ from: null, to: to("abc") }, "Hi"));
+  const error = await rejectsWith("connection-lost", () => client.send({ from: null, to: to("abc") }, "A:"));
   assertEquals([error.outcome, error.accepted, client.usable], ["unknown", to("a"), false]);
   await played.done;
 });
@@ -468,12 +469,12 @@ test("SmtpClient ends a session after as many messages as the server takes", asy
     C: MAIL FROM:<>
     C: RCPT TO:<a@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     C: RSET
     C: MAIL FROM:<>
     C: RCPT TO:<b@b.test>
     C: BDAT 4 LAST
-    C: Hi
+    C: A:
     S: 250 Ok
     S: 250 Ok
     S: 250 Ok
@@ -487,11 +488,11 @@ test("SmtpClient ends a session after as many messages as the server takes", asy
     clientName: "client.test",
     security: "none",
   });
-  const first = client.send({ from: null, to: to("a") }, "Hi");
+  const first = client.send({ from: null, to: to("a") }, "A:");
   assertEquals(client.usable, true);
-  const second = client.send({ from: null, to: to("b") }, "Hi");
+  const second = client.send({ from: null, to: to("b") }, "A:");
   assertEquals(client.usable, false);
-  const error = await rejectsWith("client-closed", () => client.send({ from: null, to: to("c") }, "Hi"));
+  const error = await rejectsWith("client-closed", () => client.send({ from: null, to: to("c") }, "A:"));
   assertEquals(error.outcome, "not-sent");
   assertEquals([(await first).accepted, (await second).accepted], [to("a"), to("b")]);
   await client.closed;
@@ -508,7 +509,7 @@ test("SmtpClient ends a session after as many transactions, be they those of one
     clientName: "client.test",
     security: "none",
   });
-  const error = await rejectsWith("client-closed", () => client.send({ from: null, to: to("abc") }, "Hi"));
+  const error = await rejectsWith("client-closed", () => client.send({ from: null, to: to("abc") }, "A:"));
   assertEquals([error.outcome, error.accepted, error.temporary], ["not-sent", to("ab"), true]);
   assertEquals(client.usable, false);
   await client.closed;

@@ -34,7 +34,7 @@ async function session(
 async function over(client: SmtpClient): Promise<[code: string, message: string]> {
   await client.closed;
   assertEquals(client.usable, false);
-  const error = await rejectsWith("client-closed", () => client.send(ENVELOPE, "Hi"));
+  const error = await rejectsWith("client-closed", () => client.send(ENVELOPE, "A:"));
   assertEquals(error.outcome, "not-sent");
   const { code, message } = error.cause as { code: string; message: string };
   return [code, message];
@@ -43,7 +43,7 @@ async function over(client: SmtpClient): Promise<[code: string, message: string]
 const BDAT = `${MAIL}
   ${RCPT}
   C: BDAT 4 LAST
-  C: Hi
+  C: A:
   S: 250 Ok
   S: 250 Ok
   S: 250 taken`;
@@ -73,7 +73,7 @@ for (const pieces of ALL_PIECES) {
     test(`SmtpClient pairs nothing with its next mail behind one, after ${words.replace("\n", ", ")} (${pieces})`, () =>
       session(`${hello("PIPELINING", "CHUNKING")}\n${BDAT}\n${words}`, async (connect) => {
         const client = await connect();
-        const receipt = await client.send(ENVELOPE, "Hi");
+        const receipt = await client.send(ENVELOPE, "A:");
         assertEquals(receipt.reply.text, "taken");
         assertEquals(await over(client), [code, message]);
       }, pieces));
@@ -159,7 +159,7 @@ test("SmtpClient reads on after a refused STARTTLS", () =>
 test("SmtpClient, a command at a time, takes a reply that came with another for none to the next command", () =>
   session(`${hello()}\n${MAIL}\nS: 250 Ok\nS: 250 Ok\nS: 354 Go\nS: 250 taken`, async (connect) => {
     const client = await connect();
-    const error = await rejectsWith("protocol-error", () => client.send(ENVELOPE, "Hi"));
+    const error = await rejectsWith("protocol-error", () => client.send(ENVELOPE, "A:"));
     assertEquals([error.outcome, error.message], ["not-sent", UNASKED + "250 Ok"]);
   }));
 
@@ -195,7 +195,7 @@ test("SmtpClient takes a short content's 250 that came with the 354 for no recei
     `${hello()}\n${MAIL}\nS: 250 Ok\n${RCPT}\nS: 250 Ok\nC: DATA\nS: 354 Go\nS: 250 taken\nC: never`,
     async (connect) => {
       const client = await connect();
-      const error = await rejectsWith("protocol-error", () => client.send(ENVELOPE, "Hi"));
+      const error = await rejectsWith("protocol-error", () => client.send(ENVELOPE, "A:"));
       assertEquals([error.outcome, error.message], ["not-sent", UNASKED + "250 taken"]);
     },
   ));
@@ -206,7 +206,7 @@ test("SmtpClient gives a receipt for what was taken in the packet in which the s
     async (connect) => {
       const client = await connect();
       const [first, second] = await Promise.allSettled([
-        client.send(ENVELOPE, "Hi"),
+        client.send(ENVELOPE, "A:"),
         client.send(ENVELOPE, new ReadableStream({ cancel: () => assert(true) })),
       ]);
       assertEquals(first.status, "fulfilled");

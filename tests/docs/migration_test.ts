@@ -64,7 +64,7 @@ test("SmtpClient uses a socket of node:net that a function opens", async () => {
         return Duplex.toWeb(connectTcp(port, hostname)) as unknown as StreamPair;
       },
     });
-    await client.send({ from: "me@example.com", to: "you@example.org" }, "Hello");
+    await client.send({ from: "me@example.com", to: "you@example.org" }, "A: Hi");
     await client.quit();
   } finally {
     await server.shutdown();
@@ -115,13 +115,13 @@ test("trace reports the states of a session, and whether it failed", async () =>
 test("your own socket sees every byte", async () => {
   const seen: string[] = [];
   const transcript = `${HELLO}
-    C: MAIL FROM:<me@example.com> SIZE=5
+    C: MAIL FROM:<me@example.com> SIZE=7
     S: 250 Ok
     C: RCPT TO:<you@example.org>
     S: 250 Ok
     C: DATA
     S: 354 Go ahead
-    C: Hello
+    C: A: Hi
     C: .
     S: 250 Ok${QUIT}`;
   const { socket, done } = replay(transcript);
@@ -131,32 +131,32 @@ test("your own socket sees every byte", async () => {
     socket: { readable: socket.readable.pipeThrough(tap(seen, "<")), writable: out.writable },
     clientName: "client.test",
   });
-  await client.send({ from: "me@example.com", to: "you@example.org" }, "Hello");
+  await client.send({ from: "me@example.com", to: "you@example.org" }, "A: Hi");
   await client.quit();
   await done;
-  assert(seen.includes("> Hello\r\n.\r\n"));
+  assert(seen.includes("> A: Hi\r\n.\r\n"));
   assert(seen.includes("< 221 Bye\r\n"));
 });
 
 test("SmtpClient leaves DSN out where the server lacks it, if ifOffered says so", () =>
   converse(
     `${HELLO}
-    C: MAIL FROM:<> SIZE=5
+    C: MAIL FROM:<> SIZE=7
     S: 250 Ok
     C: RCPT TO:<you@example.org>
     S: 250 Ok
     C: DATA
     S: 354 Go ahead
-    C: Hello
+    C: A: Hi
     C: .
     S: 250 Ok${QUIT}`,
     async (client) => {
       const envelope = { from: null, to: "you@example.org" };
       await rejectsWith(
         "extension-missing",
-        () => client.send({ ...envelope, dsn: { notify: "never" } }, "Hello"),
+        () => client.send({ ...envelope, dsn: { notify: "never" } }, "A: Hi"),
       );
-      await client.send({ ...envelope, dsn: { notify: "never", ifOffered: true } }, "Hello");
+      await client.send({ ...envelope, dsn: { notify: "never", ifOffered: true } }, "A: Hi");
       await client.quit();
     },
   ));
@@ -180,14 +180,14 @@ test("SmtpClient tells what is known of the session", () => {
 test("SmtpError tells the reply, the recipient, the phase and the cause", async () => {
   await converse(
     `${HELLO}
-    C: MAIL FROM:<me@example.com> SIZE=5
+    C: MAIL FROM:<me@example.com> SIZE=7
     S: 250 Ok
     C: RCPT TO:<no@example.org>
     S: 550 5.1.1 Nobody${QUIT}`,
     async (client) => {
       const error = await rejectsWith(
         "recipients-refused",
-        () => client.send({ from: "me@example.com", to: "no@example.org" }, "Hello"),
+        () => client.send({ from: "me@example.com", to: "no@example.org" }, "A: Hi"),
       );
       assertEquals([error.phase, error.reply?.toString()], ["rcpt", "550 5.1.1 Nobody"]);
       assertEquals([error.reply?.code, error.enhancedCode, error.temporary], [550, "5.1.1", false]);

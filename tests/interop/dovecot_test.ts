@@ -86,7 +86,7 @@ for (const [way, optionsOf] of Object.entries(ways)) {
           client.send({ from: FROM, to }, message),
           rejectsWith(
             "message-refused",
-            () => client.send({ from: FROM, to: "broken@example.org" }, "Nobody's"),
+            () => client.send({ from: FROM, to: "broken@example.org" }, "A: Nobody's"),
           ),
           client.send({ from: FROM, to: "next@example.org" }, message),
         ]);

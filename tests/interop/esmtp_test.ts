@@ -265,11 +265,11 @@ postfix(
       ident: "4XFIRST",
       source: "REMOTE",
     });
-    await client.send({ from: FROM, to: TO }, "Hi");
+    await client.send({ from: FROM, to: TO }, "A: Hi");
     await logged(postfix, /orig_queue_id=4XFIRST, orig_client=first\.test\[192\.0\.2\.9\]/);
     assertEquals((await client.xclient({ name: "spike.test", addr: "192.0.2.7", login: "jane" })).code, 220);
     assertEquals([client.authenticated, client.extensions.domain], [true, "mx.test"]);
-    await client.send({ from: FROM, to: TO, auth: "origin@example.com" }, "Hi");
+    await client.send({ from: FROM, to: TO, auth: "origin@example.com" }, "A: Hi");
     await logged(
       postfix,
       /client=spike\.test\[192\.0\.2\.7\].* sasl_username=jane, sasl_sender=origin@example\.com/,
@@ -283,7 +283,7 @@ postfix(
   async (postfix) => {
     await using client = await SmtpClient.connect(plain(postfix.submissionPort));
     assert(client.extensions.has("XVERP"));
-    await client.send({ from: FROM, to: TO, parameters: { xverp: true } }, "Hi");
+    await client.send({ from: FROM, to: TO, parameters: { xverp: true } }, "A: Hi");
     const [mail] = await postfix.mail.settled(1);
     assertEquals(mail!.sender, "sender+you=example.org@example.com");
   },
@@ -296,16 +296,16 @@ postfix(
     const { options, lines } = traced(plain(postfix.submissionPort));
     await using client = await SmtpClient.connect(options);
     assertEquals(client.extensions.size, 2000);
-    await rejectsWith("message-too-large", () => client.send({ from: FROM, to: TO }, "x\n".repeat(1001)));
+    await rejectsWith("message-too-large", () => client.send({ from: FROM, to: TO }, "A:\n".repeat(501)));
     await rejectsWith("message-too-large", () => client.mail(FROM, { size: 2001 }));
     assertEquals(envelopes(lines), []);
     const late = await rejectsWith(
       "message-refused",
-      () => client.send({ from: FROM, to: TO }, ReadableStream.from(["x\n".repeat(1001)])),
+      () => client.send({ from: FROM, to: TO }, ReadableStream.from(["A:\n".repeat(501)])),
     );
     assertEquals([late.reply?.code, late.outcome, late.usable], [552, "refused", true]);
     const to = ["a", "b", "c", "d", "e"].map((name) => `${name}@example.org`);
-    const receipt = await client.send({ from: FROM, to }, "Hi\n");
+    const receipt = await client.send({ from: FROM, to }, "A: Hi\n");
     assertEquals([receipt.accepted.toSorted(), receipt.rejected, receipt.parts.length], [to, [], 3]);
     assertEquals((await postfix.mail.settled(5)).map(({ recipient }) => recipient).sort(), to);
   },
@@ -390,7 +390,7 @@ declare(
     assertEquals((await client.etrn("#example.org")).code, 250);
     assertEquals((await client.help()).code, 214);
     const to = ["a", "b", "c", "d", "e"].map((name) => `${name}@example.org`);
-    const receipt = await client.send({ from: FROM, to }, "Hi\n");
+    const receipt = await client.send({ from: FROM, to }, "A: Hi\n");
     assertEquals([receipt.accepted.toSorted(), receipt.rejected, receipt.parts.length], [to, [], 3]);
     const recipients = (await exim.mail.settled(5)).map(({ recipient }) => recipient).sort();
     assertEquals(recipients, to);
@@ -436,7 +436,7 @@ declare("smtp-server: DSN and REQUIRETLS", smtpServerMissing(), startSmtpServer,
   });
   await rejectsWith(
     "extension-missing",
-    () => unchecked.send({ from: FROM, to: TO, requireTls: true }, "Hi"),
+    () => unchecked.send({ from: FROM, to: TO, requireTls: true }, "A: Hi"),
   );
 });
 
@@ -476,7 +476,10 @@ declare(
     await using client = await SmtpClient.connect(plain(peer.ports[0]!));
     assertEquals([client.extensions.deliverBy, client.extensions.size], [60, 1_000_000]);
     const late = { seconds: 59, mode: "return" } as const;
-    await rejectsWith("invalid-envelope", () => client.send({ from: FROM, to: TO, deliverBy: late }, "Hi"));
+    await rejectsWith(
+      "invalid-envelope",
+      () => client.send({ from: FROM, to: TO, deliverBy: late }, "A: Hi"),
+    );
     const receipt = await client.send({
       from: FROM,
       to: [
@@ -505,7 +508,7 @@ declare(
   async (peer) => {
     await using client = await SmtpClient.connect(plain(peer.ports[0]!));
     const to = [..."abcdefg"].map((name) => `${name}@example.org`);
-    const receipt = await client.send({ from: FROM, to }, "Hi\n");
+    const receipt = await client.send({ from: FROM, to }, "A: Hi\n");
     assertEquals([receipt.accepted.toSorted(), receipt.rejected, receipt.parts.length], [to, [], 3]);
     assertEquals(queued(peer).length, 3);
   },

@@ -109,12 +109,12 @@ interop("refused recipients leave the session usable for the next message", asyn
   await using client = await SmtpClient.connect(options(postfix, "starttls"));
   const refusal = rejectsWith(
     "recipients-refused",
-    () => client.send({ from: FROM, to: ["reject@example.org"] }, "Nobody gets this"),
+    () => client.send({ from: FROM, to: ["reject@example.org"] }, "A: Nobody gets this"),
   );
   const deferral = rejectsWith(
     "recipients-refused",
     () =>
-      client.send({ from: FROM, to: ["defer@example.org", "usable@example.org"] }, "x", {
+      client.send({ from: FROM, to: ["defer@example.org", "usable@example.org"] }, "A: x", {
         recipients: "all",
       }),
   );

@@ -138,7 +138,7 @@ test("watchSecrets() finds a password that sendMail() lets out", () =>
       C: QUIT
       S: 221 Bye`);
     const options = { socket, clientName: "client.test", security: "none", auth: AUTH } as const;
-    await assertRejects(() => sendMail(options, { from: null, to: "you@example.org" }, "Hi"), SmtpError);
+    await assertRejects(() => sendMail(options, { from: null, to: "you@example.org" }, "A: Hi"), SmtpError);
   }));
 
 for (const later of [false, true]) {

@@ -25,7 +25,7 @@ const options: SmtpClientOptions = {
 export async function send(): Promise<string | undefined> {
   const client: SmtpClient = await SmtpClient.connect(options);
   try {
-    const receipt = await client.send({ from: "a@example.com", to: ["b@example.org"] }, "Hello");
+    const receipt = await client.send({ from: "a@example.com", to: ["b@example.org"] }, "Subject: Hello");
     const rejected: readonly { recipient: string; reply: Reply }[] = receipt.rejected;
     return receipt.queueId ?? rejected[0]?.reply.text;
   } catch (error) {
@@ -54,4 +54,4 @@ export async function others(readable: ReadableStream<Uint8Array>): Promise<void
 }
 
 // @ts-expect-error: a port is a number. If this were no error, the declarations would be worth nothing.
-void sendMail({ port: "587" }, { from: null, to: "b@example.org" }, "Hello");
+void sendMail({ port: "587" }, { from: null, to: "b@example.org" }, "Subject: Hello");
