@@ -34,7 +34,7 @@ export type Phase =
 
 /** What went wrong. Those of {@linkcode SocketErrorCode} come from the connection underneath. */
 export type SmtpErrorCode =
-  | Exclude<SocketErrorCode, "closed">
+  | Exclude<SocketErrorCode, "closed" | "address-in-use">
   /** A wait has reached its limit; `phase` says which. */
   | "timeout"
   /** The connection ended though the session had not. */

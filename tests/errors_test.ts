@@ -424,7 +424,7 @@ async function declaredCodes(): Promise<string[]> {
     return [...body.matchAll(/^ +\| "([a-z-]+)"/gm)].map(([, code]) => code!);
   };
   const sockets = union(await read("sockets/socket.ts"), "SocketErrorCode").filter((code) =>
-    code !== "closed"
+    code !== "closed" && code !== "address-in-use"
   );
   return [...sockets, ...union(await read("errors.ts"), "SmtpErrorCode")];
 }

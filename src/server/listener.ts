@@ -6,8 +6,9 @@
 import type net from "node:net";
 import { nodeSocket } from "../sockets/node/socket.ts";
 import { assertPermitted, builtin } from "../sockets/runtime.ts";
-import { formatAddress } from "../sockets/settings.ts";
-import type { Socket } from "../sockets/socket.ts";
+import { normalizeError } from "../sockets/errors.ts";
+import { formatAddress, isIpAddress } from "../sockets/settings.ts";
+import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
 import type { ServerAddress } from "./options.ts";
 import { TOO_MANY_CONNECTIONS, toWire } from "./replies.ts";
 import type { SecureServerSocket } from "./tls.ts";
@@ -52,16 +53,17 @@ export function listen(init: ListenerInit): Listener {
   const server = builtin("node:net").createServer(settings, (raw) => onConnection(raw, init));
   const listening = Promise.withResolvers<ServerAddress>();
   let address: ServerAddress | undefined;
+  const fail = async (error: unknown) => listening.reject(await describeFailure(error, init));
   server.on("error", (error) => {
-    if (address === undefined) listening.reject(error);
-    else init.onError(error);
+    if (address === undefined) void fail(error);
+    else init.onError(normalizeError(error));
   });
   server.on("listening", () => listening.resolve(address = describeAddress(server, init.path)));
   const { path, hostname, port } = init;
   const permitted = path === undefined ? assertPermitted(formatAddress(hostname, port)) : Promise.resolve();
   permitted.then(
     () => server.listen(path === undefined ? { host: hostname, port } : { path }),
-    listening.reject,
+    fail,
   );
   return {
     listening: listening.promise,
@@ -89,6 +91,41 @@ function refuse(raw: net.Socket, silently: boolean): void {
   raw.on("error", () => {});
   if (silently) raw.destroy();
   else raw.end(toWire(TOO_MANY_CONNECTIONS), () => raw.destroy());
+}
+
+/** Why nobody can listen there, in the same words on every runtime. */
+async function describeFailure(cause: unknown, { hostname, port, path }: ListenerInit): Promise<SocketError> {
+  const where = path ?? formatAddress(hostname, port);
+  const code = await classify(cause, path === undefined ? hostname : undefined);
+  const why: Partial<Record<SocketErrorCode, string>> = {
+    "address-in-use": path === undefined
+      ? "another program listens there already"
+      : "another program listens there already, or has left its socket behind",
+    "not-permitted": path === undefined
+      ? "it is not permitted"
+      : "the folder does not exist, or must not be written to",
+    "host-not-found": "the host name has no address",
+    "unreachable": "this machine does not have the address",
+  };
+  const detail = cause instanceof Error ? `: ${cause.message}` : "";
+  return new SocketError(code, `Cannot listen on ${where}: ${why[code] ?? "the system refuses"}${detail}`, {
+    cause,
+  });
+}
+
+async function classify(error: unknown, hostname: string | undefined): Promise<SocketErrorCode> {
+  const { code } = error as { code?: unknown };
+  if (code === "EADDRINUSE") return "address-in-use";
+  if (hostname === undefined) return code === "ENOENT" ? "not-permitted" : normalizeError(error).code;
+  // Deno (2.9.6) has this code for an address of another machine.
+  if (code === "EINVAL") return "unreachable";
+  // Bun (1.4.5) has none for a name without an address.
+  if (code === undefined && !isIpAddress(hostname) && !await hasAddress(hostname)) return "host-not-found";
+  return normalizeError(error).code;
+}
+
+function hasAddress(hostname: string): Promise<boolean> {
+  return builtin("node:dns").promises.lookup(hostname).then(() => true, () => false);
 }
 
 function describeAddress(server: net.Server, path: string | undefined): ServerAddress {

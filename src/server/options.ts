@@ -4,8 +4,11 @@
  * @module
  */
 import { mustBe } from "../core/errors.ts";
+import { allWith, mustExist } from "../core/option_names.ts";
+import type { OptionHints, OptionNames } from "../core/option_names.ts";
 import { isAddressLiteral, isDomain } from "../core/address.ts";
 import { AUTH_MECHANISMS } from "./auth.ts";
+import { HANDLER_HINTS, SERVER_HINTS, TIMEOUT_HINTS, TLS_HINTS } from "./foreign_names.ts";
 import type { ServerHandlers, ServerSession } from "./handlers.ts";
 
 /** How long to wait, in milliseconds. `Infinity` waits forever. */
@@ -133,6 +136,111 @@ export interface ServeOptions extends ServeSocketOptions {
   onListen?: (address: ServerAddress) => void;
 }
 
+const TIMEOUT_NAMES: OptionNames<ServerTimeouts> = { command: true, data: true, tls: true, shutdown: true };
+
+const TLS_NAMES: OptionNames<ServerTlsOptions> = { cert: true, key: true, caCerts: true };
+
+const SESSION_NAMES: OptionNames<ServeSocketOptions> = {
+  protocol: true,
+  serverName: true,
+  maxMessageSize: true,
+  maxRecipients: true,
+  maxLineLength: true,
+  maxErrors: true,
+  maxUnrecognized: true,
+  maxUnauthenticatedCommands: true,
+  requireAuth: true,
+  requireTls: true,
+  allowInsecureAuth: true,
+  hide: true,
+  bareLineEnds: true,
+  lenientAddresses: true,
+  greetDelay: true,
+  timeouts: true,
+  signal: true,
+  onError: true,
+};
+
+const SERVER_NAMES: OptionNames<ServeOptions> = {
+  ...SESSION_NAMES,
+  hostname: true,
+  port: true,
+  path: true,
+  tls: true,
+  security: true,
+  maxConnections: true,
+  onListen: true,
+};
+
+const HANDLER_NAMES: OptionNames<ServerHandlers> = {
+  connect: true,
+  greet: true,
+  auth: true,
+  mail: true,
+  rcpt: true,
+  message: true,
+  reset: true,
+  close: true,
+};
+
+/** A handler among the options. */
+const MISPLACED: OptionHints = Object.fromEntries(
+  [...Object.keys(HANDLER_NAMES).map((name) => [name, name]), ...Object.entries(HANDLER_HINTS)].map(
+    (
+      [name, hint],
+    ) => [name, `${hint!.startsWith("use ") ? hint : `use ${hint}`}, in the second argument: a handler`],
+  ),
+);
+
+const SERVE_HINTS: OptionHints = { ...MISPLACED, ...SERVER_HINTS };
+
+const SERVE_SOCKET_HINTS: OptionHints = {
+  ...SERVE_HINTS,
+  ...allWith(SERVER_NAMES, "only serve() has it"),
+  tls: "the socket does TLS, as it is told when it is made",
+  security: 'the socket decides: "on", "starttls" or "off" in its secureTransport',
+};
+
+const ALL_HANDLER_HINTS: OptionHints = {
+  ...allWith(SERVER_NAMES, "an option: use it in the first argument"),
+  ...HANDLER_HINTS,
+};
+
+/**
+ * Refuses options and handlers that do not exist.
+ *
+ * @param options What should be the options.
+ * @param handlers What should be the handlers.
+ * @param kind Whose they are.
+ * @throws {TypeError} If one does not exist; the message names the right one.
+ */
+export function assertNames(options: unknown, handlers: unknown, kind: "serve" | "serveSocket"): void {
+  if (kind === "serve") mustExist("serve", options, SERVER_NAMES, { hints: SERVE_HINTS });
+  else mustExist("serve", options, SESSION_NAMES, { hints: SERVE_SOCKET_HINTS });
+  const { timeouts, tls } = options as ServeOptions;
+  if (timeouts !== undefined) {
+    mustExist("serve", timeouts, TIMEOUT_NAMES, { within: "timeouts", hints: TIMEOUT_HINTS });
+  }
+  if (tls !== undefined) mustExist("serve", tls, TLS_NAMES, { within: "tls", hints: TLS_HINTS });
+  assertHandlers(handlers);
+}
+
+function assertHandlers(handlers: unknown): void {
+  const isObject = typeof handlers === "object" && handlers !== null;
+  const prototype: unknown = isObject ? Object.getPrototypeOf(handlers) : null;
+  if (prototype === null || prototype === Object.prototype || Array.isArray(handlers)) {
+    mustExist("serve", handlers, HANDLER_NAMES, { within: "handlers", hints: ALL_HANDLER_HINTS });
+  }
+  const given = handlers as Readonly<Record<string, unknown>>;
+  // An object of a class may have fields and methods of its own, but none that it believes to be called.
+  for (const [name, hint] of Object.entries(HANDLER_HINTS)) {
+    if (/^on[A-Z]|^handle_/.test(name) && typeof given[name] === "function") {
+      throw new TypeError(`Cannot serve: there is no handler "${name}", ${hint}`);
+    }
+  }
+  for (const name of Object.keys(HANDLER_NAMES)) optionalFunction(`handlers.${name}`, given[name]);
+}
+
 /** {@linkcode ServeSocketOptions}, checked and complete. They do not change any more. */
 export interface SessionSettings {
   readonly serverName: string;
@@ -167,13 +275,17 @@ export interface SessionSettings {
  */
 export function readOptions(options: ServeSocketOptions, handlers: ServerHandlers): SessionSettings {
   const { serverName = "localhost", requireAuth = false, timeouts = {} } = options;
-  if (!isDomain(serverName) && !isAddressLiteral(serverName)) {
+  if (typeof serverName !== "string" || !isDomain(serverName) && !isAddressLiteral(serverName)) {
     throw invalid("serverName", "a domain name or an address literal", serverName);
   }
   if (requireAuth && handlers.auth === undefined) {
     throw new TypeError(`Cannot serve: requireAuth needs the handler "auth"`);
   }
   oneOf("protocol", options.protocol ?? "smtp", ["smtp"]);
+  optionalFunction("onError", options.onError);
+  if (options.signal !== undefined && !(options.signal instanceof AbortSignal)) {
+    throw invalid("signal", "an AbortSignal", options.signal);
+  }
   return Object.freeze({
     serverName,
     maxMessageSize: wholeNumber("maxMessageSize", options.maxMessageSize ?? 32 * 1024 * 1024, 1),
@@ -190,7 +302,7 @@ export function readOptions(options: ServeSocketOptions, handlers: ServerHandler
     requireAuth: trueOrFalse("requireAuth", requireAuth),
     requireTls: trueOrFalse("requireTls", options.requireTls ?? false),
     allowInsecureAuth: trueOrFalse("allowInsecureAuth", options.allowInsecureAuth ?? false),
-    hide: new Set((options.hide ?? []).map((keyword) => keyword.toUpperCase())),
+    hide: new Set(listOf("hide", options.hide ?? []).map((keyword) => keyword.toUpperCase())),
     bareLineEnds: oneOf("bareLineEnds", options.bareLineEnds ?? "reject", ["allow", "reject"]),
     lenientAddresses: trueOrFalse("lenientAddresses", options.lenientAddresses ?? false),
     greetDelay: milliseconds("greetDelay", options.greetDelay ?? 0),
@@ -238,6 +350,22 @@ export function wholeNumber(name: string, value: number, min: number, max = Infi
   if (whole && value >= min && value <= max) return value;
   const range = max === Infinity ? `a whole number from ${min} up` : `a whole number from ${min} to ${max}`;
   throw invalid(name, range, value, RangeError);
+}
+
+/**
+ * Checks an option that is a function, or left out.
+ *
+ * @param name The option's name.
+ * @param value Its value.
+ * @throws {TypeError} If it is something else.
+ */
+export function optionalFunction(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== "function") throw invalid(name, "a function", value);
+}
+
+function listOf(name: string, value: readonly string[]): readonly string[] {
+  if (Array.isArray(value) && value.every((word) => typeof word === "string")) return value;
+  throw invalid(name, "an array of strings", value);
 }
 
 function trueOrFalse(name: string, value: boolean): boolean {

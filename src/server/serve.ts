@@ -3,12 +3,15 @@
  *
  * @module
  */
+import { mustBe } from "../core/errors.ts";
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ServerHandlers } from "./handlers.ts";
 import { listen, type Listener } from "./listener.ts";
 import {
+  assertNames,
   oneOf,
+  optionalFunction,
   readOptions,
   type ServeOptions,
   type ServerAddress,
@@ -25,7 +28,11 @@ export interface SmtpServer extends AsyncDisposable {
    * @throws {Error} Before it listens: taking a port is asynchronous on Node and Deno. Wait for `listening`.
    */
   readonly addr: ServerAddress;
-  /** Resolves when the server listens, rejects if it cannot. Marked as handled: the error goes to `onError` too. */
+  /**
+   * Resolves when the server listens. Rejects with a `SocketError` if it cannot: its `code` is `"address-in-use"`,
+   * `"not-permitted"`, `"host-not-found"`, `"unreachable"` for an address that this machine does not have, or `"network"`.
+   * Marked as handled: the error goes to `onError` too.
+   */
   readonly listening: Promise<ServerAddress>;
   /** Resolves when the server and all its sessions have ended; rejects if it could not listen. Marked as handled. */
   readonly finished: Promise<void>;
@@ -45,12 +52,14 @@ export interface SmtpServer extends AsyncDisposable {
 }
 
 /**
- * Starts a server.
+ * Starts a server. What can be known at once is thrown at once: options and handlers that do not exist or make no sense, a
+ * certificate that is none, a key of another certificate. Whether the address can be had turns out a moment later, on every
+ * runtime: then `listening` and `finished` reject with a `SocketError`, and `onError` gets it.
  *
  * @param options Where to listen and how to serve.
  * @param handlers The decisions. Without any, every message is accepted and thrown away.
  * @returns The server, at once; see `listening`.
- * @throws {TypeError | RangeError} If an option is not valid.
+ * @throws {TypeError | RangeError} If an option or a handler does not exist or is not valid.
  *
  * @example Take mail for one domain
  * ```ts
@@ -88,13 +97,26 @@ class ListeningServer implements SmtpServer {
   #stopping = false;
 
   constructor(options: ServeOptions, handlers: ServerHandlers) {
+    assertNames(options, handlers, "serve");
     const { hostname = "127.0.0.1", path, tls, security = tls === undefined ? "none" : "starttls" } = options;
     oneOf("security", security, ["tls", "starttls", "none"]);
+    // An empty one would listen on all addresses.
+    assertText("hostname", hostname);
+    if (path !== undefined) {
+      assertText("path", path);
+      if (options.hostname !== undefined || options.port !== undefined) {
+        throw new TypeError(
+          "Cannot serve: path and hostname or port contradict each other, give one of them",
+        );
+      }
+    }
+    optionalFunction("onListen", options.onListen);
     if (security !== "none" && tls === undefined) {
       throw new TypeError(`Cannot serve: security "${security}" needs a certificate in tls`);
     }
     const port = wholeNumber("port", options.port ?? 0, 0, 65_535);
     this.#settings = readOptions(options, handlers);
+    assertReachable(this.#settings, security);
     this.#handlers = handlers;
     this.#maxConnections = wholeNumber("maxConnections", options.maxConnections ?? 500, 1);
     this.#listener = listen({
@@ -105,7 +127,7 @@ class ListeningServer implements SmtpServer {
       secure: security === "none" ? undefined : createSecureServer(tls!),
       hasRoom: () => this.#running.size < this.#maxConnections,
       accept: (socket) => this.#accept(socket),
-      onError: (error) => this.#settings.onError(error, undefined),
+      onError: (error) => this.#report(error),
     });
     this.listening = this.#listen(options.onListen);
     this.finished = this.#finish();
@@ -145,10 +167,14 @@ class ListeningServer implements SmtpServer {
       this.#addr = await this.#listener.listening;
     } catch (error) {
       this.#settings.signal?.removeEventListener("abort", this.#onAbort);
-      this.#settings.onError(error, undefined);
+      this.#report(error);
       throw error;
     }
-    onListen?.(this.#addr);
+    try {
+      onListen?.(this.#addr);
+    } catch (error) {
+      this.#report(error);
+    }
     return this.#addr;
   }
 
@@ -172,10 +198,43 @@ class ListeningServer implements SmtpServer {
     for (const connection of this.#running.keys()) connection.cut();
   }
 
+  /** Reports an error; one that `onError` throws itself is its owner's, and nothing here depends on it. */
+  #report(error: unknown): void {
+    try {
+      this.#settings.onError(error, undefined);
+    } catch (failure) {
+      queueMicrotask(() => {
+        throw failure;
+      });
+    }
+  }
+
   #accept(socket: Socket): void {
     const connection = new ServerConnection(socket, this.#settings, this.#handlers);
     const end = connection.run().then(() => void this.#running.delete(connection));
     this.#running.set(connection, end);
     if (this.#stopping) connection.shutdown();
+  }
+}
+
+function assertText(name: string, value: string): void {
+  if (typeof value !== "string" || value === "") {
+    throw new TypeError(mustBe("serve", name, "a text that is not empty", value));
+  }
+}
+
+/** Refuses a server that would refuse every message. */
+function assertReachable(
+  { requireTls, requireAuth, allowInsecureAuth, hide }: SessionSettings,
+  security: string,
+): void {
+  const tls = security === "tls" || (security === "starttls" && !hide.has("STARTTLS"));
+  if (requireTls && !tls) {
+    throw new TypeError("Cannot serve: requireTls needs TLS, give a certificate in tls");
+  }
+  if (requireAuth && !tls && !allowInsecureAuth) {
+    throw new TypeError(
+      "Cannot serve: requireAuth needs TLS, give a certificate in tls, or allowInsecureAuth",
+    );
   }
 }

@@ -6,7 +6,7 @@
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ServerHandlers } from "./handlers.ts";
-import { readOptions, type ServeSocketOptions } from "./options.ts";
+import { assertNames, readOptions, type ServeSocketOptions } from "./options.ts";
 
 /**
  * Serves one client over any socket: one in memory, a tunnel, a WebSocket, or a connection that another program has
@@ -43,6 +43,7 @@ export function serveSocket(
   options: ServeSocketOptions = {},
   handlers: ServerHandlers = {},
 ): Promise<void> {
+  assertNames(options, handlers, "serveSocket");
   const settings = readOptions(options, handlers);
   const connection = new ServerConnection(socket, settings, handlers);
   return runUntilAborted(connection, settings.signal, settings.timeouts.shutdown);

@@ -112,6 +112,7 @@ const WORDS: Readonly<Record<SocketErrorCode, string>> = {
   "tls-failed": "TLS failed",
   "aborted": "The socket was aborted",
   "closed": "The socket was closed",
+  "address-in-use": "The address is in use",
   "not-permitted": "Not permitted",
   "network": "The connection failed",
 };

@@ -216,6 +216,8 @@ export type SocketErrorCode =
   | "aborted"
   /** The socket was closed by its owner. */
   | "closed"
+  /** Only where a server listens: another program listens at the address already. */
+  | "address-in-use"
   /** The runtime or the system does not permit it (Deno's `--allow-net`, a file mode). */
   | "not-permitted"
   /** Any other failure; `cause` has the runtime's own error. */

@@ -44,7 +44,7 @@ async function sendMail(peer: Peer, content = "Hello\r\n"): Promise<string> {
 }
 
 test("serve() takes the authorities of client certificates as one text", async () => {
-  const other = await createAuthority();
+  const other = await createAuthority("Another CA"); // Bun goes by the name
   await using server = serve({
     hostname: "127.0.0.1",
     security: "tls",
@@ -179,15 +179,59 @@ test("serve() does not know its address before it listens", async () => {
   assertThrows(() => server.addr, Error, "the server does not listen yet");
 });
 
-test("serve() says so when it cannot listen", async () => {
+for (
+  const [name, code, message, options] of [
+    ["its port is taken", "address-in-use", "another program listens there already", {}],
+    ["its host name has no address", "host-not-found", "the host name has no address", {
+      hostname: "does-not-exist.invalid",
+    }],
+    ["its address is another machine's", "unreachable", "this machine does not have the address", {
+      hostname: "192.0.2.9",
+    }],
+    ["its socket's folder does not exist", "not-permitted", "the folder does not exist", {
+      path: join(tmpdir(), "does-not-exist", "smtp.sock"),
+    }],
+  ] as const
+) {
+  test(`serve() rejects listening and finished with a SocketError when ${name}`, async () => {
+    await using first = serve();
+    const { port } = await first.listening;
+    const errors: unknown[] = [];
+    const onError = (error: unknown) => errors.push(error);
+    const server = serve({ onError, ...("path" in options ? {} : { port }), ...options });
+    const error = await assertRejects(() => server.listening, SocketError);
+    assertEquals(error.code, code, error.message);
+    assertStringIncludes(error.message, "Cannot listen on ");
+    assertStringIncludes(error.message, message);
+    assertInstanceOf(error.cause, Error);
+    assertEquals(await assertRejects(() => server.finished, SocketError), error);
+    assertEquals(errors, [error]);
+    await server.shutdown();
+  });
+}
+
+test("serve() leaves no rejection unhandled when it cannot listen and nobody asks, and onError throws nothing away", async () => {
   await using first = serve();
   const { port } = await first.listening;
-  const errors: unknown[] = [];
-  await using second = serve({ port, onError: (error) => errors.push(error) });
-  await assertRejects(() => second.listening, Error);
-  await assertRejects(() => second.finished, Error);
-  assertEquals(errors.length, 1);
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const second = serve({ port, onError: resolve });
+  assertInstanceOf(await promise, SocketError);
   await second.shutdown();
+});
+
+test("serve() reports what onListen throws, and goes on", async () => {
+  const errors: unknown[] = [];
+  await using server = serve({
+    onError: (error) => errors.push(error),
+    onListen: () => {
+      throw new Error("no");
+    },
+  });
+  await server.listening;
+  assertEquals(errors.map(String), ["Error: no"]);
+  const peer = await connectTo(server);
+  assertEquals(await peer.reply(), "220 localhost ESMTP");
+  await peer.close();
 });
 
 test("serve() refuses options that are not valid before it listens", () => {
