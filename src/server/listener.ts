@@ -61,10 +61,9 @@ export function listen(init: ListenerInit): Listener {
   server.on("listening", () => listening.resolve(address = describeAddress(server, init.path)));
   const { path, hostname, port } = init;
   const permitted = path === undefined ? assertPermitted(formatAddress(hostname, port)) : Promise.resolve();
-  permitted.then(
-    () => server.listen(path === undefined ? { host: hostname, port } : { path }),
-    fail,
-  );
+  permitted
+    .then(() => server.listen(path === undefined ? { host: hostname, port } : { path }))
+    .catch(fail); // what listen() throws, too: Deno without permission for the path
   return {
     listening: listening.promise,
     async close() {
@@ -101,7 +100,7 @@ async function describeFailure(cause: unknown, { hostname, port, path }: Listene
     "address-in-use": path === undefined
       ? "another program listens there already"
       : "another program listens there already, or has left its socket behind",
-    "not-permitted": path === undefined
+    "not-permitted": path === undefined || !("code" in (cause as object))
       ? "it is not permitted"
       : "the folder does not exist, or must not be written to",
     "host-not-found": "the host name has no address",
@@ -119,9 +118,10 @@ async function classify(error: unknown, hostname: string | undefined): Promise<S
   if (hostname === undefined) return code === "ENOENT" ? "not-permitted" : normalizeError(error).code;
   // Deno (2.9.6) has this code for an address of another machine.
   if (code === "EINVAL") return "unreachable";
-  // Bun (1.4.5) has none for a name without an address.
-  if (code === undefined && !isIpAddress(hostname) && !await hasAddress(hostname)) return "host-not-found";
-  return normalizeError(error).code;
+  const known = normalizeError(error).code;
+  // Bun (1.4.5) does not say that a name has no address.
+  if (known !== "network" || isIpAddress(hostname) || await hasAddress(hostname)) return known;
+  return "host-not-found";
 }
 
 function hasAddress(hostname: string): Promise<boolean> {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isControl } from "../core/characters.ts";
 import { mustBe } from "../core/errors.ts";
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
@@ -218,8 +219,12 @@ class ListeningServer implements SmtpServer {
 }
 
 function assertText(name: string, value: string): void {
-  if (typeof value !== "string" || value === "") {
-    throw new TypeError(mustBe("serve", name, "a text that is not empty", value));
+  const valid = typeof value === "string" && value !== "" &&
+    ![...value].some((char) => isControl(char.charCodeAt(0)));
+  if (!valid) {
+    throw new TypeError(
+      mustBe("serve", name, "a text that is not empty and has no control characters", value),
+    );
   }
 }
 

@@ -210,6 +210,27 @@ for (
   });
 }
 
+if ("Deno" in globalThis) {
+  test("serve() rejects with not-permitted where Deno does not permit it, for an address, a name and a path", async () => {
+    const module = new URL("../../src/server/mod.ts", import.meta.url).href;
+    const program = `
+      import { serve } from ${JSON.stringify(module)};
+      for (const where of [{ hostname: "127.0.0.1" }, { hostname: "localhost" }, { path: "./smtp.sock" }]) {
+        const server = serve({ ...where, onError() {} });
+        console.log(await server.listening.catch((error) => error.name + " " + error.code));
+      }
+    `;
+    const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--no-check", `data:text/typescript,${encodeURIComponent(program)}`],
+    }).output();
+    assertEquals(
+      new TextDecoder().decode(stdout),
+      "SocketError not-permitted\n".repeat(3),
+      new TextDecoder().decode(stderr),
+    );
+  });
+}
+
 test("serve() leaves no rejection unhandled when it cannot listen and nobody asks, and onError throws nothing away", async () => {
   await using first = serve();
   const { port } = await first.listening;
