@@ -16,6 +16,7 @@ import type {
   SaslContext,
   SaslMechanism,
 } from "../sasl/mechanism.ts";
+import { assertTlsOptions } from "../sockets/settings.ts";
 import type { SocketSource } from "../sockets/to_socket.ts";
 import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
 import type { Logger, Trace } from "../trace.ts";
@@ -432,6 +433,12 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
   const security = options.security ?? defaultSecurity(options, auth);
   if (!SECURITIES.includes(security)) {
     throw new TypeError(mustBe("connect", "security", `one of ${SECURITIES.join(", ")}`, security));
+  }
+  if (options.tls !== undefined) {
+    if (typeof options.tls === "boolean") {
+      throw new TypeError(mustBe("connect", "tls", 'an object (security: "tls" turns it on)', options.tls));
+    }
+    assertTlsOptions(options.tls);
   }
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');

@@ -34,8 +34,12 @@ export function mustExist(
     );
   }
   const given = options as Readonly<Record<string, unknown>>;
-  const wrong = Object.keys(given).filter((name) => given[name] !== undefined && !Object.hasOwn(names, name));
-  if (wrong.length === 0) return;
+  let wrong: string[] | undefined;
+  for (const name in given) {
+    if (names[name] === true || given[name] === undefined || !Object.hasOwn(given, name)) continue;
+    (wrong ??= []).push(name);
+  }
+  if (wrong === undefined) return;
   const path = within === undefined ? "" : `${within}.`;
   const all = wrong.map((name) => {
     const instead = Object.hasOwn(hints, name) ? hints[name] : nearest(name, names, path) ?? hints[""];

@@ -138,12 +138,26 @@ test("readChannelOptions() refuses what only a client has", () => {
   readChannelOptions({ timeouts: { connect: 1 }, port: 25 });
 });
 
+test("readOptions() refuses options of TLS that do not exist, whatever the socket is", () => {
+  const { readable, writable } = new TransformStream();
+  for (
+    const more of [{}, { security: "starttls" }, { socket: { readable, writable }, hostname: "mx.test" }]
+  ) {
+    for (
+      const tls of [{ ca: "pem" }, { rejectUnauthorized: false }, { minVersion: "TLSv1.2" }, null, "pem"]
+    ) {
+      assertThrows(() => readOptions(untyped({ ...more, tls })), TypeError, "Cannot use TLS: ");
+    }
+  }
+});
+
 test("readOptions() refuses options that are not objects, and shows no URL, which may hold a password", () => {
   for (
     const [options, message] of [
       ["smtps://tim:secret@mx.test", "options must be an object, the current value is a string"],
       [null, "options must be an object, the current value is null"],
       [{ timeouts: 5_000 }, "timeouts must be an object, the current value is 5000"],
+      [{ tls: true }, 'tls must be an object (security: "tls" turns it on), the current value is true'],
       [{ trace: true }, "trace must be a function, such as consoleTrace(), the current value is true"],
       [{ signal: new AbortController() }, "signal must be an AbortSignal, the current value is an object"],
       [{ path: "/run/lmtp", hostname: "mx.test" }, "hostname and port have no meaning with the option path"],
