@@ -8,7 +8,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Outcome, Phase, SmtpErrorCode } from "../errors.ts";
 import type { Content } from "./content.ts";
-import { cutShort, isLost, messageRefused, serviceClosing, toSmtpError } from "./failure.ts";
+import { cutShort, isLost, messageRefused, resetRefused, serviceClosing, toSmtpError } from "./failure.ts";
 import type { Wait } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
@@ -87,17 +87,15 @@ export abstract class Delivery implements Exchange {
 
   receive(reply: Reply): void {
     const { transaction } = this;
-    // The server refuses RSET, and does not hang up.
-    if (transaction.resetRefusal !== undefined) return this.#onResetRefused(transaction.resetRefusal);
+    const wasReset = transaction.resetRefusal === undefined;
     transaction.receive(reply);
-    // It may hang up: then it has done nothing of what followed, see explain().
-    if (transaction.resetRefusal !== undefined && !transaction.awaitsReply) {
-      this.#onResetRefused(transaction.resetRefusal);
+    if (wasReset && transaction.resetRefusal !== undefined) {
+      // It may hang up: then it has done nothing of what followed, see explain(). What followed whole has replies of its own.
+      this.session.pipeline.failWhenAnswered(resetRefused(transaction.resetRefusal));
     }
   }
 
   proceed(): void {
-    if (this.transaction.resetRefusal !== undefined) return;
     this.drive();
     if (!this.transaction.awaitsReply) this.#onAnswer?.();
   }
@@ -107,17 +105,6 @@ export abstract class Delivery implements Exchange {
     if (!this.transaction.refuseEarly(reply)) return false;
     this.settle(false);
     return true;
-  }
-
-  #onResetRefused(reply: Reply): void {
-    this.session.pipeline.fail(
-      new SmtpError("command-refused", `The server refuses RSET: ${reply.toString()}`, {
-        phase: "reset",
-        reply,
-        command: "RSET",
-        temporary: true,
-      }),
-    );
   }
 
   /**
@@ -204,7 +191,7 @@ export abstract class Delivery implements Exchange {
   /** Nothing more of the content leaves. Under DATA that costs the connection, under BDAT the end of the chunk. */
   #stopPump(cut: boolean): void {
     // The only way to keep a server from taking the beginning of a content for the whole of it.
-    if (cut) return this.session.pipeline.fail(cutShort());
+    if (cut) return this.session.pipeline.failWhenAnswered(cutShort());
     if (this.#pump?.stop() ?? true) {
       this.#pump = undefined;
       this.session.pipeline.release(this);
@@ -250,7 +237,11 @@ export abstract class Delivery implements Exchange {
   /** The server has decided. */
   protected settle(usable = true): void {
     if (this.#settled) return;
-    const { refusal, rejected, accepted, endReply } = this.transaction;
+    const { refusal, rejected, accepted, endReply, resetRefusal } = this.transaction;
+    if (refusal?.command === "mail" && resetRefusal !== undefined) {
+      // The transaction before was still open: that is no word about this message, unless its content went with that one.
+      return this.rejectWith(resetRefused(resetRefusal, endReply?.positive ? "unknown" : "not-sent"));
+    }
     if (refusal !== undefined) return this.rejectWith(messageRefused(refusal, rejected, usable));
     this.onSettled(undefined);
     this.#settled = true;

@@ -6,7 +6,7 @@
 import { ProtocolError } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { Phase, RejectedRecipient, SmtpErrorInit } from "../errors.ts";
+import type { Outcome, Phase, RejectedRecipient, SmtpErrorInit } from "../errors.ts";
 import type { Refusal } from "./transaction.ts";
 
 /**
@@ -120,6 +120,20 @@ export function cutShort(): SmtpError {
     "The connection was cut so that the server does not take a part of a message for the whole",
     { phase: "content", temporary: true },
   );
+}
+
+/**
+ * The server has refused RSET, and its recipients of the message before may still be there: another connection may take what
+ * is left.
+ */
+export function resetRefused(reply: Reply, outcome: Outcome = "not-sent"): SmtpError {
+  return new SmtpError("command-refused", `The server refuses RSET: ${reply.toString()}`, {
+    phase: "reset",
+    reply,
+    command: "RSET",
+    temporary: true,
+    outcome,
+  });
 }
 
 /** The same error, for a session that has ended with it before a message could be sent. */

@@ -150,9 +150,9 @@ export class Link {
   }
 
   readonly #take = (bytes: Uint8Array | undefined): boolean => {
-    if (bytes === undefined) this.#decoder.end();
-    else this.#decoder.push(bytes);
-    return bytes !== undefined;
+    if (bytes === undefined) return false;
+    this.#decoder.push(bytes);
+    return true;
   };
 
   /**

@@ -83,6 +83,8 @@ export class Pipeline {
   #reading = false;
   /** Whether bytes have come that answer nothing. It ends the session, when it is known what they say. */
   #unasked = false;
+  /** Why the session ends once what was sent whole has its replies. */
+  #ending: SmtpError | undefined;
   /** Whether the connection keeps the process running: while somebody waits for the server. */
   #keepsProcess = true;
   #failure: SmtpError | undefined;
@@ -109,7 +111,7 @@ export class Pipeline {
 
   /** Why nothing can be sent any more, once that is so. */
   get failure(): SmtpError | undefined {
-    return this.#failure;
+    return this.#failure ?? this.#ending;
   }
 
   /** Resolves once nothing can be sent any more. */
@@ -179,14 +181,14 @@ export class Pipeline {
   #letOut(): void {
     if (this.#unasked) return;
     this.#settleFront();
-    while (this.#wire === undefined && this.#failure === undefined) {
+    while (this.#wire === undefined && this.failure === undefined) {
       const next = this.#waiting.peek();
-      if (next === undefined) return;
+      if (next === undefined) break;
       if (this.#withdrawn.delete(next)) {
         this.#waiting.shift();
         continue;
       }
-      if (this.#blocks(next)) return;
+      if (this.#blocks(next)) break;
       if (this.#flying.length === 0) this.window.onFirst();
       this.#waiting.shift();
       this.#flying.push(next);
@@ -196,6 +198,7 @@ export class Pipeline {
       next.begin();
       this.#settleFront();
     }
+    if (this.#ending !== undefined && this.#flying.peek() === this.#wire) this.fail(this.#ending);
   }
 
   /** Whether an exchange has to wait for others to end. */
@@ -293,7 +296,9 @@ export class Pipeline {
       // Those that fly behind the front have said something, and a front that has more to say flies alone.
       else if (this.#link.bufferedLength > 0 && !front.awaitsReply && this.#flying.length === 1) {
         this.#onUnasked();
-      } else front.proceed?.();
+      } else if (this.#failure === undefined && (this.#ending === undefined || front !== this.#wire)) {
+        front.proceed?.();
+      }
     }
     return false;
   }
@@ -314,7 +319,8 @@ export class Pipeline {
     if (this.#phase === "quit") {
       return new SmtpError("client-closed", "The session has ended", { phase: "quit" });
     }
-    return new SmtpError("connection-lost", "The server has closed the connection", {
+    const where = this.#link.bufferedLength > 0 ? " within a reply" : "";
+    return new SmtpError("connection-lost", `The server has closed the connection${where}`, {
       phase: this.#phase,
       temporary: true,
       cause: this.#link.writeError,
@@ -346,6 +352,17 @@ export class Pipeline {
 
   get #phase(): Phase {
     return phaseOf(this.#flying.peek()?.awaited ?? "command");
+  }
+
+  /**
+   * Ends the session once what was sent whole has its replies, each within its own time limit. Nothing more is begun, and what
+   * was sent in part is given up.
+   *
+   * @param error Why.
+   */
+  failWhenAnswered(error: SmtpError): void {
+    this.#ending ??= error;
+    if (!this.#busy) this.#advance();
   }
 
   /**

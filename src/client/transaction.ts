@@ -114,6 +114,8 @@ export class Transaction {
   /** Whether the server has forgotten the transaction because it was told to. */
   #forgotten = false;
   #resetRefusal: Reply | undefined;
+  /** The refusal of a RSET behind a message that was taken: it means nothing, if the server takes the next MAIL. */
+  #resetDoubt: Reply | undefined;
   /** The transaction that the first RSET puts an end to, until that is answered. */
   #previous: Transaction | undefined;
 
@@ -222,6 +224,7 @@ export class Transaction {
         break;
       case "mail":
         if (!reply.positive) this.#mailRefusal = reply;
+        if (reply.code === 503) this.#resetRefusal ??= this.#resetDoubt; // a nested MAIL
         break;
       case "rcpt":
         this.#onRcpt(reply);
@@ -261,7 +264,8 @@ export class Transaction {
     const previous = this.#previous;
     this.#previous = undefined;
     if (reply.positive || reply.code === 421) return; // a 421 ends the session anyway
-    if (previous?.taken !== true) this.#resetRefusal = reply;
+    if (previous?.taken === true) this.#resetDoubt = reply;
+    else this.#resetRefusal = reply;
   }
 
   #onRcpt(reply: Reply): void {

@@ -342,8 +342,7 @@ for (
       ${MAIL}
       ${RCPT_A}
       ${DATA}
-      S: 500 What?
-      S: 250 Ok`,
+      S: 500 What?`,
     ],
     ["step by step", exchange("step by step", [MAIL, "250 Ok"], [RCPT_A, "550 No"], [RSET, "500 What?"])],
   ] as const

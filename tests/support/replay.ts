@@ -28,7 +28,7 @@ type Step =
 
 /**
  * Replays a transcript. Lines begin with `C: ` or `S: `; client lines that stand together are expected without a reply in
- * between. `S! close` and `S! reset` end the connection, `S! tls` goes over to TLS.
+ * between. `S~ ` is a line that breaks off. `S! close` and `S! reset` end the connection, `S! tls` goes over to TLS.
  *
  * @param transcript The conversation, one line a line; leading white space is ignored.
  * @param pieces How the server's bytes arrive.
@@ -46,7 +46,7 @@ function parse(transcript: string): Step[] {
   for (const raw of transcript.split("\n")) {
     const line = raw.trimStart();
     if (line === "") continue;
-    const kind = line.startsWith("C:") ? "client" : line.startsWith("S:") ? "server" : undefined;
+    const kind = line.startsWith("C:") ? "client" : /^S[:~]/.test(line) ? "server" : undefined;
     if (kind === undefined) {
       const word = line.replace("S! ", "");
       if (word !== "close" && word !== "reset" && word !== "tls") {
@@ -55,7 +55,7 @@ function parse(transcript: string): Step[] {
       steps.push({ kind: word });
       continue;
     }
-    const text = line.slice(3) + "\r\n"; // an empty line may lack the space after its colon
+    const text = line.slice(3) + (line[1] === "~" ? "" : "\r\n"); // an empty line may lack the space after its colon
     const last = steps.at(-1);
     if (last?.kind === kind) last.text += text;
     else steps.push({ kind, text });
