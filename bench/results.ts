@@ -19,7 +19,7 @@ const ABOUT: Readonly<Record<string, string>> = {
   loopback: "One connection to `smtp-sink`, messages of 1 KiB.",
   wan:
     'One connection, messages of 1 KiB, through a relay that delays each direction by half the round trip. "PIPELINING alone" ' +
-    'is ours with `transfer: "data"`.',
+    'is ours with `transfer: "data"`. "Distance" compares ours at 1 ms with ours farther away, on longer runs.',
   large: "Messages of 100 MB. CPU is the sender's user and system time for one message; less is better.",
   pool: "Ten connections to `smtp-sink`, messages of 1 KiB.",
   start: "A whole process: it starts, sends one mail over STARTTLS with a login, and ends. Less is better.",

@@ -286,9 +286,16 @@ class SplitSend {
   /** Opens another session if this one has ended with the transactions before. Returns why, if that fails. */
   async #beginRound(): Promise<SmtpError | undefined> {
     if (this.#reopen === undefined || !this.#session.quitting) return undefined;
+    const before = this.#session;
     try {
-      this.#session = await this.#reopen();
-      return undefined;
+      const { protected: isProtected, extensions } = this.#session = await this.#reopen();
+      // What the message was made ready for has to hold here, too: with REQUIRETLS it must not leave in the clear.
+      if (isProtected === before.protected && extensions.covers(before.extensions)) return undefined;
+      return new SmtpError(
+        "extension-missing",
+        "Cannot send to those that were too many: the server offers less on another connection",
+        { phase: "mail", temporary: true },
+      );
     } catch (error) {
       if (error instanceof SmtpError) return error;
       throw error;

@@ -136,6 +136,11 @@ export class Extensions {
     return this.#parameters.has(keyword.toUpperCase());
   }
 
+  /** Whether all that another reply offers is offered here, too. What the keywords are followed by is not compared. */
+  covers(other: Extensions): boolean {
+    return [...other.#parameters.keys()].every((keyword) => this.has(keyword));
+  }
+
   /**
    * Returns the parameters of an extension.
    *

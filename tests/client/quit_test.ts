@@ -9,7 +9,7 @@ import { sendMail } from "../../src/client/send_mail.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import type { SmtpErrorCode } from "../../src/errors.ts";
 import { formatTrace } from "../../src/trace.ts";
-import { converseUnconnected, hello, QUIT, unconnected } from "../support/conversation.ts";
+import { converseUnconnected, ehlo, hello, QUIT, unconnected } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { ModelServer, tapped } from "../support/model_server.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
@@ -488,10 +488,10 @@ test("sendMail() sends once more, by DATA, where a server does not know BDAT", (
     assertEquals([error.outcome, error.temporary], ["not-sent", true]);
   }));
 
-test("sendMail() takes another connection for recipients that were too many", async () => {
-  const scripts = [
-    `${FAST}
-    C: MAIL FROM:<${FROM}>
+/** A session that takes one recipient of two, and has heard QUIT by then. */
+function tooManyFor(ehlo: string, parameters: string): string {
+  return `${ehlo}
+    C: MAIL FROM:<${FROM}>${parameters}
     C: RCPT TO:<a@b.test>
     C: RCPT TO:<c@b.test>
     C: BDAT 4 LAST
@@ -501,7 +501,12 @@ test("sendMail() takes another connection for recipients that were too many", as
     S: 250 Ok
     S: 452 4.5.3 Too many recipients
     S: 250 Ok
-    S: 221 Bye`,
+    S: 221 Bye`;
+}
+
+test("sendMail() takes another connection for recipients that were too many", async () => {
+  const scripts = [
+    tooManyFor(FAST, ""),
     `${FAST}
     C: MAIL FROM:<${FROM}>
     C: RCPT TO:<c@b.test>
@@ -531,20 +536,45 @@ test("sendMail() takes another connection for recipients that were too many", as
   assertEquals((await Promise.all(played)).length, 2);
 });
 
+for (
+  const [what, first, second, parameters] of [
+    [
+      "is not protected",
+      `${hello("STARTTLS")}\nC: STARTTLS\nS: 220 Go on\nS! tls\n${
+        ehlo("PIPELINING", "CHUNKING", "REQUIRETLS")
+      }`,
+      hello("PIPELINING", "CHUNKING", "REQUIRETLS"),
+      " REQUIRETLS",
+    ],
+    ["offers less", hello("PIPELINING", "CHUNKING", "DSN"), hello("PIPELINING", "CHUNKING"), ""],
+  ] as const
+) {
+  test(`sendMail() does not send the rest of a message over a connection that ${what}`, async () => {
+    const scripts = [tooManyFor(first, parameters), `${second}\n${QUIT}`];
+    const played: Promise<void>[] = [];
+    const error = await rejectsWith("extension-missing", () =>
+      sendMail(
+        {
+          clientName: "client.test",
+          security: "opportunistic",
+          tls: { serverName: "mx.test" },
+          socket: () => {
+            const { socket, done } = replay(scripts.shift()!);
+            played.push(done);
+            return socket;
+          },
+        },
+        { ...BOTH, ...parameters !== "" && { requireTls: true } },
+        "A:",
+      ));
+    assertEquals([error.outcome, error.accepted, error.temporary], ["not-sent", ["a@b.test"], true]);
+    assertEquals((await Promise.all(played)).length, 2);
+  });
+}
+
 test("sendMail() tells who has the message where the other connection cannot be opened", async () => {
   let opened = 0;
-  const { socket, done } = replay(`${FAST}
-    C: MAIL FROM:<${FROM}>
-    C: RCPT TO:<a@b.test>
-    C: RCPT TO:<c@b.test>
-    C: BDAT 4 LAST
-    C: A:
-    C: QUIT
-    S: 250 Ok
-    S: 250 Ok
-    S: 452 4.5.3 Too many recipients
-    S: 250 Ok
-    S: 221 Bye`);
+  const { socket, done } = replay(tooManyFor(FAST, ""));
   const error = await rejectsWith("network", () =>
     sendMail(
       {

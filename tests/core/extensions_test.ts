@@ -208,3 +208,10 @@ test("Extensions.parse() agrees with a simple parser on any lines", () => {
     { numRuns: 2000 },
   );
 });
+
+test("Extensions.covers() compares keywords, not what follows them", () => {
+  const first = parse("SIZE 1000", "REQUIRETLS");
+  assertEquals(parse("REQUIRETLS", "DSN", "SIZE 2000").covers(first), true);
+  assertEquals(parse("SIZE 1000").covers(first), false);
+  assertEquals(Extensions.none.covers(Extensions.none), true);
+});

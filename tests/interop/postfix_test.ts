@@ -2,8 +2,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { sendMail, SmtpClient } from "../../mod.ts";
-import type { SmtpClientOptions } from "../../mod.ts";
+import { formatTrace, sendMail, SmtpClient } from "../../mod.ts";
+import type { SmtpClientOptions, TraceEvent } from "../../mod.ts";
 import { test } from "../support/harness.ts";
 import { inAwkwardPieces, inLines, mixedLines } from "../support/mail_content.ts";
 import { postfixMissing, startPostfix, withoutTraceHeaders } from "../support/postfix.ts";
@@ -80,6 +80,21 @@ for (const security of ["starttls", "tls"] as const) {
       await arrives(postfix, "large@example.org", message);
     },
   );
+}
+
+for (const transfer of ["auto", "data"] as const) {
+  interop(`a message arrives with QUIT right behind it, transfer ${transfer}`, async (postfix) => {
+    const message = `${HEADER}With QUIT behind it\n`;
+    const traced: string[] = [];
+    const trace = (event: TraceEvent) => void traced.push(formatTrace(event));
+    const to = "quit@example.org";
+    await sendMail({ ...options(postfix, "starttls"), transfer, trace }, { from: FROM, to }, message);
+    const behind = traced.slice(traced.indexOf("C: QUIT")).map((line) => line.slice(0, 6));
+    // By BDAT the replies to MAIL and RCPT come behind it, too.
+    const replies = transfer === "auto" ? ["S: 250", "S: 250", "S: 250"] : ["S: 250"];
+    assertEquals(behind.slice(0, -1), ["C: QUI", ...replies, "S: 221"]);
+    await arrives(postfix, to, message);
+  });
 }
 
 interop("non-ASCII content and a non-ASCII address arrive to the byte", async (postfix) => {
