@@ -154,7 +154,9 @@ function readEnvelope(mail: Mail, sender: string, recipients: string[]): Compose
 function readText(option: string, text: unknown): string | undefined {
   if (text === undefined) return undefined;
   if (typeof text === "string") return text.replaceAll(/\r\n|\r|\n/g, "\r\n");
-  if (typeof text === "object" && text !== null) checkMembers(option, text, new Set());
+  if (typeof text === "object" && text !== null && ("path" in text || "href" in text)) {
+    checkMembers(option, text, new Set());
+  }
   throw invalidValue(option, "a string", text);
 }
 

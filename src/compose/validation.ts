@@ -5,6 +5,8 @@
  * @module
  */
 import { show } from "../core/errors.ts";
+import { mustExist } from "../core/option_names.ts";
+import type { OptionHints } from "../core/option_names.ts";
 import { invalidOption, invalidValue } from "./errors.ts";
 
 /** Control characters end a field or the header (header injection), and no field may have them (RFC 5322, section 2.2). */
@@ -75,6 +77,23 @@ export function messageIdentifier(option: string, value: unknown): string {
   throw invalidValue(option, 'an identifier such as "<id@example.com>"', text);
 }
 
+// With nodemailer, a mail made from a stranger's JSON reads /etc/passwd or a cloud's metadata this way.
+const NOT_OPENED = "give the content itself: neither files nor URLs are opened";
+
+/** For the options of nodemailer. */
+const HINTS: OptionHints = {
+  amp: "use alternatives",
+  attachment: "use attachments",
+  body: "use text or html",
+  dkim: "sign the message, and send it as it is",
+  dsn: "use it in the envelope for send()",
+  href: NOT_OPENED,
+  icalEvent: "use alternatives",
+  path: NOT_OPENED,
+  raw: "give it to send() as it is",
+  textEncoding: "use encoding",
+};
+
 /**
  * Refuses an object with unknown members, which would be ignored, and with members that name a file or a URL.
  *
@@ -84,16 +103,6 @@ export function messageIdentifier(option: string, value: unknown): string {
  * @throws {TypeError} If it has others, or is not an object.
  */
 export function checkMembers(option: string, value: unknown, known: ReadonlySet<string>): void {
-  if (typeof value !== "object" || value === null) throw invalidValue(option, "an object", value);
-  for (const [key, member] of Object.entries(value)) {
-    if (known.has(key) || member === undefined) continue;
-    if (key === "path" || key === "href") {
-      // With nodemailer, a mail made from a stranger's JSON reads /etc/passwd or a cloud's metadata this way.
-      throw invalidOption(
-        option,
-        `must hold its content: "${key}" is not opened, neither files nor URLs are`,
-      );
-    }
-    throw invalidOption(option, `must have no members but ${[...known].join(", ")}: it has ${show(key)}`);
-  }
+  const names = Object.fromEntries([...known].map((name) => [name, true] as const));
+  mustExist("compose the mail", value, names, { within: option, hints: HINTS });
 }

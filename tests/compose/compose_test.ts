@@ -234,10 +234,30 @@ test("compose() opens no file and no URL, wherever a mail names one", () => {
   assertThrows(
     () => compose({ ...MAIL, attachments: [{ path: "/etc/passwd" }] } as unknown as Mail),
     TypeError,
-    '"path" is not opened, neither files nor URLs are',
+    'there is no option "attachments[0].path", give the content itself: neither files nor URLs are opened',
   );
   for (const key of ["raw", "icalEvent", "dkim", "amp", "watchHtml"]) {
-    assertThrows(() => compose({ ...MAIL, [key]: "x" } as Mail), TypeError, `it has "${key}"`);
+    assertThrows(
+      () => compose({ ...MAIL, [key]: "x" } as Mail),
+      TypeError,
+      `there is no option "mail.${key}"`,
+    );
+  }
+  for (
+    const [wrong, message] of [
+      [{ subjekt: "Hi" }, '"mail.subjekt", did you mean mail.subject?'],
+      [{ raw: "Subject: Hi" }, '"mail.raw", give it to send() as it is'],
+      [{ icalEvent: {} }, '"mail.icalEvent", use alternatives'],
+      [{ to: { address: "you@example.org", Name: "You" } }, '"to.Name", did you mean to.name?'],
+      [{ attachments: [{ fileName: "a", content: "b" }] }, '"attachments[0].fileName", did you mean'],
+      [{ envelope: { rcpt: "you@example.org" } }, '"envelope.rcpt", only from, to'],
+    ] as [object, string][]
+  ) {
+    assertThrows(
+      () => compose({ ...MAIL, ...wrong } as Mail),
+      TypeError,
+      `Cannot compose the mail: there is no option ${message}`,
+    );
   }
 });
 
