@@ -65,7 +65,9 @@ const receipt = await (async () => {
 
 console.log(`\n${bold("The receipt")}`);
 console.log(`accepted  ${receipt.accepted.join(", ")}`);
-for (const { recipient, reply } of receipt.rejected) console.log(`rejected  ${recipient}: ${reply}`);
+for (const { recipient, reply, error } of receipt.rejected) {
+  console.log(`rejected  ${recipient}: ${reply ?? error?.message}`);
+}
 console.log(`reply     ${receipt.reply}`);
 console.log(`queue id  ${receipt.queueId}`);
 

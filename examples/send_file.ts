@@ -60,7 +60,9 @@ try {
   );
   const seconds = (performance.now() - begin) / 1000;
   console.log(`${size} bytes in ${seconds.toFixed(2)} s: ${receipt.reply}`);
-  for (const { recipient, reply } of receipt.rejected) console.log(`refused: ${recipient}: ${reply}`);
+  for (const { recipient, reply, error } of receipt.rejected) {
+    console.log(`refused: ${recipient}: ${reply ?? error?.message}`);
+  }
 } catch (error) {
   if (!(error instanceof SmtpError)) throw error;
   console.error(`${error.outcome} (${error.code}): ${error.message}`);

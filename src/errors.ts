@@ -77,12 +77,27 @@ export type SmtpErrorCode =
   | "bad-sequence";
 
 /** A recipient that the server refused, and its reply. */
-export interface RejectedRecipient {
+export interface RefusedRecipient {
   /** The address, as it was given. */
   readonly recipient: string;
   /** What the server said. */
   readonly reply: Reply;
+  /** Nothing: the reply says it. */
+  readonly error?: undefined;
 }
+
+/** A recipient that the server was not asked about: the address is not valid, or not one that this server can take. */
+export interface InvalidRecipient {
+  /** The address, as it was given. */
+  readonly recipient: string;
+  /** Nothing: the server was not asked. */
+  readonly reply?: undefined;
+  /** What is wrong with the address: `"invalid-envelope"`, or `"extension-missing"` without SMTPUTF8. */
+  readonly error: SmtpError;
+}
+
+/** A recipient who does not get the message: either the server's `reply` says why, or our own `error`. */
+export type RejectedRecipient = RefusedRecipient | InvalidRecipient;
 
 /** A mechanism that a login was tried with, and how the server ended it. */
 export interface LoginAttempt {
@@ -104,7 +119,7 @@ export interface SmtpErrorInit extends ErrorOptions {
   command?: string | undefined;
   /** The recipient that it is about. */
   recipient?: string | undefined;
-  /** Every recipient that was refused. */
+  /** Every recipient that was refused, by the server or before it was asked. */
   rejected?: readonly RejectedRecipient[] | undefined;
   /** Recipients for whom the server took the message before something failed. */
   accepted?: readonly string[] | undefined;
@@ -146,7 +161,7 @@ export class SmtpError extends Error {
   readonly command: string | undefined;
   /** The recipient that it is about. */
   readonly recipient: string | undefined;
-  /** Every recipient that the server refused, with its reply. */
+  /** Every recipient that was refused: with the server's reply, or with the error of an address that it was not asked about. */
   readonly rejected: readonly RejectedRecipient[];
   /**
    * Recipients for whom the server took the message before something failed, over LMTP or if a message goes in several

@@ -27,7 +27,9 @@ form.addEventListener("submit", async (event) => {
       message,
       signal: controller.signal,
     });
-    const refused = receipt.rejected.map(({ recipient, reply }) => `Refused: ${recipient}: ${reply}`);
+    const refused = receipt.rejected.map(({ recipient, reply, error }) =>
+      `Refused: ${recipient}: ${reply ?? error.message}`
+    );
     const accepted = receipt.accepted.map((recipient) => `Accepted: ${recipient}`);
     show([...accepted, ...refused, `Reply: ${receipt.reply}`].join("\n"), false);
   } catch (error) {

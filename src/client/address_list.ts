@@ -1,10 +1,14 @@
 /**
- * The replies to VRFY and EXPN: names and addresses, one a line (RFC 5321, section 3.5.1).
+ * VRFY and EXPN, and the replies to them: names and addresses, one a line (RFC 5321, section 3.5.1).
  *
  * @module
  */
-import { formatMailbox, parseMailbox } from "../core/address.ts";
+import { formatMailbox, parseMailbox, toAsciiDomain } from "../core/address.ts";
+import { isAscii } from "../core/characters.ts";
+import { renderCommand } from "../core/command.ts";
+import type { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
+import { SmtpError } from "../errors.ts";
 
 /** A mailbox, as a server names it. */
 export interface NamedAddress {
@@ -12,6 +16,38 @@ export interface NamedAddress {
   readonly name: string;
   /** The address. */
   readonly address: string;
+}
+
+/**
+ * Renders VRFY or EXPN.
+ *
+ * @param verb Which one.
+ * @param argument The address or name to ask about.
+ * @param extensions What the server offers.
+ * @returns The command with its line end.
+ * @throws {SmtpError} `"extension-missing"` if it needs SMTPUTF8.
+ * @throws {TypeError} If it is empty or has control characters.
+ */
+export function renderQuery(verb: "VRFY" | "EXPN", argument: string, { smtpUtf8 }: Extensions): string {
+  const line = renderCommand({ verb, argument: withAsciiDomain(argument) }, { smtpUtf8: true });
+  if (isAscii(line)) return line;
+  // RFC 6531, section 3.7.4.2: the reply may then be beyond ASCII, too.
+  if (smtpUtf8) return `${line.slice(0, -2)} SMTPUTF8\r\n`;
+  throw new SmtpError(
+    "extension-missing",
+    `Cannot say ${verb}: the argument is not ASCII and the server does not offer SMTPUTF8`,
+    { phase: "command", usable: true },
+  );
+}
+
+/** An address beyond ASCII with its domain as `send()` writes it; anything else is a name, and stays as it is. */
+function withAsciiDomain(argument: string): string {
+  if (typeof argument !== "string" || isAscii(argument)) return argument;
+  try {
+    return formatMailbox(toAsciiDomain(parseMailbox(argument)));
+  } catch {
+    return argument;
+  }
 }
 
 /**

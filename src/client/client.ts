@@ -4,7 +4,7 @@
  * @module
  */
 import { isAsciiMailbox } from "../core/address.ts";
-import { parseAddressList } from "./address_list.ts";
+import { parseAddressList, renderQuery } from "./address_list.ts";
 import type { NamedAddress } from "./address_list.ts";
 import { renderCommand, renderLine } from "../core/command.ts";
 import type { Extensions } from "../core/extensions.ts";
@@ -20,6 +20,7 @@ import type { Message } from "./content.ts";
 import { rulesFor } from "./content_check.ts";
 import { Conversation } from "./conversation.ts";
 import {
+  addressOf,
   checkMailParameters,
   mustOfferSmtpUtf8,
   needsSmtpUtf8,
@@ -352,14 +353,22 @@ export class SmtpClient implements AsyncDisposable {
    */
   async rcpt(recipient: string | Recipient): Promise<Reply> {
     const { delivery, parameters } = this.#mustBeInside("RCPT");
-    const path = parseRecipient(recipient);
-    if (!parameters.smtpUtf8 && !isAsciiMailbox(path)) {
-      throw badSequence(
-        "Cannot say RCPT: the local part is not ASCII and mail() was called without smtpUtf8",
-      );
+    const address = addressOf(recipient);
+    let line: string;
+    try {
+      const path = parseRecipient(recipient, "recipient");
+      if (!parameters.smtpUtf8 && !isAsciiMailbox(path)) {
+        throw badSequence(
+          "Cannot say RCPT: the local part is not ASCII and mail() was called without smtpUtf8",
+        );
+      }
+      line = renderRcptCommand(path, recipient, parameters, this.#session);
+    } catch (error) {
+      if (error instanceof SmtpError && typeof address === "string") {
+        delivery.noteInvalid({ recipient: address, error });
+      }
+      throw error;
     }
-    const line = renderRcptCommand(path, recipient, parameters, this.#session);
-    const address = typeof recipient === "string" ? recipient : recipient.address;
     return await this.#watched(delivery.rcpt(line, address));
   }
 
@@ -418,33 +427,32 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /**
-   * VRFY: asks who an address or a name is.
+   * VRFY: asks who an address or a name is. The domain of an address goes in ASCII (A-labels); what is beyond ASCII
+   * otherwise needs SMTPUTF8 (RFC 6531, section 3.7.4.2).
    *
    * @param address The address, or the name of a user.
    * @returns What the server knows.
-   * @throws {SmtpError} `"command-refused"`: there is no such user, or the server does not tell.
+   * @throws {SmtpError} `"command-refused"`: there is no such user, or the server does not tell. `"extension-missing"`:
+   * SMTPUTF8 is needed and not offered.
    */
   async vrfy(address: string): Promise<AddressList> {
     return await this.#list("VRFY", address);
   }
 
   /**
-   * EXPN: asks who is on a list.
+   * EXPN: asks who is on a list, whose name goes as that of {@linkcode SmtpClient.vrfy}.
    *
    * @param list The name of the list.
    * @returns Its members.
-   * @throws {SmtpError} `"command-refused"`: there is no such list, or the server does not tell.
+   * @throws {SmtpError} `"command-refused"`: there is no such list, or the server does not tell. `"extension-missing"`:
+   * SMTPUTF8 is needed and not offered.
    */
   async expn(list: string): Promise<AddressList> {
     return await this.#list("EXPN", list);
   }
 
   async #list(verb: "VRFY" | "EXPN", argument: string): Promise<AddressList> {
-    const { smtpUtf8 } = this.extensions;
-    const line = renderCommand({ verb, argument }, { smtpUtf8 });
-    // RFC 6531, section 3.7.4.2: the reply may then be beyond ASCII, too.
-    const isForeign = line.length !== new TextEncoder().encode(line).length;
-    const reply = await this.#positive(isForeign ? `${line.slice(0, -2)} SMTPUTF8\r\n` : line);
+    const reply = await this.#positive(renderQuery(verb, argument, this.extensions));
     return { reply, verified: reply.code !== 252, addresses: parseAddressList(reply) };
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { Outcome, Phase, SmtpErrorCode } from "../errors.ts";
+import type { Outcome, Phase, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
 import type { Content } from "./content.ts";
 import { cutShort, isLost, messageRefused, resetRefused, serviceClosing, toSmtpError } from "./failure.ts";
 import type { Wait } from "./failure.ts";
@@ -14,6 +14,7 @@ import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
 import { Pump } from "./pump.ts";
 import { Receipt } from "./receipt.ts";
+import type { Transfer } from "./receipt.ts";
 import type { Session } from "./session.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -27,6 +28,11 @@ export abstract class Delivery implements Exchange {
   #pump: Pump | undefined;
   /** Ends the wait of a pump for the reply to its last chunk. */
   #onAnswer: (() => void) | undefined;
+  /** When it began, and when the last reply to RCPT or DATA came, on the clock of `performance.now()`. */
+  #began = 0;
+  #envelopeTaken = 0;
+  /** The length of the content on the wire. */
+  #contentLength = 0;
 
   abstract readonly exclusive: boolean;
   position = NOT_BEGUN;
@@ -78,6 +84,7 @@ export abstract class Delivery implements Exchange {
     const { session, transaction } = this;
     const { held, needsReset: resetDue } = session;
     session.held = transaction;
+    this.#began = performance.now();
     if (resetDue) {
       transaction.reset(typeof held === "string" ? undefined : held);
       this.write("RSET\r\n");
@@ -87,8 +94,12 @@ export abstract class Delivery implements Exchange {
 
   receive(reply: Reply): void {
     const { transaction } = this;
+    const { awaited } = transaction;
     const wasReset = transaction.resetRefusal === undefined;
     transaction.receive(reply);
+    if ((awaited === "rcpt" || awaited === "data") && transaction.awaited !== awaited) {
+      this.#envelopeTaken = performance.now();
+    }
     if (wasReset && transaction.resetRefusal !== undefined) {
       // It may hang up: then it has done nothing of what followed, see explain(). What followed whole has replies of its own.
       this.session.pipeline.failWhenAnswered(resetRefused(transaction.resetRefusal));
@@ -134,8 +145,14 @@ export abstract class Delivery implements Exchange {
   protected contentComplete(length: number, command?: string): void {
     const { link, trace } = this.session;
     this.transaction.end(link.position);
+    this.countContent(length);
     if (command !== undefined) trace?.({ type: "command", line: command });
     trace?.({ type: "content", bytes: length });
+  }
+
+  /** Counts what the content takes on the wire. */
+  protected countContent(length: number): void {
+    this.#contentLength += length;
   }
 
   /** Writes a content that is large or comes in pieces, beside the work of the pipeline. */
@@ -237,7 +254,8 @@ export abstract class Delivery implements Exchange {
   /** The server has decided. */
   protected settle(usable = true): void {
     if (this.#settled) return;
-    const { refusal, rejected, accepted, endReply, resetRefusal } = this.transaction;
+    const { rejected } = this;
+    const { refusal, accepted, endReply, resetRefusal } = this.transaction;
     if (refusal?.command === "mail" && resetRefusal !== undefined) {
       // The transaction before was still open: that is no word about this message, unless its content went with that one.
       return this.rejectWith(resetRefused(resetRefusal, endReply?.positive ? "unknown" : "not-sent"));
@@ -245,7 +263,22 @@ export abstract class Delivery implements Exchange {
     if (refusal !== undefined) return this.rejectWith(messageRefused(refusal, rejected, usable));
     this.onSettled(undefined);
     this.#settled = true;
-    this.#result.resolve(new Receipt(accepted, rejected, endReply!));
+    this.#result.resolve(new Receipt(accepted, rejected, endReply!, this.#transfer()));
+  }
+
+  #transfer(): Transfer {
+    const { link, agreed: { info } } = this.session;
+    return {
+      bytesSent: this.#contentLength,
+      envelopeTime: this.#envelopeTaken - this.#began,
+      contentTime: performance.now() - this.#envelopeTaken,
+      tls: link.secure ? { protocol: info.tls?.protocol, cipher: info.tls?.cipher } : undefined,
+    };
+  }
+
+  /** The recipients that were refused. */
+  protected get rejected(): readonly RejectedRecipient[] {
+    return this.transaction.rejected;
   }
 
   /** Fails the message for another reason than that the server has refused it. */
@@ -262,8 +295,9 @@ export abstract class Delivery implements Exchange {
     },
   ): void {
     if (this.#settled) return;
-    const { awaited, rejected, delivered } = this.transaction;
+    const { awaited, delivered } = this.transaction;
     const phase = init.phase ?? awaited;
+    const { rejected } = this;
     this.rejectWith(new SmtpError(code, message, { ...init, phase, rejected, accepted: delivered }));
   }
 

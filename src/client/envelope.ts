@@ -20,6 +20,7 @@ import {
 } from "../core/parameters.ts";
 import type { MailParameters, Parameter, RcptParameters } from "../core/parameters.ts";
 import { SmtpError } from "../errors.ts";
+import type { InvalidRecipient } from "../errors.ts";
 import { needsEightBitMime, notSevenBit } from "./content_check.ts";
 import type { ByteKinds } from "./content_check.ts";
 import { messageOf } from "./failure.ts";
@@ -69,6 +70,8 @@ export interface RenderedEnvelope {
   readonly mail: string;
   readonly rcpts: readonly string[];
   readonly recipients: readonly string[];
+  /** The recipients that the server is not asked about. */
+  readonly invalid: readonly InvalidRecipient[];
 }
 
 /**
@@ -77,6 +80,7 @@ export interface RenderedEnvelope {
  * @param envelope The envelope.
  * @param message The message that it is for.
  * @param target The server.
+ * @param policy Whether one recipient that is not valid stops the message for all. Default: `"some"`.
  * @returns The commands.
  * @throws {SmtpError} `"invalid-envelope"`, `"extension-missing"` or `"message-too-large"`, before anything is sent.
  * @throws {TypeError} If it has an option that does not exist.
@@ -85,10 +89,12 @@ export function renderEnvelope(
   envelope: Envelope,
   message: MessageFacts,
   target: EnvelopeTarget,
+  policy: "some" | "all" = "some",
 ): RenderedEnvelope {
   mustExist("send", envelope, ENVELOPE_NAMES, { within: "envelope", hints: ENVELOPE_HINTS });
   checkMailNames(envelope);
-  const to: readonly (string | Recipient)[] = Array.isArray(envelope.to) ? envelope.to : [envelope.to];
+  const isList = Array.isArray(envelope.to);
+  const to = (isList ? envelope.to : [envelope.to]) as readonly (string | Recipient)[];
   if (to.length === 0) {
     throw new SmtpError("invalid-envelope", "Cannot send: the envelope has no recipient", {
       phase: "rcpt",
@@ -96,16 +102,52 @@ export function renderEnvelope(
     });
   }
   const from = parseReversePath(envelope.from);
-  const paths = to.map((recipient) => parseRecipient(recipient));
+  const { valid, paths, invalid } = sort(to, isList, policy, target.extensions);
   const mailboxes = [from, ...paths];
   const smtpUtf8 = envelope.smtpUtf8 === true || needsSmtpUtf8(mailboxes);
   if (smtpUtf8) mustOfferSmtpUtf8(mailboxes, target.extensions);
   const wanted = (envelope.smtpUtf8 ?? false) === smtpUtf8 ? envelope : { ...envelope, smtpUtf8 };
   return {
     mail: renderMailCommand(from, wanted, message, target),
-    rcpts: to.map((recipient, index) => renderRcptCommand(paths[index]!, recipient, wanted, target)),
-    recipients: to.map((recipient) => typeof recipient === "string" ? recipient : recipient.address),
+    rcpts: valid.map((recipient, index) => renderRcptCommand(paths[index]!, recipient, wanted, target)),
+    recipients: valid.map(addressOf),
+    invalid,
   };
+}
+
+/** The recipients that this server can be asked about, with their mailboxes, and the others. */
+function sort(
+  to: readonly (string | Recipient)[],
+  isList: boolean,
+  policy: "some" | "all",
+  extensions: Extensions,
+): { valid: (string | Recipient)[]; paths: Mailbox[]; invalid: InvalidRecipient[] } {
+  const valid: (string | Recipient)[] = [];
+  const paths: Mailbox[] = [];
+  const invalid: InvalidRecipient[] = [];
+  for (let i = 0; i < to.length; i++) {
+    const recipient = to[i]!;
+    try {
+      const path = parseRecipient(recipient, isList ? i : "to");
+      if (!isAsciiMailbox(path)) mustOfferSmtpUtf8([path], extensions);
+      valid.push(recipient);
+      paths.push(path);
+    } catch (error) {
+      const address = addressOf(recipient);
+      // What is no text at all is a mistake in the program, and no recipient.
+      if (!(error instanceof SmtpError) || typeof address !== "string") throw error;
+      invalid.push({ recipient: address, error });
+    }
+  }
+  const [first] = invalid;
+  if (first === undefined || (policy === "some" && valid.length > 0)) return { valid, paths, invalid };
+  const { code, message, cause } = first.error;
+  throw new SmtpError(code, message, { ...first.error, cause, rejected: invalid });
+}
+
+/** A recipient's address, as it was given. */
+export function addressOf(recipient: string | Recipient): string {
+  return typeof recipient === "string" ? recipient : recipient?.address;
 }
 
 /**
@@ -127,31 +169,38 @@ export function checkMailParameters(parameters: MailParameters): void {
  * @throws {SmtpError} `"invalid-envelope"`.
  */
 export function parseReversePath(from: string | null): Mailbox | null {
-  return from === null || from === "" ? null : parse(from, "mail");
+  return from === null || from === "" ? null : parse(from, "mail", "from");
 }
 
 /**
  * Reads a recipient's address.
  *
  * @param recipient The recipient.
+ * @param where The name of the argument or field, or its index in `to`.
  * @returns The mailbox, its domain in ASCII.
  * @throws {SmtpError} `"invalid-envelope"`.
  * @throws {TypeError} If it has an option that does not exist.
  */
-export function parseRecipient(recipient: string | Recipient): Mailbox {
+export function parseRecipient(recipient: string | Recipient, where: string | number): Mailbox {
   if (typeof recipient === "object" && recipient !== null) {
     mustExist("send", recipient, RECIPIENT_NAMES, { within: "recipient", hints: RECIPIENT_HINTS });
     checkRcptNames(recipient);
   }
-  return parse(typeof recipient === "string" ? recipient : recipient?.address, "rcpt");
+  return parse(addressOf(recipient), "rcpt", where);
 }
 
 /** A domain goes as its A-label, with SMTPUTF8 too: the message then gets to later servers that lack it. */
-function parse(address: string, phase: "mail" | "rcpt"): Mailbox {
+function parse(address: unknown, phase: "mail" | "rcpt", where: string | number): Mailbox {
   try {
+    if (typeof address !== "string") {
+      const rule = `an address such as "jane@example.org"${
+        phase === "mail" ? ", or null for no bounces" : ""
+      }`;
+      throw new TypeError(mustBe("send", typeof where === "number" ? `to[${where}]` : where, rule, address));
+    }
     return toAsciiDomain(parseMailbox(address));
   } catch (cause) {
-    throw invalid(cause, phase, phase === "rcpt" ? address : undefined);
+    throw invalid(cause, phase, phase === "rcpt" && typeof address === "string" ? address : undefined);
   }
 }
 

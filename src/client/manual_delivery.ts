@@ -4,7 +4,7 @@
  * @module
  */
 import type { Reply } from "../core/reply.ts";
-import type { SmtpError } from "../errors.ts";
+import type { InvalidRecipient, RejectedRecipient, SmtpError } from "../errors.ts";
 import { Content } from "./content.ts";
 import { ContentCheck } from "./content_check.ts";
 import type { ContentRules } from "./content_check.ts";
@@ -35,6 +35,8 @@ export class ManualDelivery extends Delivery {
   #answer: PromiseWithResolvers<Reply> | undefined;
   /** The end of the step before: each waits for the reply to the one before it. */
   #last: Promise<unknown> = Promise.resolve();
+  /** The recipients that the server was not asked about. */
+  readonly #invalid: InvalidRecipient[] = [];
   /** What `data()` writes to. */
   #pushed: PushedSource | undefined;
 
@@ -77,6 +79,15 @@ export class ManualDelivery extends Delivery {
   /** Whether it has come to its end. */
   get over(): boolean {
     return this.transaction.state === "over" || this.session.pipeline.failure !== undefined;
+  }
+
+  /** Takes note of a recipient that the server is not asked about. */
+  noteInvalid(recipient: InvalidRecipient): void {
+    this.#invalid.push(recipient);
+  }
+
+  protected override get rejected(): readonly RejectedRecipient[] {
+    return [...this.#invalid, ...this.transaction.rejected];
   }
 
   /** Sends a command that is allowed within a transaction, whatever the reply is. */
@@ -137,6 +148,7 @@ export class ManualDelivery extends Delivery {
       this.#check?.push(chunk);
       const command = `BDAT ${chunk.length}${last ? " LAST" : ""}\r\n`;
       const end = this.session.link.position + command.length + chunk.length;
+      this.countContent(command.length + chunk.length);
       const sent = (transaction: Transaction) => last ? transaction.end(end) : transaction.chunk();
       const answer = this.#say(command, sent, chunk);
       if (last) {

@@ -127,8 +127,8 @@ export interface MechanismAuth {
 /** How to send one message. */
 export interface SendOptions {
   /**
-   * What to do if the server refuses some of the recipients: `"some"` delivers to the others, `"all"` to nobody.
-   * Default: `"some"`.
+   * What to do if some of the recipients are refused, by the server or because their address is not valid: `"some"` delivers
+   * to the others, `"all"` to nobody. Default: `"some"`.
    */
   recipients?: "some" | "all";
   /** Gives up. The error's `outcome` then says what became of the message. */

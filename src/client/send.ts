@@ -56,7 +56,7 @@ export function readMessage(
     const opened = source = open(message);
     if (missingHeader === "error") source = withHeader(source);
     if (encode !== undefined) ({ envelope, source } = encodeFor(encode, envelope, source, extensions));
-    const rendered = renderEnvelope(envelope, source, session);
+    const rendered = renderEnvelope(envelope, source, session, options.recipients);
     const content = new Content(source, rulesFor(envelope.body, lineLength, extensions));
     if (missingHeader === "error" && opened.bytes !== undefined) mustHaveHeader(opened.bytes);
     return { envelope: rendered, content, transfer: transferOf(session, content), options };

@@ -5,9 +5,8 @@
  * @module
  */
 import type { ExtensionLimits } from "../core/extensions.ts";
-import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import type { RejectedRecipient } from "../errors.ts";
+import type { InvalidRecipient, RejectedRecipient } from "../errors.ts";
 import { abortable } from "../sockets/abortable.ts";
 import type { Content } from "./content.ts";
 import type { SendOptions } from "./options.ts";
@@ -57,7 +56,7 @@ export function shareOut(recipients: readonly string[], limits: ExtensionLimits)
  */
 export function tooMany(rejected: readonly RejectedRecipient[]): RejectedRecipient[] {
   return rejected.filter(({ reply }) =>
-    reply.code === 452 &&
+    reply?.code === 452 &&
     (reply.enhancedCode === "4.5.3" || reply.text.toLowerCase().includes("too many recipients"))
   );
 }
@@ -140,14 +139,14 @@ export function merge(results: readonly TransactionResult[]): Receipt {
     }
   }
   const error = failure ?? (receipts.length === 0 ? refusal : undefined);
-  if (error === undefined) return new Receipt(accepted, rejected, receipts.at(-1)!.reply, receipts);
+  if (error === undefined) return Receipt.merged(accepted, rejected, receipts);
   throw new SmtpError(error.code, error.message, { ...error, cause: error.cause, accepted, rejected });
 }
 
 /** The recipients that were refused: each with the server's reply to it, or to all. */
 function refusedOf(recipients: readonly string[], { rejected, reply }: SmtpError): RejectedRecipient[] {
-  const replies = new Map<string, Reply>(rejected.map((one) => [one.recipient, one.reply]));
-  return recipients.map((recipient) => ({ recipient, reply: replies.get(recipient) ?? reply! }));
+  const known = new Map(rejected.map((one) => [one.recipient, one]));
+  return recipients.map((recipient) => known.get(recipient) ?? { recipient, reply: reply! });
 }
 
 /**
@@ -210,7 +209,9 @@ class SplitSend {
   /** Sends it. If one transaction is enough, it is in the pipeline when this returns. */
   send(): Promise<Receipt> {
     const groups = shareOut(this.#message.envelope.recipients, this.#session.extensions.limits);
-    return groups === undefined ? this.#toAll() : this.#toGroups(groups);
+    const sent = groups === undefined ? this.#toAll() : this.#toGroups(groups);
+    const { invalid } = this.#message.envelope;
+    return invalid.length === 0 ? sent : addInvalid(sent, invalid);
   }
 
   /** Says QUIT, if that was not done, and waits until the sessions have ended. */
@@ -230,7 +231,7 @@ class SplitSend {
     const delivered = deliver(this.#session, this.#reporting(this.#progressOf(1)?.(0)));
     this.#endRound();
     const receipt = await delivered;
-    if (!this.#content.repeatable || !receipt.rejected.some(({ reply }) => reply.code === 452)) {
+    if (!this.#content.repeatable || !receipt.rejected.some(({ reply }) => reply?.code === 452)) {
       return receipt;
     }
     const left = this.#leftBy([...recipients.keys()], receipt);
@@ -308,7 +309,7 @@ class SplitSend {
   ): Promise<TransactionResult> {
     const { mail, rcpts, recipients: everybody } = this.#message.envelope;
     const recipients = group.map((index) => everybody[index]!);
-    const envelope = { mail, rcpts: group.map((index) => rcpts[index]!), recipients };
+    const envelope = { mail, rcpts: group.map((index) => rcpts[index]!), recipients, invalid: [] };
     try {
       const result = await deliver(this.#session, {
         ...this.#reporting(onProgress),
@@ -362,10 +363,22 @@ class SplitSend {
   }
 }
 
+/** The same result, with the recipients that the server was not asked about. */
+async function addInvalid(sent: Promise<Receipt>, invalid: readonly InvalidRecipient[]): Promise<Receipt> {
+  try {
+    const receipt = await sent;
+    return Receipt.merged(receipt.accepted, [...invalid, ...receipt.rejected], receipt.parts);
+  } catch (error) {
+    if (!(error instanceof SmtpError)) throw error;
+    const { code, message, cause } = error;
+    throw new SmtpError(code, message, { ...error, cause, rejected: [...invalid, ...error.rejected] });
+  }
+}
+
 /** The result of a transaction, without the recipients that go into another one. */
 function withoutLeft(recipients: readonly string[], receipt: Receipt): TransactionResult {
   const left = new Set(receipt.accepted.length === 0 ? [] : tooMany(receipt.rejected));
   if (left.size === 0) return { recipients, result: receipt };
   const rejected = receipt.rejected.filter((one) => !left.has(one));
-  return { recipients, result: new Receipt(receipt.accepted, rejected, receipt.reply) };
+  return { recipients, result: new Receipt(receipt.accepted, rejected, receipt.reply, receipt) };
 }

@@ -21,7 +21,7 @@
  */
 import { ProtocolError } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
-import type { Outcome, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
+import type { Outcome, RefusedRecipient, SmtpErrorCode } from "../errors.ts";
 
 /** The rules that differ from one transaction to another. */
 export interface TransactionRules {
@@ -96,7 +96,7 @@ export class Transaction {
   readonly #recipients: string[] = [];
   #recipientsAnswered = 0;
   readonly #accepted: string[] = [];
-  readonly #rejected: RejectedRecipient[] = [];
+  readonly #rejected: RefusedRecipient[] = [];
   /** Over LMTP, the recipients for whom the server has taken the message. */
   #delivered: string[] | undefined;
   #begun = false;
@@ -439,7 +439,7 @@ export class Transaction {
   }
 
   /** The recipients that were refused. */
-  get rejected(): readonly RejectedRecipient[] {
+  get rejected(): readonly RefusedRecipient[] {
     return this.#rejected;
   }
 

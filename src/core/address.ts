@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { addressHint } from "./address_hint.ts";
 import { ATEXT, is, isAscii, isControl, QTEXT } from "./characters.ts";
 import { show } from "./errors.ts";
 import { ASCII, domainForm, type Form, INVALID, toAscii, UTF8 } from "./domain.ts";
@@ -41,7 +42,7 @@ export interface Mailbox {
  *
  * @param text The address.
  * @returns Its parts.
- * @throws {SyntaxError} If it is not such an address.
+ * @throws {SyntaxError} If it is not such an address; the message shows what was probably meant.
  *
  * @example
  * ```ts
@@ -49,7 +50,20 @@ export interface Mailbox {
  * ```
  */
 export function parseMailbox(text: string): Mailbox {
-  return parseRange(text, 0, text.length);
+  try {
+    return parseRange(text, 0, text.length);
+  } catch (error) {
+    throw new SyntaxError((error as Error).message + addressHint(text, isMailbox));
+  }
+}
+
+function isMailbox(text: string): boolean {
+  try {
+    parseRange(text, 0, text.length);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { conversation, converse, hello, QUIT } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
+import type { RejectedRecipient } from "../../src/errors.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
 // Every conversation has recipients A and B, and the message "A:".
@@ -54,8 +55,8 @@ function another(how: How, transfer: "data" | "bdat", ahead: "after RSET" | "wit
   return [exchange(how, ...pairs), ...transfer === "data" ? [CONTENT] : [], QUIT].join("\n");
 }
 
-function codes(rejected: readonly { recipient: string; reply: { code: number } }[]): [string, number][] {
-  return rejected.map(({ recipient, reply }) => [recipient, reply.code]);
+function codes(rejected: readonly RejectedRecipient[]): [string, number | undefined][] {
+  return rejected.map(({ recipient, reply }) => [recipient, reply?.code]);
 }
 
 // The envelope.

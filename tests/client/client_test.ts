@@ -131,7 +131,7 @@ unconnected(
       "A:",
     );
     assertEquals(receipt.accepted, ["b@example.org"]);
-    assertEquals(receipt.rejected.map(({ recipient, reply }) => [recipient, reply.enhancedCode]), [
+    assertEquals(receipt.rejected.map(({ recipient, reply }) => [recipient, reply?.enhancedCode]), [
       ["a@example.org", "5.1.1"],
       ["c@example.org", "4.2.1"],
     ]);

@@ -92,7 +92,7 @@ for (const [way, optionsOf] of Object.entries(ways)) {
         ]);
         assertEquals(receipt.accepted, ["one@example.org", "two@example.org"]);
         assertEquals(
-          receipt.rejected.map(({ recipient, reply }) => [recipient, reply.code]),
+          receipt.rejected.map(({ recipient, reply }) => [recipient, reply?.code]),
           [["reject@example.org", 550], ["broken@example.org", 451]],
         );
         assertMatch(receipt.reply.text, /<two@example\.org>/);

@@ -118,7 +118,7 @@ export function testPeer(subject: PeerSubject): void {
     ]);
     assertEquals(receipt.accepted, ["taken@example.org"]);
     assertEquals(receipt.rejected.map(({ recipient }) => recipient), [refused]);
-    assertMatch(`${receipt.rejected[0]!.reply.code}`, /^55\d$/);
+    assertMatch(`${receipt.rejected[0]!.reply?.code}`, /^55\d$/);
     assertEquals([refusal.outcome, refusal.usable], ["refused", true]);
     const third = `${messageHeader("after")}After a refusal\n`;
     assertEquals((await client.send({ from: FROM, to: "next@example.org" }, third)).rejected, []);

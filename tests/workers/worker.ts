@@ -36,7 +36,7 @@ const scenarios = {
     const receipt = await session.send({ from: "me@client.test", to }, message);
     return {
       accepted: receipt.accepted,
-      rejected: receipt.rejected.map(({ recipient, reply }) => [recipient, reply.code]),
+      rejected: receipt.rejected.map(({ recipient, reply }) => [recipient, reply?.code]),
       reply: receipt.reply?.toString(),
     };
   },

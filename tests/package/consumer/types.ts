@@ -26,8 +26,8 @@ export async function send(): Promise<string | undefined> {
   const client: SmtpClient = await SmtpClient.connect(options);
   try {
     const receipt = await client.send({ from: "a@example.com", to: ["b@example.org"] }, "Subject: Hello");
-    const rejected: readonly { recipient: string; reply: Reply }[] = receipt.rejected;
-    return receipt.queueId ?? rejected[0]?.reply.text;
+    const rejected: readonly { recipient: string; reply?: Reply | undefined }[] = receipt.rejected;
+    return receipt.queueId ?? rejected[0]?.reply?.text;
   } catch (error) {
     if (!(error instanceof SmtpError)) throw error;
     const code: SmtpErrorCode = error.code;
