@@ -212,7 +212,9 @@ export class FickleServer {
   }
 
   async #answer(): Promise<void> {
-    if (!await this.#reply({ verb: "greeting", line: "", turn: 0, mail: undefined, end: false })) return;
+    if (!await this.#reply({ verb: "greeting", line: "", turn: 0, after: 0, mail: undefined, end: false })) {
+      return;
+    }
     while (this.endedAt === undefined) {
       const command = this.#todo.shift();
       if (command === undefined) {
@@ -280,7 +282,7 @@ export class FickleServer {
       await this.#current.opened.catch(() => {});
     })();
     // It cannot where the client has hung up.
-    return await this.#upgrading.then(() => true, () => false);
+    return await this.#upgrading.then(() => true, () => this.cut().then(() => false));
   }
 
   /** What a server says. */

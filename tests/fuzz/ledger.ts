@@ -11,6 +11,8 @@ export interface Command {
   readonly line: string;
   /** The turn in which its last byte was written. */
   readonly turn: number;
+  /** How many times the server had written before. */
+  readonly after: number;
   /** The transaction that it belongs to. */
   readonly mail: Mail | undefined;
   /** Whether it is the end of a content, which LMTP answers once for each recipient. */
@@ -22,6 +24,8 @@ export interface Heard {
   readonly code: number;
   /** The turn in which its last byte was written. */
   readonly turn: number;
+  /** Which of the server's writes it ended in. */
+  readonly write: number;
 }
 
 /** A transaction, as it went over the wire. */
@@ -71,6 +75,7 @@ export class Ledger {
     readonly line: string;
   } = "line";
   #output = "";
+  #writes = 0;
   #lines: number[] = [];
   #mail: Mail | undefined;
   readonly #turn: () => number;
@@ -82,7 +87,7 @@ export class Ledger {
   constructor(protocol: "smtp" | "lmtp", turn: () => number) {
     this.#protocol = protocol;
     this.#turn = turn;
-    this.commands.push({ verb: "greeting", line: "", turn: 0, mail: undefined, end: false });
+    this.commands.push({ verb: "greeting", line: "", turn: 0, after: 0, mail: undefined, end: false });
   }
 
   /** Takes what the client has written, one character a byte. */
@@ -156,7 +161,7 @@ export class Ledger {
   }
 
   #said(verb: string, line: string, end: boolean): void {
-    const command = { verb, line, turn: this.#turn(), mail: this.#mail, end };
+    const command = { verb, line, turn: this.#turn(), after: this.#writes, mail: this.#mail, end };
     this.commands.push(command);
     this.onCommand(command);
   }
@@ -164,6 +169,7 @@ export class Ledger {
   /** Takes what the server has written, one character a byte. */
   heard(text: string): void {
     this.#output += text;
+    this.#writes++;
     for (let end; (end = this.#output.indexOf("\n")) >= 0;) {
       const line = this.#output.slice(0, end);
       this.#output = this.#output.slice(end + 1);
@@ -182,7 +188,7 @@ export class Ledger {
     this.#lines.push(code);
     if (line[3] === "-") return;
     this.#lines = [];
-    this.replies.push({ code, turn: this.#turn() });
+    this.replies.push({ code, turn: this.#turn(), write: this.#writes });
     if (code === 421) this.poisoned = this.closing = true;
   }
 
@@ -191,11 +197,13 @@ export class Ledger {
     if (this.#output !== "" || this.surplus > 0) this.poisoned = true;
   }
 
-  /** Whether the server has said what must end the session. */
+  /**
+   * Whether the server has said what must end the session. A reply that has come in part may still become one that says why;
+   * one that comes while content leaves may refuse that content; and nobody reads replies while TLS begins.
+   */
   get over(): boolean {
-    if (this.poisoned) return true;
-    const { surplus } = this;
-    return surplus > 0 || (surplus === 0 && (this.#output !== "" || this.#lines.length > 0));
+    if (this.commands.at(-1)!.verb === "STARTTLS") return false;
+    return this.poisoned || (this.#mode === "line" && this.surplus > 0);
   }
 
   /** Whether the server has refused to forget a transaction. */
@@ -235,6 +243,18 @@ export class Ledger {
     return before.filter(({ command, replies }) =>
       command.verb === "RCPT" && command.mail === mail && isPositive(replies[0])
     ).length;
+  }
+
+  /**
+   * The commands of the dialogue before mail whose reply came in one write with the reply to the command before, and so before
+   * they were sent. Only for a ledger that learns of commands at once.
+   */
+  get answeredEarly(): Command[] {
+    return this.answers().filter(({ command: { verb, after }, replies: [reply] }, index, answers) => {
+      const previous = answers[index - 1]?.replies.at(-1);
+      return reply !== undefined && previous?.write === reply.write && after >= reply.write &&
+        /^(?:EHLO|LHLO|STARTTLS|AUTH)$/.test(verb);
+    }).map(({ command }) => command);
   }
 
   /** What became of each transaction. */

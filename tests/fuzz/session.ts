@@ -7,6 +7,7 @@
  * - What calls throw is an `SmtpError`.
  * - A recipient is reported as accepted only if the server answered 2xx to their RCPT and to the content, after it was sent.
  * - A message is `not-sent` or `refused` for nobody to whose content the server answered 2xx, and not while that answer is open.
+ * - No reply that came with the one before is taken for the answer to EHLO, STARTTLS or AUTH, which were said later.
  * - Streams were read to their end or cancelled.
  * @module
  */
@@ -48,9 +49,6 @@ const STILL = 3;
 /** Turns after which a session that is idle must have noticed what the server has said or done unasked. */
 const NOTICE = 4;
 
-/** Whether a session reads while it is idle. */
-const NOTICES = false;
-
 /** More turns than any session takes. */
 const MAX_TURNS = 20_000;
 
@@ -81,6 +79,7 @@ class FuzzedSession {
   readonly #log = (line: string) => void this.#lines.push(`${this.#clock.turn} ${line}`);
   #client: SmtpClient | undefined;
   #isClosed = false;
+  #isTapped = false;
   /** Since when the session should have ended. */
   #overSince: number | undefined;
 
@@ -98,7 +97,7 @@ class FuzzedSession {
     const random = this.#random;
     // Our own sockets and a caller's are written to in different ways. Only a caller's shows when something was written, and so
     // its server may read late.
-    const isTapped = random.chance(0.5);
+    const isTapped = this.#isTapped = random.chance(0.5);
     const [socket, peer] = memorySocketPair({
       highWaterMark: random.pick([65_536, 65_536, 1_000, 100]),
       secureTransport: random.chance(0.8) ? "starttls" : "off",
@@ -193,9 +192,6 @@ class FuzzedSession {
     const remedies: [string, () => unknown][] = [
       ["The server ends the connection", () => server.end()],
       ["The caller loses patience", () => this.#caller.patience.abort(new OwnError("patience"))],
-      ...NOTICES
-        ? []
-        : [["The program closes the client", () => this.#client?.close()] as [string, () => unknown]],
     ];
     while (this.#clock.turn < MAX_TURNS) {
       await this.#clock.pass();
@@ -239,7 +235,7 @@ class FuzzedSession {
   /** A session that nobody speaks in must notice at once what the server does unasked. */
   #watch(server: FickleServer): void {
     const client = this.#client;
-    if (!NOTICES || client === undefined || !client.usable) return;
+    if (client === undefined || !client.usable) return;
     const over = server.endedAt !== undefined || this.#ledger.over;
     this.#overSince = over ? this.#overSince ?? this.#clock.turn : undefined;
     if (this.#overSince === undefined || this.#clock.turn - this.#overSince !== NOTICE) return;
@@ -254,6 +250,14 @@ class FuzzedSession {
     for (const sent of this.#caller.sent) {
       const own = verdicts.filter(({ mail }) => mail.from === sent.from);
       for (const problem of judge(sent, own, isOpen)) this.#violations.push(`${sent.name} ${problem}`);
+    }
+    for (const { verb, turn } of this.#isTapped ? this.#ledger.answeredEarly : []) {
+      const next = this.#ledger.commands.find((command) =>
+        command.turn > turn + NOTICE && command.verb !== "QUIT"
+      );
+      if (next !== undefined) {
+        this.#violations.push(`${verb} was answered before it was said, and ${next.verb} follows`);
+      }
     }
     for (const name of this.#caller.openSources) {
       const { result } = this.#caller.sent.find((sent) => sent.name === name)!;
