@@ -185,11 +185,21 @@ function escape(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 }
 
-/** Reads the JSON lines. */
-export function readResults(path: string): Result[] {
-  return Deno.readTextFileSync(path).split("\n").filter((line) => line !== "").map((line) =>
-    JSON.parse(line)
-  );
+/** When and how the benchmarks were run. */
+export interface Run {
+  readonly date: string;
+  readonly commit: string;
+  readonly command: string;
+}
+
+/** Reads the JSON lines: the results, and what `run.ts` has noted of the run. */
+export function readResults(path: string): { results: Result[]; run: Run | undefined } {
+  const lines: (Result | { run: Run })[] = Deno.readTextFileSync(path).split("\n").filter((line) =>
+    line !== ""
+  )
+    .map((line) => JSON.parse(line));
+  const results = lines.filter((line) => "bench" in line);
+  return { results, run: lines.find((line) => "run" in line)?.run };
 }
 
 if (import.meta.main) {
@@ -197,7 +207,7 @@ if (import.meta.main) {
   if (from === undefined) {
     throw new TypeError("Say where the results are: chart.ts RESULTS.jsonl [results.svg]");
   }
-  const chart = drawChart(readResults(from));
+  const chart = drawChart(readResults(from).results);
   if (chart === undefined) {
     throw new TypeError(`Cannot draw: ${from} has no results of bench:wan with Postfix`);
   }

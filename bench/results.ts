@@ -1,5 +1,6 @@
 /**
- * Writes `bench/RESULTS.md` and `bench/results.svg` from the JSON of the benchmarks, on the machine they ran on.
+ * Writes `bench/RESULTS.md`, `bench/results.svg` and the README's table of speed from the JSON of the benchmarks, on the machine
+ * they ran on.
  *
  * ```sh
  * deno task bench --json RESULTS.jsonl && deno task bench:results RESULTS.jsonl [--note TEXT]
@@ -10,6 +11,7 @@
 import { arch, availableParallelism, cpus, release, totalmem, type as system } from "node:os";
 import { parseArgs } from "node:util";
 import { drawChart, readResults } from "./chart.ts";
+import { headline } from "./headline.ts";
 import { formatValue, OURS, type Result } from "./support/compare.ts";
 import { PEERS, prepare } from "./support/prepare.ts";
 
@@ -20,6 +22,11 @@ const ABOUT: Readonly<Record<string, string>> = {
   wan:
     'One connection, messages of 1 KiB, through a relay that delays each direction by half the round trip. "PIPELINING alone" ' +
     'is ours with `transfer: "data"`. "Distance" compares ours at 1 ms with ours farther away, on longer runs.',
+  latency:
+    "One mail to real Postfix through a relay that adds the distance, that of the TCP handshake included: milliseconds from the " +
+    "call to its return and, in brackets, round trips. What the same call takes at no distance is subtracted before round trips " +
+    "are counted. The first mail has the connection, TLS and the login in it; the greeting comes two round trips after the call. " +
+    "Programs in C are whole processes, which wait for the reply to QUIT; smtp-source uses neither TLS nor a login.",
   large: "Messages of 100 MB. CPU is the sender's user and system time for one message; less is better.",
   pool: "Ten connections to `smtp-sink`, messages of 1 KiB.",
   start: "A whole process: it starts, sends one mail over STARTTLS with a login, and ends. Less is better.",
@@ -36,7 +43,7 @@ const { values: { note = "" }, positionals: [path] } = parseArgs({
   options: { note: { type: "string" } },
 });
 if (path === undefined) throw new TypeError("Usage: results.ts RESULTS.jsonl [--note TEXT]");
-const results = readResults(Deno.realPathSync(path));
+const { results, run } = readResults(Deno.realPathSync(path));
 const runtimes = await prepare(["deno", "bun", "node"]);
 const benches = [...new Set(results.map(({ bench }) => bench))];
 
@@ -44,14 +51,17 @@ const sections = benches.map((bench) => {
   const rows = results.filter((result) => result.bench === bench);
   const cases = [...new Set(rows.map((row) => row.case))];
   return `## ${bench}\n\n${ABOUT[bench] ?? ""} Run it with \`deno task bench:${bench}\`.\n\n` +
-    cases.map((name) => table(name, rows.filter((row) => row.case === name))).join("\n");
+    (bench === "latency"
+      ? latencyTables(rows)
+      : cases.map((name) => table(name, rows.filter((row) => row.case === name))))
+      .join("\n");
 });
 
 Deno.writeTextFileSync(
   "bench/RESULTS.md",
   `# Results
 
-Written by \`bench/results.ts\` from the results of the benchmarks. Each figure is the median of the rounds of one run, in which
+Written by \`bench/results.ts\` from the results of one run of the benchmarks. Each figure is the median of the rounds of one run, in which
 all subjects took turns, each in a process of its own. The ratio in brackets is the median of the rounds' ratios between ours and
 that subject: above 1, ours is better.
 ${note === "" ? "" : `\n${note}\n`}
@@ -59,7 +69,7 @@ ${note === "" ? "" : `\n${note}\n`}
 
 \`\`\`sh
 deno task bench --json results.jsonl          # all, or deno task bench:loopback and so on
-deno task bench:results results.jsonl         # this page and the picture
+deno task bench:results results.jsonl         # this page, the picture, and the table in the README
 \`\`\`
 
 ${machine()}
@@ -69,6 +79,34 @@ ${sections.join("\n")}`,
 // A run without bench:wan leaves the picture as it is.
 const chart = drawChart(results);
 if (chart !== undefined) Deno.writeTextFileSync("bench/results.svg", chart);
+
+Deno.writeTextFileSync("README.md", headline(Deno.readTextFileSync("README.md"), results));
+
+/** The tables of `bench:latency`: a column for each distance, a row for each subject on each runtime. */
+function latencyTables(rows: readonly Result[]): string[] {
+  const name = (row: Result) => row.case.replace(/, \d+ ms(?:, round trips)?$/, "");
+  const distances = [...new Set(rows.map(({ roundTrip }) => roundTrip!))];
+  return [...new Set(rows.map(name))].map((title) => {
+    const own = rows.filter((row) => name(row) === title);
+    // A program in C has no runtime, and a row for each one of ours that it is compared with.
+    const runtimeOf = ({ subject, runtime }: Result) => subject.endsWith("(C)") ? "" : runtime;
+    const keys = new Map(own.map((row) => [`${row.subject} | ${runtimeOf(row)}`, row]));
+    const lines = [...keys].map(([key, { subject, runtime }]) => {
+      const cells = distances.map((distance) => {
+        const here = own.filter((row) =>
+          row.subject === subject && row.runtime === runtime && row.roundTrip === distance
+        );
+        const value = (unit: string) => formatValue(here.find((row) => row.unit === unit)!.value);
+        const text = `${value("ms")} ms (${value("round trips")})`;
+        return subject === OURS ? `**${text}**` : text;
+      });
+      return `| ${key} | ${cells.join(" | ")} |\n`;
+    });
+    return `### ${title}\n\n| | | ${
+      distances.map((distance) => `${distance} ms away`).join(" | ")
+    } |\n|---|---|${"---:|".repeat(distances.length)}\n${lines.join("")}`;
+  });
+}
 
 /** Makes a table with a row for each subject and a column for each runtime: the value, and the ratio to ours. */
 function table(name: string, rows: readonly Result[]): string {
@@ -102,7 +140,9 @@ function machine(): string {
   }, ${availableParallelism()} CPUs, ${memory} GiB, ${system()} ${release()} ${arch()}
 - Runtimes: ${versions.join(", ")}
 - Peers: ${peers.join(", ")}${postfixVersion()}
-- Written: ${new Date().toISOString().slice(0, 10)}`;
+- Run: ${
+    run === undefined ? "several, put together" : `\`${run.command}\` on ${run.date}, of commit ${run.commit}`
+  }`;
 }
 
 function postfixVersion(): string {

@@ -30,6 +30,7 @@ function transportOptions(job: Job): Record<string, unknown> {
     ignoreTLS: job.security === "none",
     ...(job.ca !== undefined && { tls: { ca: [job.ca], servername: "localhost" } }),
     ...(job.user !== undefined && { auth: { user: job.user, pass: job.pass } }),
+    ...(job.mechanism !== undefined && { authMethod: job.mechanism }),
   };
 }
 
@@ -57,4 +58,14 @@ async function open(job: Job): Promise<Outbox> {
   };
 }
 
-await measure(open);
+/** Its transport without a pool, which its documentation shows first. */
+async function sendFirst(job: Job): Promise<void> {
+  const { default: nodemailer } = await importPeer<Nodemailer>("nodemailer");
+  const raw = Buffer.from(job.message.buffer);
+  await nodemailer.createTransport(transportOptions(job)).sendMail({
+    envelope: { from: FROM, to: [TO] },
+    raw,
+  });
+}
+
+await measure(open, sendFirst);

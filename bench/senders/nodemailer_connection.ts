@@ -43,7 +43,8 @@ async function open(job: Job): Promise<Outbox> {
   await settled((done) => connection.connect(done));
   if (job.user !== undefined) {
     const credentials = { user: job.user, pass: job.pass };
-    await settled((done) => connection.login({ credentials }, done));
+    const method = job.mechanism;
+    await settled((done) => connection.login({ credentials, ...(method !== undefined && { method }) }, done));
   }
   const envelope = { from: FROM, to: [TO] };
   const raw = Buffer.from(job.message.buffer);

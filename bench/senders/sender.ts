@@ -8,6 +8,11 @@
  * ```
  * `--seconds` and `--warmup` are in seconds, `--count` and `--warm` in messages; whichever is reached first ends the run.
  *
+ * For `bench:latency` a sender measures single calls instead, at several distances, each with a port of its own:
+ * ```
+ * streams_smtp --latency 2525,2526,2527 --security starttls --ca FILE --user NAME --pass WORD --mechanism PLAIN
+ * ```
+ *
  * @module
  */
 import { readFileSync } from "node:fs";
@@ -24,6 +29,8 @@ export interface Job {
   readonly ca: string | undefined;
   readonly user: string | undefined;
   readonly pass: string | undefined;
+  /** The login's mechanism; the library's choice if it is not given. */
+  readonly mechanism: string | undefined;
   /** How many messages a library may have at a time. */
   readonly window: number;
   /** The number of connections. */
@@ -79,9 +86,17 @@ const PIECE = 64 * 1024;
  * Runs a sender: opens it, warms it up, measures it, prints the result.
  *
  * @param open Opens the library's connections.
+ * @param sendFirst Sends one message in the library's way for a program that has only one, for `--latency`. Default: opens,
+ * sends, and does not wait for the end of the session.
  */
-export async function measure(open: (job: Job) => Promise<Outbox>): Promise<void> {
-  const { job, count, seconds, warmup, warm } = readJob();
+export async function measure(
+  open: (job: Job) => Promise<Outbox>,
+  sendFirst?: (job: Job) => Promise<unknown>,
+): Promise<void> {
+  const { job, count, seconds, warmup, warm, latency } = readJob();
+  if (latency.length > 0) {
+    return await measureLatency(latency.map((port) => ({ ...job, port })), open, sendFirst);
+  }
   const outbox = await open(job);
   if (warmup > 0 && warm > 0) await outbox.run(until(warmup, warm).more);
   const cpu = process.cpuUsage();
@@ -101,6 +116,50 @@ export async function measure(open: (job: Job) => Promise<Outbox>): Promise<void
     peakMemory: peakMemory(),
   }));
   // Do not wait for timers or idle connections that a library leaves behind.
+  process.exit(0);
+}
+
+/** How many further messages an open session gets with `--latency`; the median counts. */
+const NEXT = 3;
+
+/** One line of a sender with `--latency`, at one distance. */
+export interface Latency {
+  /** From the call to its return, with everything from the connection on, in milliseconds. */
+  readonly first: number;
+  /** A message on a session that has sent one, in milliseconds. */
+  readonly next: number;
+}
+
+async function measureLatency(
+  jobs: readonly Job[],
+  open: (job: Job) => Promise<Outbox>,
+  sendFirst: ((job: Job) => Promise<unknown>) | undefined,
+): Promise<void> {
+  const once = (outbox: Outbox) => {
+    let sent = false;
+    return outbox.run(() => !sent && (sent = true));
+  };
+  const timed = async (body: () => Promise<unknown>) => {
+    const start = performance.now();
+    await body();
+    return performance.now() - start;
+  };
+  const results: Latency[] = [];
+  // The first call loads and compiles, which bench:start measures.
+  for (const job of [jobs[0]!, ...jobs]) {
+    let first = sendFirst && await timed(() => sendFirst(job));
+    let outbox!: Outbox;
+    const opened = await timed(async () => {
+      outbox = await open(job);
+      await once(outbox);
+    });
+    first ??= opened;
+    const next: number[] = [];
+    for (let i = 0; i < NEXT; i++) next.push(await timed(() => once(outbox)));
+    results.push({ first, next: next.sort((a, b) => a - b)[NEXT >> 1]! });
+    await outbox.close();
+  }
+  console.log(JSON.stringify(results.slice(1)));
   process.exit(0);
 }
 
@@ -135,7 +194,14 @@ function until(seconds: number, count: number): { more: () => boolean; sent: () 
 }
 
 /** Reads the command line. */
-export function readJob(): { job: Job; count: number; seconds: number; warmup: number; warm: number } {
+export function readJob(): {
+  job: Job;
+  count: number;
+  seconds: number;
+  warmup: number;
+  warm: number;
+  latency: number[];
+} {
   const { values } = parseArgs({
     args: process.argv.slice(2),
     options: {
@@ -145,6 +211,8 @@ export function readJob(): { job: Job; count: number; seconds: number; warmup: n
       ca: { type: "string" },
       user: { type: "string" },
       pass: { type: "string" },
+      mechanism: { type: "string" },
+      latency: { type: "string", default: "" },
       count: { type: "string", default: "Infinity" },
       seconds: { type: "string", default: "Infinity" },
       warmup: { type: "string", default: "Infinity" },
@@ -164,6 +232,7 @@ export function readJob(): { job: Job; count: number; seconds: number; warmup: n
     ca: values.ca === undefined ? undefined : readFileSync(values.ca, "utf8"),
     user: values.user,
     pass: values.pass,
+    mechanism: values.mechanism,
     window: Number(values.window),
     connections: Number(values.connections),
     transfer: values.transfer as Job["transfer"],
@@ -180,6 +249,7 @@ export function readJob(): { job: Job; count: number; seconds: number; warmup: n
     seconds: Number(values.seconds),
     warmup: Number(values.warmup),
     // Without --warmup and --warm there is no warm-up.
+    latency: values.latency === "" ? [] : values.latency.split(",").map(Number),
     warm: Number(values.warm ?? (values.warmup === "Infinity" ? 0 : Infinity)),
   };
 }

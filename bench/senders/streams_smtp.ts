@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { SmtpClient, type SmtpClientOptions } from "../../mod.ts";
+import { sendMail, SmtpClient, type SmtpClientOptions } from "../../mod.ts";
 import { CLIENT_NAME, FROM, inParallel, type Job, measure, type Outbox, TO } from "./sender.ts";
 
 /** Makes the library's options for a job. */
@@ -17,7 +17,14 @@ function clientOptions(job: Job): SmtpClientOptions {
     clientName: CLIENT_NAME,
     transfer: job.transfer,
     ...(job.ca !== undefined && { tls: { caCerts: [job.ca], serverName: "localhost" } }),
-    ...(job.user !== undefined && { auth: { user: job.user, pass: job.pass! } }),
+    ...(job.user !== undefined &&
+      {
+        auth: {
+          user: job.user,
+          pass: job.pass!,
+          ...(job.mechanism !== undefined && { mechanisms: [job.mechanism] }),
+        },
+      }),
   };
 }
 
@@ -40,4 +47,4 @@ async function open(job: Job): Promise<Outbox> {
   };
 }
 
-await measure(open);
+await measure(open, (job) => sendMail(clientOptions(job), { from: FROM, to: TO }, job.message));

@@ -31,7 +31,14 @@ async function open(job: Job): Promise<Outbox> {
     pool: true,
     poolSize: job.connections,
     ...(job.ca !== undefined && { tls: { ca: [job.ca] } }),
-    ...(job.user !== undefined && { auth: { user: job.user, pass: job.pass } }),
+    ...(job.user !== undefined &&
+      {
+        auth: {
+          user: job.user,
+          pass: job.pass,
+          ...(job.mechanism !== undefined && { method: job.mechanism.toLowerCase() }),
+        },
+      }),
   });
   const message = createMessage({
     from: FROM,

@@ -19,7 +19,7 @@ export interface Subject {
    * {@linkcode OURS} on every runtime.
    */
   readonly against?: string;
-  /** Runs once, and returns one value for each metric. */
+  /** Runs once, and returns one value for each metric; `NaN` for one that it does not have. */
   run(): Promise<readonly number[]>;
 }
 
@@ -30,6 +30,8 @@ export interface Metric {
   readonly unit: string;
   /** Whether a lower value is better. */
   readonly less?: boolean;
+  /** The distance that it was measured at, where a case has several. */
+  readonly roundTrip?: number;
 }
 
 /** A measured case. */
@@ -81,9 +83,11 @@ export async function compare(
     for (const subject of order) samples.get(subject)!.push(await subject.run());
   }
   what.metrics.forEach((metric, index) => {
-    const values = new Map([...samples].map(([subject, runs]) => [subject, runs.map((run) => run[index]!)]));
+    const all = [...samples].map(([subject, runs]) => [subject, runs.map((run) => run[index]!)] as const);
+    const values = new Map(all.filter(([, values]) => !values.some(Number.isNaN)));
     const name = metric.name === "" ? what.case : `${what.case}, ${metric.name}`;
-    report({ ...what, case: name }, metric, values, flags);
+    const { roundTrip = what.roundTrip } = metric;
+    report({ ...what, case: name, ...roundTrip !== undefined && { roundTrip } }, metric, values, flags);
   });
 }
 

@@ -35,6 +35,37 @@ export async function startPostfix(): Promise<Helper> {
   return { port: postfix.submissionPort, [Symbol.asyncDispose]: () => postfix.stop() };
 }
 
+/** A Postfix that wants a login. */
+export interface LoginPostfix extends AsyncDisposable {
+  /** The port that offers STARTTLS. */
+  readonly port: number;
+  /** The port that speaks TLS from the first byte. */
+  readonly tlsPort: number;
+  /** The file with the certificate of its authority. */
+  readonly ca: string;
+  readonly user: string;
+  readonly pass: string;
+}
+
+/** Starts Postfix on the caller's CPU, with TLS and logins: PLAIN, SCRAM and others. */
+export async function startLoginPostfix(): Promise<LoginPostfix> {
+  const postfix = await startTestPostfix("virtual_transport = discard:\nin_flow_delay = 0\n");
+  const { submissionPort: port, tlsPort, user, pass } = postfix;
+  const ca = await Deno.makeTempFile({ prefix: "smtp-bench-", suffix: ".pem" });
+  await Deno.writeTextFile(ca, postfix.ca);
+  return {
+    port,
+    tlsPort,
+    ca,
+    user,
+    pass,
+    async [Symbol.asyncDispose]() {
+      await postfix.stop();
+      await Deno.remove(ca);
+    },
+  };
+}
+
 /**
  * Starts Exim on the caller's CPU: PIPELINING and CHUNKING. What limits it is delivery: it delivers each message in a process
  * of its own while the next ones arrive.
@@ -79,12 +110,16 @@ export async function startSink(
  *
  * @param to The server's port.
  * @param rtt The distance, in milliseconds for the way there and back.
+ * @param options `handshake`: whether opening a connection takes as long as it would over that distance. Default: `false`.
  */
-export async function startRelay(to: number, rtt: number): Promise<Helper> {
+export async function startRelay(
+  to: number,
+  rtt: number,
+  { handshake = false }: { handshake?: boolean } = {},
+): Promise<Helper> {
   const [node] = await nodeOnly();
-  return await startProgram(
-    pinned(RELAY_CPU, node!.command("receivers/relay", ["--to", String(to), "--rtt", String(rtt)])),
-  );
+  const args = ["--to", String(to), "--rtt", String(rtt), ...(handshake ? ["--handshake"] : [])];
+  return await startProgram(pinned(RELAY_CPU, node!.command("receivers/relay", args)));
 }
 
 let node: Promise<Runtime[]> | undefined;

@@ -22,3 +22,17 @@ test("every figure of the README's table of speed stands in bench/RESULTS.md", a
   });
   assertEquals(missing, []);
 });
+
+test("the README's table of speed has the first mail and the next, once they are measured", async () => {
+  const speed = (await read("README.md")).split("## Speed")[1]!.split("\n## ", 1)[0]!;
+  const isMeasured = (await read("bench/RESULTS.md")).includes("\n## latency\n");
+  for (const row of ["| first mail", "| next mail"]) assertEquals(speed.includes(row), isMeasured, row);
+});
+
+test("every command of the README's table of speed is a task", async () => {
+  const speed = (await read("README.md")).split("## Speed")[1]!.split("\n## ", 1)[0]!;
+  const { tasks } = JSON.parse(await read("deno.json")) as { tasks: Record<string, unknown> };
+  const commands = [...speed.matchAll(/`deno task ([\w:]+)/g)].map(([, task]) => task!);
+  assert(commands.length >= 4);
+  assertEquals(commands.filter((task) => !(task in tasks)), []);
+});
