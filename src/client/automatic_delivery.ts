@@ -7,7 +7,7 @@ import { DataEncoder } from "../streams/data_encoder.ts";
 import { SmtpError } from "../errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { callback } from "../trace.ts";
-import { LOST, markBroken } from "./broken_extensions.ts";
+import { doubtPipelining, LOST, markBroken, provePipelining } from "./broken_extensions.ts";
 import type { Content } from "./content.ts";
 import { Delivery } from "./delivery.ts";
 import type { RenderedEnvelope } from "./envelope.ts";
@@ -73,8 +73,8 @@ export class AutomaticDelivery extends Delivery {
     const isReset = this.transaction.awaited === "reset";
     super.receive(reply);
     if (this.transaction.bdatUnknown) this.#onBdatUnknown();
-    if (!isReset && this.session.quirks.pipelining === "untested") {
-      this.session.quirks = { ...this.session.quirks, pipelining: "proven" };
+    if (!isReset && this.#pipelining && this.session.quirks.pipelining === "untested") {
+      provePipelining(this.session);
     }
   }
 
@@ -264,11 +264,7 @@ export class AutomaticDelivery extends Delivery {
       !this.settled && this.position !== NOT_BEGUN && this.#pipeliningTested &&
       quirks.pipelining === "untested" && this.transaction.groupUnanswered && LOST.has(error.code)
     ) {
-      markBroken(
-        this.session,
-        "PIPELINING",
-        `the first group of commands was not answered: ${error.message}`,
-      );
+      doubtPipelining(this.session, `the first group of commands was not answered again: ${error.message}`);
     }
     super.fail(error);
   }

@@ -23,6 +23,12 @@ interface Entry {
 
 const entries = new Map<string, Entry[]>();
 
+/**
+ * What connections have shown of PIPELINING: that it works, or when one was lost at its first group of commands, on the clock
+ * of `performance.now()`.
+ */
+const pipelining = new Map<string, "works" | number>();
+
 /** The server fails at an extension that it announces: this session and the next ones do without. */
 export function markBroken(session: Session, extension: BrokenExtension, detail: string): void {
   remember(serverOf(session.settings), extension);
@@ -31,6 +37,36 @@ export function markBroken(session: Session, extension: BrokenExtension, detail:
     broken: new Set([...session.quirks.broken, extension]),
   };
   session.trace?.({ type: "broken-extension", extension, detail });
+}
+
+/** The server has answered a group of commands: a connection that is lost later on says nothing about PIPELINING. */
+export function provePipelining(session: Session): void {
+  session.quirks = { ...session.quirks, pipelining: "proven" };
+  const server = serverOf(session.settings);
+  if (server !== undefined) keep(pipelining, server, "works");
+}
+
+/**
+ * A new connection was lost at its first group of commands. Once may be chance: networks break, and servers are restarted. It
+ * takes a second connection, opened after that, to show that the server cannot handle several commands at once; and nothing
+ * shows it of one that has done so before.
+ */
+export function doubtPipelining(session: Session, detail: string): void {
+  const server = serverOf(session.settings);
+  if (server === undefined) return;
+  const known = pipelining.get(server);
+  if (known === "works") return;
+  const now = performance.now();
+  const isAgain = known !== undefined && session.established > known && now - known < LIFETIME;
+  if (isAgain) markBroken(session, "PIPELINING", detail);
+  keep(pipelining, server, now);
+}
+
+/** Sets a value, and drops the oldest where there are too many. */
+function keep<T>(map: Map<string, T>, server: string, value: T): void {
+  map.delete(server);
+  map.set(server, value);
+  if (map.size > MAX_SERVERS) map.delete(map.keys().next().value!);
 }
 
 /** Takes over what earlier sessions have found out about the server. */
@@ -61,9 +97,7 @@ export function remember(
 ): void {
   if (server === undefined) return;
   const others = (entries.get(server) ?? []).filter((entry) => entry.extension !== extension);
-  entries.delete(server);
-  entries.set(server, [...others, { extension, until: now + LIFETIME }]);
-  if (entries.size > MAX_SERVERS) entries.delete(entries.keys().next().value!);
+  keep(entries, server, [...others, { extension, until: now + LIFETIME }]);
 }
 
 /**
@@ -81,4 +115,5 @@ export function recall(server: string | undefined, now: number = Date.now()): Br
 /** Forgets everything, for tests. */
 export function forgetBroken(): void {
   entries.clear();
+  pipelining.clear();
 }

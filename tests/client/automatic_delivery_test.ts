@@ -397,30 +397,3 @@ test("SmtpClient.send() step by step sends nothing after a 421 to RSET", async (
   );
   assertEquals(commands, ["C: EHLO client.test", MAIL, RCPT_A, RSET]);
 });
-
-test("SmtpClient.send() does not take the reply to RSET for the answer to its group of commands", async () => {
-  const found: string[] = [];
-  await converse(
-    `${greeting("in a group")}
-    ${MAIL}
-    S: 250 Ok
-    ${RSET}
-    ${MAIL}
-    ${RCPT_A}
-    ${DATA}
-    S: 250 Reset
-    S! close`,
-    async (client) => {
-      await client.command("MAIL FROM:<me@example.com>");
-      const error = await rejectsWith("connection-lost", () => client.send(TO_A, "A:"));
-      assertEquals(error.outcome, "not-sent");
-    },
-    {
-      ...OPTIONS.data,
-      trace(event) {
-        if (event.type === "broken-extension") found.push(event.extension);
-      },
-    },
-  );
-  assertEquals(found, ["PIPELINING"]);
-});

@@ -74,18 +74,69 @@ test("SmtpClient does without CHUNKING on the next connection where a server doe
     assertEquals(second.extensions.chunking, true);
   }));
 
-test("SmtpClient does without PIPELINING on the next connection where a server hangs up at a group of commands", () =>
+test("SmtpClient does without PIPELINING where a server hangs up twice at the first group of commands", () =>
   flawed((text, socket) => {
     if (text.trimEnd().includes("\r\n") && text.startsWith("MAIL")) socket.destroy();
     else answer(text, socket);
   }, async (connect, trace) => {
-    await using first = await connect();
-    const error = await first.send(ENVELOPE, "A:").catch((error) => error);
-    assertEquals(error.temporary, true, `${error}`);
-    await using second = await connect();
-    await second.send(ENVELOPE, "A:");
+    for (let i = 0; i < 2; i++) {
+      assert(!trace.join("\n").includes("without"), `${trace}`);
+      await using client = await connect();
+      const error = await client.send(ENVELOPE, "A:").catch((error) => error);
+      assertEquals(error.temporary, true, `${error}`);
+    }
+    await using third = await connect();
+    await third.send(ENVELOPE, "A:");
     assert(trace.includes("*  without PIPELINING: the server failed at it before"), `${trace}`);
   }));
+
+test("SmtpClient does not take the reply to RSET for the answer to its group of commands", () =>
+  flawed((text, socket) => {
+    if (text.startsWith("RSET")) socket.end("250 Reset\r\n");
+    else answer(text, socket);
+  }, async (connect, trace) => {
+    for (let i = 0; i < 2; i++) {
+      await using client = await connect();
+      await client.command("MAIL FROM:<me@example.com>");
+      const error = await rejectsWith("connection-lost", () => client.send(ENVELOPE, "A:"));
+      assertEquals(error.temporary, true);
+    }
+    assert(trace.join("\n").includes("without PIPELINING"), `${trace}`);
+  }));
+
+test("SmtpClient keeps PIPELINING where connections that were open side by side are lost at once", () => {
+  const waiting: Socket[] = [];
+  return flawed((text, socket) => {
+    if (text.trimEnd().includes("\r\n") && text.startsWith("MAIL") && waiting.push(socket) === 3) {
+      for (const one of waiting) one.destroy();
+    }
+  }, async (connect, trace) => {
+    const clients = await Promise.all([connect(), connect(), connect()]);
+    const results = await Promise.allSettled(clients.map((client) => client.send(ENVELOPE, "A:")));
+    assertEquals(results.map(({ status }) => status), ["rejected", "rejected", "rejected"]);
+    await using next = await connect();
+    assert(!trace.join("\n").includes("without"), `${trace}`);
+    assertEquals(next.usable, true);
+  });
+});
+
+test("SmtpClient keeps PIPELINING where it has worked, however often a first group is lost after that", () => {
+  let works = true;
+  return flawed((text, socket) => {
+    if (!text.startsWith("MAIL")) return answer(text, socket);
+    if (works) socket.write("250 Ok\r\n250 Ok\r\n250 Ok\r\n");
+    else socket.destroy();
+  }, async (connect, trace) => {
+    await using first = await connect();
+    await first.send(ENVELOPE, "A:");
+    works = false;
+    for (let i = 0; i < 3; i++) {
+      await using client = await connect();
+      await client.send(ENVELOPE, "A:").catch(() => {});
+    }
+    assert(!trace.join("\n").includes("without"), `${trace}`);
+  });
+});
 
 test("SmtpClient keeps PIPELINING where a connection is lost later on", () =>
   flawed((text, socket) => {
