@@ -50,8 +50,7 @@ const LOCAL_NAME = "localhost";
 export async function openSession(settings: Settings, extent: "ready" | "greeting"): Promise<Session> {
   const { auth, logger, signal } = settings;
   // The mechanisms are loaded only for a login, and a login that makes no sense opens nothing.
-  const sasl = auth && await import("./authenticate.ts");
-  if (auth !== undefined) sasl!.checkAuth(auth);
+  if (auth !== undefined) (await import("./authenticate.ts")).checkAuth(auth);
   const traces = [settings.trace, logger && loggerTrace(logger)];
   const trace = joinTraces(traces, (error) => pipeline.fail(thrown("trace", error, "command")));
   if (signal?.aborted) throw aborted(signal, "connect");

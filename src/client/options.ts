@@ -343,7 +343,8 @@ export function readOptions(options: SmtpClientOptions): Settings {
   if (!["auto", "data", "bdat"].includes(transfer)) {
     throw new TypeError(mustBe("connect", "transfer", '"auto", "data" or "bdat"', transfer));
   }
-  if (clientName !== undefined && !isDomain(clientName) && !isAddressLiteral(clientName)) {
+  const isName = typeof clientName === "string" && (isDomain(clientName) || isAddressLiteral(clientName));
+  if (clientName !== undefined && !isName) {
     throw new TypeError(mustBe("connect", "clientName", "a domain or an address literal", clientName));
   }
   if (trace !== undefined && typeof trace !== "function") {
@@ -430,7 +431,7 @@ function checkSignal(action: string, signal: AbortSignal | undefined): void {
 function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): ConnectionSettings {
   const { path, socket, signal, maxLineLength, maxReplyLength } = options;
   const replyLimits = { maxLineLength, maxReplyLength };
-  const security = options.security ?? defaultSecurity(options, auth);
+  const { security = defaultSecurity(options, auth), keepAlive = true } = options;
   if (!SECURITIES.includes(security)) {
     throw new TypeError(mustBe("connect", "security", `one of ${SECURITIES.join(", ")}`, security));
   }
@@ -444,6 +445,9 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');
   }
   checkSignal("connect", signal);
+  if (typeof keepAlive !== "boolean") {
+    throw new TypeError(mustBe("connect", "keepAlive", "a boolean", keepAlive));
+  }
   new ReplyDecoder(replyLimits); // throws if they make no sense
   if (path !== undefined && (options.hostname ?? options.port) !== undefined) {
     throw new TypeError("Cannot connect: hostname and port have no meaning with the option path");
@@ -463,7 +467,7 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
     signal,
     replyLimits,
     localAddress: options.localAddress,
-    keepAlive: options.keepAlive ?? true,
+    keepAlive,
   };
 }
 

@@ -964,6 +964,7 @@ for (
     ["no mechanism at all", { ...PASSWORD, mechanisms: [] }, "[]"],
     ["a mechanism that is not in a list", { ...PASSWORD, mechanisms: "PLAIN" }, 'it is "PLAIN"'],
     ["a password that is missing", { user: USER, pass: undefined }, "it is of type undefined"],
+    ["null", null, "auth must be an object, the current value is null"],
     ["nothing but a password", PASS, "auth must be an object, the current value is a string"],
     [
       "the names of denomailer",
