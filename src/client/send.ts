@@ -53,7 +53,9 @@ export function readMessage(
     const { signal, lineLength = "error", missingHeader = "error", encode } = options;
     mustBeReady(session);
     mustNotBeAborted(signal);
-    const opened = source = open(message);
+    // Whoever passes a whole mail of compose() as the only argument learns what to do with it.
+    const isMail = message === undefined && "message" in Object(envelope);
+    const opened = source = open(isMail ? envelope as unknown as Message : message);
     if (missingHeader === "error") source = withHeader(source);
     if (encode !== undefined) ({ envelope, source } = encodeFor(encode, envelope, source, extensions));
     const rendered = renderEnvelope(envelope, source, session, options.recipients);

@@ -172,6 +172,13 @@ test("SmtpClient.send() says that a function must open another stream each time"
     },
   ));
 
+test("SmtpClient.send() says what to do with what compose() returns as its only argument", () =>
+  converse(`${hello()}\n${QUIT}`, async (client) => {
+    const send = client.send.bind(client) as unknown as (mail: unknown) => Promise<unknown>;
+    const error = await rejectsWith("invalid-message", () => send({ envelope: ENVELOPE, message: "A: x" }));
+    assertMatch(error.message, /send\(mail\.envelope, mail\.message\)/);
+  }));
+
 for (
   const [what, message, words] of [
     ["a mail", { subject: "Hi", text: "Hello" }, /compose\(\) of @streams\/smtp\/compose/],

@@ -114,7 +114,7 @@ export function testPeer(subject: PeerSubject): void {
     await using client = await SmtpClient.connect(usual(peer));
     const [receipt, refusal] = await Promise.all([
       client.send({ from: FROM, to: [refused, "taken@example.org"] }, message),
-      rejectsWith("recipients-refused", () => client.send({ from: FROM, to: refused }, "Nobody's")),
+      rejectsWith("recipients-refused", () => client.send({ from: FROM, to: refused }, "A: Nobody's")),
     ]);
     assertEquals(receipt.accepted, ["taken@example.org"]);
     assertEquals(receipt.rejected.map(({ recipient }) => recipient), [refused]);
