@@ -96,8 +96,9 @@ if (runtime !== "deno") {
     const flags = ["--allow-net=127.0.0.1:0"];
     assertEquals(await run("permitted_server.ts", { serverName: "mx.test" }, flags), { listening: true });
     assertEquals(await run("permitted_server.ts", { serverName: "mx.test" }, []), {
-      name: "NotCapable",
-      message: 'Requires net access to "127.0.0.1:0", run again with the --allow-net flag',
+      name: "SocketError",
+      message:
+        'Cannot listen on 127.0.0.1:0: it is not permitted: Requires net access to "127.0.0.1:0", run again with the --allow-net flag',
     });
   });
 
