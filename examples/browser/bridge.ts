@@ -127,7 +127,8 @@ async function forward(webSocket: WebSocket, { url = "" }: IncomingMessage): Pro
   if (webSockets.clients.size > Number(flags.connections)) {
     return webSocket.close(1013, "This bridge has too many connections: try again later");
   }
-  const socket = connect(server, {
+  const { hostname, port } = server;
+  const socket = connect({ hostname, port }, {
     ...(server.tls ? { secureTransport: "on", tls: { caCerts } } : { secureTransport: "off" }),
     allowHalfOpen: true, // the page may go on sending after the server has ended
   });

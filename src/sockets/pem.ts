@@ -13,14 +13,16 @@ const PRIVATE_KEY = "a private key in PEM";
  *
  * @param pem The text.
  * @param option The name of the option in the message. The text itself is never shown.
+ * @returns Each certificate as a text of its own: Bun's server (1.4.5) reads only the first of several.
  * @throws {TypeError} If it does not.
  */
-export function assertCertificates(pem: string, option: string): void {
+export function assertCertificates(pem: string, option: string): string[] {
   const refuse = (why: string) => refusal(option, CERTIFICATES, why);
   if (typeof pem !== "string") throw refuse(`is of type ${typeof pem}`);
   const blocks = readBlocks(pem).filter(({ label }) => label === CERTIFICATE);
   if (blocks.length === 0) throw refuse(`has no PEM block "${CERTIFICATE}"`);
   if (!blocks.every(({ body }) => isDerSequence(body))) throw refuse("has a block that is not a certificate");
+  return blocks.map(({ body }) => `-----BEGIN ${CERTIFICATE}-----${body}-----END ${CERTIFICATE}-----\n`);
 }
 
 /**

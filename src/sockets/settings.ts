@@ -221,19 +221,15 @@ export function assertTlsOptions(options: TlsOptions): void {
  *
  * @param given One text or several, each with one or more certificates in PEM.
  * @param option The name of the option in the message.
- * @returns The texts.
+ * @returns Each certificate.
  * @throws {TypeError} If one is not PEM.
  */
 export function settleCertificates(
   given: string | readonly string[] = [],
   option: string = "caCerts",
 ): readonly string[] {
-  if (!Array.isArray(given)) {
-    assertCertificates(given as string, option);
-    return [given as string];
-  }
-  given.forEach((pem, index) => assertCertificates(pem, `${option}[${index}]`));
-  return [...given];
+  if (!Array.isArray(given)) return assertCertificates(given as string, option);
+  return given.flatMap((pem, index) => assertCertificates(pem, `${option}[${index}]`));
 }
 
 /** Fingerprints as the adapters compare them: lower case, without colons. */

@@ -112,7 +112,7 @@ test("settle() takes the TLS options as defaults for startTls()", () => {
   });
   assertEquals(startTls().serverName, "a.test");
   const settings = startTls({ serverName: "b.test" });
-  assertEquals([settings.serverName, settings.caCerts], ["b.test", [cert]]);
+  assertEquals([settings.serverName, settings.caCerts], ["b.test", [`${cert.trim()}\n`]]);
 });
 
 const refusedTls: [string, TlsOptions, string][] = [
@@ -171,7 +171,9 @@ for (
 }
 
 test("settleTls() takes caCerts as one text, and says what is wrong with it", () => {
-  assertEquals(settleTls({ caCerts: cert }, "mx.test").caCerts, [cert]);
+  const one = `${cert.trim()}\n`;
+  assertEquals(settleTls({ caCerts: cert }, "mx.test").caCerts, [one]);
+  assertEquals(settleTls({ caCerts: `text\n${cert}\n${cert}` }, "mx.test").caCerts, [one, one]);
   for (
     const caCerts of [
       "garbage",
