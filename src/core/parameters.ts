@@ -195,7 +195,7 @@ export function mailParameters(options: MailParameters): readonly Parameter[] {
   }
   if (requireTls) add("REQUIRETLS", "REQUIRETLS", true);
   if (priority !== undefined) {
-    const { level, ifOffered }: Priority = typeof priority === "number" ? { level: priority } : priority;
+    const { level, ifOffered }: Priority = typeof priority === "object" ? priority : { level: priority };
     if (!Number.isInteger(level) || Math.abs(level) > MAX_PRIORITY) {
       throw invalid("priority", "a whole number from -9 to 9", level, RangeError);
     }

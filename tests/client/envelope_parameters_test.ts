@@ -103,6 +103,7 @@ for (
       "invalid-envelope",
       "at most 2026-12-31T00:00:00Z",
     ],
+    [{ priority: "high" as never }, ["MT-PRIORITY"], "invalid-envelope", 'the current value is "high"'],
     [{ priority: 10 }, ["MT-PRIORITY"], "invalid-envelope", "from -9 to 9"],
     [{ body: "9bit" as "7bit" }, [], "invalid-envelope", 'the current value is "9bit"'],
     [

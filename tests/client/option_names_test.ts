@@ -1,6 +1,8 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { checkAuth } from "../../src/client/authenticate.ts";
 import { SmtpChannel } from "../../src/client/channel.ts";
 import { SmtpClient } from "../../src/client/client.ts";
+import { AUTH_HINTS, CLIENT_HINTS, SEND_HINTS } from "../../src/client/foreign_options.ts";
 import {
   checkSendOptions,
   divideOptions,
@@ -297,3 +299,15 @@ conversation(
     await client.reset();
   },
 );
+
+test("every hint is for an option that does not exist here", () => {
+  for (const [name, hint] of Object.entries(CLIENT_HINTS)) {
+    assertThrows(() => readOptions(untyped({ [name]: 1 })), TypeError, `"${name}", ${hint}`);
+  }
+  for (const [name, hint] of Object.entries(SEND_HINTS)) {
+    assertThrows(() => checkSendOptions(untyped({ [name]: 1 })), TypeError, `"${name}", ${hint}`);
+  }
+  for (const [name, hint] of Object.entries(AUTH_HINTS)) {
+    assertThrows(() => checkAuth(untyped({ pass: "x", [name]: 1 })), TypeError, `"auth.${name}", ${hint}`);
+  }
+});
