@@ -137,7 +137,7 @@ async function speakFirst(socket: Socket): Promise<void> {
 }
 
 function pattern(size: number): ReadableStream<Uint8Array> {
-  const line = new TextEncoder().encode(`${"x".repeat(76)}\r\n`);
+  const line = new TextEncoder().encode(`X: ${"x".repeat(73)}\r\n`); // a message has a header
   const chunk = new Uint8Array(line.length * 800);
   for (let i = 0; i < chunk.length; i += line.length) chunk.set(line, i);
   let left = size;
