@@ -22,7 +22,6 @@ class Probe implements Exchange {
   readonly replies: number[] = [];
   failure: SmtpError | undefined;
   position = NOT_BEGUN;
-  watches = false;
 
   constructor(pipeline: Pipeline, link: Link) {
     this.#pipeline = pipeline;
