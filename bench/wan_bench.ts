@@ -47,6 +47,8 @@ const DISTANCES = [1, 50, 100];
 const LONG = 10;
 /** How many messages a sender has ready: more than any library may have in flight. */
 const READY = 2_048;
+/** How many where messages leave one after the other. They must all be sent before a run ends: more would only make it longer. */
+const FEW = 8;
 /** How many times the relay's delay is measured. */
 const PINGS = 30;
 /** Ours without BDAT. */
@@ -104,7 +106,7 @@ async function measureDistance(receiver: Receiver): Promise<void> {
     const relay = stack.use(await startRelay(helper.port, roundTrip));
     const name = roundTrip === DISTANCES[0] ? OURS : `${OURS}, ${roundTrip} ms`;
     const seconds = Math.max(LONG, flags.seconds);
-    const args = senderArgs(relay.port, seconds);
+    const args = senderArgs(relay.port, seconds, READY);
     subjects.push(...senderSubjects(runtimes, [OURS], args).map((subject) => ({ ...subject, name })));
   }
   await compare(
@@ -114,8 +116,8 @@ async function measureDistance(receiver: Receiver): Promise<void> {
   );
 }
 
-function senderArgs(port: number, seconds: number): string[] {
-  return ["--port", port, "--size", SIZE, "--seconds", seconds, "--warmup", seconds / 4, "--window", READY]
+function senderArgs(port: number, seconds: number, ready: number): string[] {
+  return ["--port", port, "--size", SIZE, "--seconds", seconds, "--warmup", seconds / 4, "--window", ready]
     .map(String);
 }
 
@@ -126,10 +128,11 @@ function caseName({ name }: Receiver, roundTrip: number): string {
 async function measure(receiver: Receiver, port: number, roundTrip: number): Promise<void> {
   await using relay = await startRelay(port, roundTrip);
   const { seconds } = flags;
-  const args = senderArgs(relay.port, seconds);
+  const args = senderArgs(relay.port, seconds, receiver.chunking ? READY : FEW);
+  const fewArgs = senderArgs(relay.port, seconds, FEW);
   // A server without CHUNKING gets PIPELINING alone anyway.
   const alone = receiver.chunking
-    ? senderSubjects(runtimes, [OURS], [...args, "--transfer", "data"]).map((subject) => ({
+    ? senderSubjects(runtimes, [OURS], [...fewArgs, "--transfer", "data"]).map((subject) => ({
       ...subject,
       name: PIPELINING_ALONE,
     }))

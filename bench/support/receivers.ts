@@ -67,11 +67,11 @@ export async function startLoginPostfix(): Promise<LoginPostfix> {
 }
 
 /**
- * Starts Exim on the caller's CPU: PIPELINING and CHUNKING. What limits it is delivery: it delivers each message in a process
+ * Starts Exim on the caller's CPU: PIPELINING and CHUNKING, no TLS, because some peers use TLS wherever it is offered. What limits it is delivery: it delivers each message in a process
  * of its own while the next ones arrive.
  */
 export async function startExim(): Promise<Helper> {
-  const exim = await startTestExim();
+  const exim = await startTestExim(undefined, "tls_advertise_hosts =\n");
   return { port: exim.ports[0]!, [Symbol.asyncDispose]: () => exim.stop() };
 }
 

@@ -29,14 +29,14 @@ export class OwnError extends Error {
 }
 
 const TEXTS = [
-  "",
-  ".",
   "Subject: Hi\r\n\r\nHello",
+  "Subject: Hi\r\n\r\n.",
   "Subject: Hi\r\n\r\nHello\r\n.\r\nMAIL FROM:<evil@client.test>\r\n",
-  "\n.\n..\n",
-  "RSET\r\nQUIT\r\n",
+  "Subject: Hi\n\n.\n..\n",
+  "Subject: Hi\r\n\r\nRSET\r\nQUIT\r\n",
   "Subject: Hi\r\n\r\n" + "0123456789".repeat(9) + "\r\n",
-  "Subject: x\r\n\r\n" + "A line of text.\r\n".repeat(9_000),
+  "Subject: Hi\r\n\r\n" + "A line of text.\r\n".repeat(9_000),
+  "", // no header: refused
 ];
 
 /** Makes calls and remembers every promise that it was given. */

@@ -24,7 +24,7 @@ export function eximMissing(): string | undefined {
  * Starts Exim and waits until it accepts connections.
  * @param maxNonMail How many commands that belong to no message it takes in a session, before it closes with 554. An RSET
  * before each message that it receives is free, one after a transaction without a message is not. Exim's default: 10.
- * @param more Further lines of the main configuration.
+ * @param more Further lines of the main configuration. One for `tls_advertise_hosts` takes the place of ours.
  */
 export function startExim(maxNonMail = 100_000, more = ""): Promise<PeerServer> {
   return startPeer({
@@ -65,7 +65,7 @@ pid_file_path = ${folder}/exim.pid
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = ${ports.join(" : ")}
 tls_on_connect_ports = ${ports[1]}
-tls_advertise_hosts = *
+${more.includes("tls_advertise_hosts") ? "" : "tls_advertise_hosts = *"}
 tls_certificate = ${certificate}
 tls_privatekey = ${key}
 acl_smtp_mail = acl_mail
