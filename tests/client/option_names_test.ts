@@ -10,9 +10,8 @@ import {
   readOptions,
 } from "../../src/client/options.ts";
 import type { SendOptions, SmtpClientOptions } from "../../src/client/options.ts";
-import { sendMail } from "../../src/client/send_mail.ts";
 import { conversation, hello, QUIT } from "../support/conversation.ts";
-import { test } from "../support/harness.ts";
+import { sendMail, test } from "../support/harness.ts";
 
 const ENVELOPE = { from: "me@example.com", to: "you@example.org" };
 const MESSAGE = "Subject: Hi\r\n\r\nHello";

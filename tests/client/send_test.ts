@@ -2,14 +2,13 @@ import { assert, assertEquals, assertInstanceOf, assertRejects } from "@std/asse
 import { SmtpClient } from "../../src/client/client.ts";
 import type { Message } from "../../src/client/content.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
-import { sendMail } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { serveSocket } from "../../src/server/mod.ts";
 import type { ServerHandlers, ServeSocketOptions } from "../../src/server/mod.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
 import { toBytes } from "@std/streams";
-import { test } from "../support/harness.ts";
+import { sendMail, test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 
 const ENVELOPE = { from: "me@example.com", to: "you@example.org" };

@@ -2,11 +2,10 @@ import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { Reply } from "../../src/core/reply.ts";
 import { SmtpChannel } from "../../src/client/channel.ts";
 import { SmtpClient } from "../../src/client/client.ts";
-import { sendMail } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { serve } from "../../src/server/mod.ts";
 import type { SmtpServer } from "../../src/server/mod.ts";
-import { runtime, test } from "../support/harness.ts";
+import { runtime, sendMail, test } from "../support/harness.ts";
 
 const ENVELOPE = { from: "me@example.com", to: "you@example.org" };
 const MESSAGE = "Subject: Hi\r\n\r\nHello";

@@ -83,7 +83,7 @@ for (
     ],
     ["a priority of 10", { priority: 10 }, RangeError, "from -9 to 9, the current value is 10"],
     ["a priority of 1.5", { priority: { level: 1.5 } }, RangeError, "the current value is 1.5"],
-    ["a priority that is no number", { priority: "3" }, RangeError, "the current value is undefined"],
+    ["a priority that is no number", { priority: "3" }, RangeError, 'the current value is "3"'],
     ["0 seconds to return", { deliverBy: { seconds: 0, mode: "return" } }, RangeError, "from 1 to"],
     [
       "half a second",

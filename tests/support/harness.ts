@@ -5,6 +5,7 @@
 import { watchSecrets } from "./secrets.ts";
 import { type Body, test as declare, type TestOptions } from "./unwatched.ts";
 
+export { sendMail } from "./secrets.ts";
 export { after, runtime } from "./unwatched.ts";
 
 /** Declares a test. */

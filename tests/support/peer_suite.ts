@@ -3,9 +3,9 @@
  * @module
  */
 import { assertEquals, assertMatch } from "@std/assert";
-import { formatTrace, sendMail, SmtpClient } from "../../mod.ts";
+import { formatTrace, SmtpClient } from "../../mod.ts";
 import type { SmtpClientOptions, TraceEvent } from "../../mod.ts";
-import { test } from "./harness.ts";
+import { sendMail, test } from "./harness.ts";
 import { assertDelivered, inAwkwardPieces, messageHeader, mixedLines } from "./mail_content.ts";
 import type { PeerServer } from "./peer_server.ts";
 import { rejectsWith } from "./rejects_with.ts";

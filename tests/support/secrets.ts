@@ -10,8 +10,9 @@
  */
 import { inspect } from "node:util";
 import { SmtpClient } from "../../src/client/client.ts";
-
 import type { Auth, SmtpClientOptions } from "../../src/client/options.ts";
+import type { Receipt } from "../../src/client/receipt.ts";
+import { sendMail as send } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { loggerTrace } from "../../src/trace.ts";
 import type { Logger } from "../../src/trace.ts";
@@ -215,21 +216,33 @@ async function watchClient(
 ): Promise<SmtpClient> {
   const watch = current;
   if (watch === undefined) return await open.call(SmtpClient, options);
-  const events = watch.trace();
-  const { trace } = options;
-  const client = await reporting(() =>
-    open.call(SmtpClient, {
-      ...options,
-      ...(options.auth && { auth: seen(options.auth) }),
-      ...(options.logger && { logger: seenLogger(options.logger, watch) }),
-      trace: (event) => {
-        events.push(event);
-        trace?.(event);
-      },
-    })
-  );
+  const client = await reporting(() => open.call(SmtpClient, watchOptions(watch, options)));
   watch.client(client);
   return client;
+}
+
+/** `sendMail()`, watched. It opens its sessions without a client, so that tests take it from here. */
+export async function sendMail(...[options, envelope, message]: Parameters<typeof send>): Promise<Receipt> {
+  const watch = current;
+  if (watch === undefined || typeof options !== "object" || options === null) {
+    return await send(options, envelope, message);
+  }
+  return await reporting(() => send(watchOptions(watch, options), envelope, message));
+}
+
+/** The same options, with a trace and a logger that the watch sees, and secrets that it learns. */
+function watchOptions<Options extends SmtpClientOptions>(watch: SecretWatch, options: Options): Options {
+  const events = watch.trace();
+  const { trace } = options;
+  return {
+    ...options,
+    ...(options.auth && { auth: seen(options.auth) }),
+    ...(options.logger && { logger: seenLogger(options.logger, watch) }),
+    trace: (event) => {
+      events.push(event);
+      trace?.(event);
+    },
+  };
 }
 
 /** Errors that are the caller's fault are no `SmtpError`. */

@@ -1,11 +1,10 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { SmtpClient } from "../../src/client/client.ts";
 import type { Auth, SmtpClientOptions } from "../../src/client/options.ts";
-import { sendMail } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { formsOf } from "./secret_forms.ts";
 import { registerSecret, watchSecrets } from "./secrets.ts";
-import { test } from "./harness.ts";
+import { sendMail, test } from "./harness.ts";
 import { replay } from "./replay.ts";
 
 const PASS = "Tr0ub4dor & 3ä";
