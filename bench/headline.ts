@@ -20,7 +20,7 @@ interface Row {
 
 /** A row of `bench:latency`: milliseconds, and round trips. */
 function latency(what: string, mail: string): Row {
-  const name = `STARTTLS, PLAIN, ${mail}, 50 ms`;
+  const name = `STARTTLS, PLAIN, ${mail}`;
   const of = (figure: Figure, subject: string) => {
     const [time, trips] = [
       figure("latency", name, subject),

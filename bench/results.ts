@@ -24,8 +24,9 @@ const ABOUT: Readonly<Record<string, string>> = {
     'is ours with `transfer: "data"`. "Distance" compares ours at 1 ms with ours farther away, on longer runs.',
   latency:
     "One mail to real Postfix through a relay that adds the distance, that of the TCP handshake included: milliseconds from the " +
-    "call to its return and, in brackets, round trips. What the same call takes at no distance is subtracted before round trips " +
-    "are counted. The first mail has the connection, TLS and the login in it; the greeting comes two round trips after the call. " +
+    "call to its return. The first mail has the connection, TLS and the login in it; the greeting comes two round trips after " +
+    "the call. Round trips are what 50 ms more cost, from 50 to 100 ms, over 50 ms: work that takes as long at any distance is " +
+    "not counted. " +
     "Programs in C are whole processes, which wait for the reply to QUIT; smtp-source uses neither TLS nor a login.",
   large: "Messages of 100 MB. CPU is the sender's user and system time for one message; less is better.",
   pool: "Ten connections to `smtp-sink`, messages of 1 KiB.",
@@ -84,27 +85,26 @@ Deno.writeTextFileSync("README.md", headline(Deno.readTextFileSync("README.md"),
 
 /** The tables of `bench:latency`: a column for each distance, a row for each subject on each runtime. */
 function latencyTables(rows: readonly Result[]): string[] {
-  const name = (row: Result) => row.case.replace(/, \d+ ms(?:, round trips)?$/, "");
-  const distances = [...new Set(rows.map(({ roundTrip }) => roundTrip!))];
-  return [...new Set(rows.map(name))].map((title) => {
-    const own = rows.filter((row) => name(row) === title);
+  const split = (row: Result) => /^(.*), (\d+ ms|round trips)$/.exec(row.case)!.slice(1) as [string, string];
+  const columns = [...new Set(rows.map((row) => split(row)[1]))];
+  return [...new Set(rows.map((row) => split(row)[0]))].map((title) => {
+    const own = rows.filter((row) => split(row)[0] === title);
     // A program in C has no runtime, and a row for each one of ours that it is compared with.
     const runtimeOf = ({ subject, runtime }: Result) => subject.endsWith("(C)") ? "" : runtime;
     const keys = new Map(own.map((row) => [`${row.subject} | ${runtimeOf(row)}`, row]));
     const lines = [...keys].map(([key, { subject, runtime }]) => {
-      const cells = distances.map((distance) => {
-        const here = own.filter((row) =>
-          row.subject === subject && row.runtime === runtime && row.roundTrip === distance
+      const cells = columns.map((column) => {
+        const found = own.find((row) =>
+          row.subject === subject && row.runtime === runtime && split(row)[1] === column
         );
-        const value = (unit: string) => formatValue(here.find((row) => row.unit === unit)!.value);
-        const text = `${value("ms")} ms (${value("round trips")})`;
+        const text = found === undefined ? "" : formatValue(found.value);
         return subject === OURS ? `**${text}**` : text;
       });
       return `| ${key} | ${cells.join(" | ")} |\n`;
     });
-    return `### ${title}\n\n| | | ${
-      distances.map((distance) => `${distance} ms away`).join(" | ")
-    } |\n|---|---|${"---:|".repeat(distances.length)}\n${lines.join("")}`;
+    return `### ${title}\n\n| ms | | ${columns.join(" | ")} |\n|---|---|${"---:|".repeat(columns.length)}\n${
+      lines.join("")
+    }`;
   });
 }
 
