@@ -229,7 +229,7 @@ function parseAuth(argument: string): Command {
 /**
  * Tells whether a line begins with a verb that content follows.
  *
- * @param line A line that is not a command.
+ * @param line A line that is refused, or its first five characters.
  * @param verb The verb.
  * @returns Whether it does.
  */

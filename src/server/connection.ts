@@ -26,6 +26,9 @@ const EVERYDAY: ReadonlySet<SocketErrorCode> = new Set([
   "network",
 ]);
 
+/** How long a client has to read its last reply before it is cut, in milliseconds. */
+const LAST_WORD = 100;
+
 /** How long a TLS handshake may still take when the server shuts down, in milliseconds. */
 const LAST_HANDSHAKE = 100;
 
@@ -39,6 +42,8 @@ export class ServerConnection {
   readonly #transport: Transport;
   readonly #deadline: Deadline = new Deadline(() => this.#onTimeout());
   #stopping = false;
+  /** Cuts a client that was told so. */
+  #lastWord: ReturnType<typeof setTimeout> | undefined;
   /** Whether the TLS handshake is under way, in which nobody can be told anything. */
   #handshaking: boolean;
   #auth: AuthAttempt | undefined;
@@ -81,6 +86,7 @@ export class ServerConnection {
     } finally {
       this.#deadline.stop();
       await this.#transport.cut();
+      clearTimeout(this.#lastWord);
     }
   }
 
@@ -99,10 +105,17 @@ export class ServerConnection {
     }
   }
 
-  /** Closes the connection, whatever is under way. */
+  /**
+   * Closes the connection, whatever is under way. A client that the session is waiting for, even within a message, gets a
+   * 421 first (RFC 5321, section 3.8), and a moment to read it.
+   */
   cut(): void {
+    if (this.#transport.reading) this.#interrupt(replies.SHUTTING_DOWN);
+    const told = this.#machine.closed;
     this.#machine.close();
-    void this.#transport.cut(new SocketError("closed", "The server was shut down"));
+    const cut = () => void this.#transport.cut(new SocketError("closed", "The server was shut down"));
+    if (told) this.#lastWord = setTimeout(cut, LAST_WORD);
+    else cut();
   }
 
   #tlsLimit(): number {

@@ -15,6 +15,17 @@ export const TOO_LONG: Reply = new Reply(500, "Line is too long", { enhancedCode
 const BARE_LINE_FEED: Reply = new Reply(500, "Line does not end with CR LF", { enhancedCode: "5.5.2" });
 const NOT_UTF8: Reply = new Reply(500, "Line is not UTF-8", { enhancedCode: "5.5.2" });
 
+/** How many bytes of a refused line are reported: a verb of four letters, and the byte after it. */
+const START_LENGTH = 5;
+
+/** A line that is not a command line at all. */
+export interface RefusedLine {
+  /** Why. */
+  readonly reply: Reply;
+  /** Its first bytes, one character each: enough to tell whether content follows it. */
+  readonly start: string;
+}
+
 /**
  * Cuts a client's bytes into command lines, without looking further than the next line: the bytes after `DATA` or
  * `STARTTLS` may not be lines at all. It keeps at most one line.
@@ -39,6 +50,8 @@ export class LineDecoder {
   #skipping = false;
   /** Whether the line that is refused has had its reply. */
   #told = false;
+  /** How the line that is refused begins. */
+  #refusedStart = "";
 
   /**
    * @param maxLength The most octets of a line, its line end included.
@@ -67,10 +80,10 @@ export class LineDecoder {
   /**
    * Returns the next line.
    *
-   * @returns The line without its line end; `undefined` if more bytes are needed; a `Reply` that refuses a line which is
-   * too long, holds a line feed without a CR before it or is not UTF-8. The line after it comes next.
+   * @returns The line without its line end; `undefined` if more bytes are needed; a `RefusedLine` if the line is too long,
+   * holds a line feed without a CR before it or is not UTF-8. The line after it comes next.
    */
-  next(): string | Reply | undefined {
+  next(): string | RefusedLine | undefined {
     const chunk = this.#chunk;
     for (;;) {
       const start = this.#position;
@@ -85,14 +98,15 @@ export class LineDecoder {
       const afterCr = lineFeed > start ? chunk[lineFeed - 1] === CR : this.#endsWithCr;
       const tooLong = this.#partialLength + end - start > this.#maxLength;
       if (!afterCr && !this.#bareLineFeeds) {
-        if (this.#skip(tooLong)) return BARE_LINE_FEED;
+        if (this.#skip(tooLong, chunk.subarray(start, end))) return this.#refused(BARE_LINE_FEED);
         continue;
       }
       if (this.#skipping || tooLong) {
         const told = this.#told;
+        this.#beginSkipping(chunk.subarray(start, end));
         this.#startLine();
         if (told) continue;
-        return TOO_LONG;
+        return this.#refused(TOO_LONG);
       }
       const lineEnd = afterCr ? 2 : 1;
       if (this.#partialLength === 0) return this.#decode(chunk, start, end - lineEnd);
@@ -121,30 +135,38 @@ export class LineDecoder {
    *
    * @returns Whether the line is to be refused now: one reply for each line.
    */
-  #skip(tooLong: boolean): boolean {
+  #skip(tooLong: boolean, piece: Uint8Array): boolean {
     const tell = !this.#skipping && !tooLong;
-    this.#partialLength = 0;
+    this.#beginSkipping(piece);
     this.#endsWithCr = false;
-    this.#skipping = true;
     this.#told ||= tell;
     return tell;
+  }
+
+  /** Drops the line so far, and remembers how it began: in an earlier chunk or with this piece. */
+  #beginSkipping(piece: Uint8Array): void {
+    if (this.#skipping) return;
+    const kept = this.#partial.subarray(0, Math.min(this.#partialLength, START_LENGTH));
+    this.#refusedStart = String.fromCharCode(...kept, ...piece.subarray(0, START_LENGTH - kept.length));
+    this.#partialLength = 0;
+    this.#skipping = true;
+  }
+
+  #refused(reply: Reply): RefusedLine {
+    return { reply, start: this.#refusedStart };
   }
 
   #keep(piece: Uint8Array): void {
     this.#endsWithCr = piece[piece.length - 1] === CR;
     if (this.#skipping) return;
     const length = this.#partialLength + piece.length;
-    if (length > this.#maxLength) {
-      this.#skipping = true;
-      this.#partialLength = 0;
-      return;
-    }
+    if (length > this.#maxLength) return this.#beginSkipping(piece);
     if (this.#partial.length === 0) this.#partial = new Uint8Array(this.#maxLength);
     this.#partial.set(piece, this.#partialLength);
     this.#partialLength = length;
   }
 
-  #decode(bytes: Uint8Array, start: number, end: number): string | Reply {
+  #decode(bytes: Uint8Array, start: number, end: number): string | RefusedLine {
     // Eight at a time: 390 ns for a line of 35 bytes on Deno, where a TextDecoder takes 970 and one at a time 770.
     let text = "";
     let i = start;
@@ -163,11 +185,11 @@ export class LineDecoder {
   }
 
   /** Malformed bytes are never replaced: an address must not become another one. */
-  #decodeUtf8(bytes: Uint8Array): string | Reply {
+  #decodeUtf8(bytes: Uint8Array): string | RefusedLine {
     try {
       return this.#text.decode(bytes);
     } catch {
-      return NOT_UTF8;
+      return { reply: NOT_UTF8, start: String.fromCharCode(...bytes.subarray(0, START_LENGTH)) };
     }
   }
 }

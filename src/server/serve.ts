@@ -41,9 +41,10 @@ export interface SmtpServer extends AsyncDisposable {
   readonly connections: number;
   /**
    * Stops listening. Sessions without an open transaction end with 421 4.3.2 at once, the others after their transaction;
-   * those that still run after `timeouts.shutdown` are cut, and TLS handshakes after a tenth of a second. It does not wait until
-   * clients hang up, only until they have been silent for a tenth of a second, because the system throws a reply away that
-   * is on its way to a client that is still talking. May be called any number of times.
+   * those that still run after `timeouts.shutdown` are cut, and TLS handshakes after a tenth of a second. A client that the
+   * server is waiting for at that limit gets a 421 first, and a tenth of a second to read it. It does not wait until clients
+   * hang up, only until they have been silent for a tenth of a second, because the system throws a reply away that is on its
+   * way to a client that is still talking. May be called any number of times.
    *
    * @returns Resolves when everything has ended.
    */

@@ -12,7 +12,7 @@ import { type MachineState, SEQUENCE } from "./command_order.ts";
 import { CommandSyntaxError, hasVerb, isHttp, parseCommand } from "./command_parser.ts";
 import { type ContentEvent, ContentReader } from "./content_reader.ts";
 import type { ServerRecipient, ServerSender } from "./handlers.ts";
-import { LineDecoder, TOO_LONG } from "./line_decoder.ts";
+import { LineDecoder, type RefusedLine, TOO_LONG } from "./line_decoder.ts";
 import type { SessionSettings } from "./options.ts";
 import * as replies from "./replies.ts";
 import type { SessionData } from "./session_view.ts";
@@ -265,9 +265,12 @@ export class SessionMachine {
     if (++this.#errors >= this.#settings.maxErrors) this.close(replies.TOO_MANY_ERRORS);
   }
 
-  #onLine(line: string | Reply): SessionEvent | undefined {
-    // The rest of a line that is refused may be buffered too.
-    if (typeof line !== "string") return this.#refuse(line);
+  #onLine(line: string | RefusedLine): SessionEvent | undefined {
+    if (typeof line !== "string") {
+      // The rest of a line that is refused may be buffered too: that is not pipelining.
+      if (!this.#endsBeforeContent(line.start, line.reply)) this.#refuse(line.reply);
+      return undefined;
+    }
     if (this.#withoutPipelining && this.#lines.bufferedLength > 0) return this.#end(replies.NO_PIPELINING);
     let command: Command;
     try {
@@ -289,10 +292,21 @@ export class SessionMachine {
     return this.#onCommand(command);
   }
 
+  /**
+   * Ends the session if content follows a line that is refused: reading it as commands would be an injection.
+   *
+   * @param line The line, or how it begins.
+   * @param reply The refusal.
+   * @returns Whether the session has ended.
+   */
+  #endsBeforeContent(line: string, reply: Reply): boolean {
+    if (hasVerb(line, "BDAT")) this.close(reply);
+    else if (hasVerb(line, "DATA") && this.#lines.bufferedLength > 0) this.close(replies.BYTES_AFTER_DATA);
+    return this.closed;
+  }
+
   #onMalformed(line: string, reply: Reply): undefined {
-    // Content follows, and must not be read as commands.
-    if (hasVerb(line, "BDAT")) return this.#end(reply);
-    if (hasVerb(line, "DATA") && this.#lines.bufferedLength > 0) return this.#end(replies.BYTES_AFTER_DATA);
+    if (this.#endsBeforeContent(line, reply)) return;
     if (reply.code !== 500) return this.#refuse(reply);
     if (isHttp(line)) return this.#end(replies.NOT_HTTP);
     this.#refuse(reply);
@@ -300,11 +314,7 @@ export class SessionMachine {
   }
 
   #onOutOfSequence(command: Command, reply: Reply): undefined {
-    // Content follows BDAT: reading it as commands would be an injection.
-    if (command.verb === "BDAT") return this.#end(reply);
-    if (command.verb === "DATA" && this.#lines.bufferedLength > 0) {
-      return this.#end(replies.BYTES_AFTER_DATA);
-    }
+    if (this.#endsBeforeContent(command.verb, reply)) return;
     // A pipelining client could not know; and a list of a hundred recipients is not a hundred errors.
     const innocent = this.#state === "refused" || reply === replies.NO_RECIPIENTS;
     if (innocent) this.#send(reply);
@@ -432,10 +442,11 @@ export class SessionMachine {
     return START_TLS;
   }
 
-  #onResponse(line: string | Reply): SessionEvent {
+  #onResponse(line: string | RefusedLine): SessionEvent {
     this.#expected = "command";
-    if (typeof line !== "string") this.#refuse(line === TOO_LONG ? replies.AUTH_LINE_TOO_LONG : line);
-    else if (line === "*") this.#refuse(replies.AUTH_CANCELLED);
+    if (typeof line !== "string") {
+      this.#refuse(line.reply === TOO_LONG ? replies.AUTH_LINE_TOO_LONG : line.reply);
+    } else if (line === "*") this.#refuse(replies.AUTH_CANCELLED);
     else return this.#ask({ kind: "auth-response", response: line });
     return AUTH_END;
   }

@@ -258,6 +258,68 @@ for (const line of ["BDAT 5 x", "bdat", "BDAT 99999999999999999999 LAST", "BDAT 
   });
 }
 
+const BARE_LF = "500 5.5.2 Line does not end with CR LF";
+const TOO_LONG = "500 5.5.2 Line is too long";
+const NOT_UTF8 = "500 5.5.2 Line is not UTF-8";
+const NOT_YET = "554 5.5.1 Wait for the reply to DATA";
+
+for (
+  const [name, wire, expected] of [
+    ["BDAT that ends with LF", "BDAT 80 LAST\n{body}", BARE_LF],
+    ["bdat that ends with LF", "bdat 80 LAST\nSubject: x\r\n{body}", BARE_LF],
+    ["BDAT that is too long", `BDAT 80 LAST${" ".repeat(3000)}\r\n{body}`, TOO_LONG],
+    ["BDAT that is too long and ends with LF", `BDAT 80${" ".repeat(3000)}\n{body}`, TOO_LONG],
+    ["BDAT that is not UTF-8", "BDAT 80 LAST\xff\r\n{body}", NOT_UTF8],
+    ["DATA that ends with LF", "DATA\n{body}", NOT_YET],
+    ["data that is too long", `data${" ".repeat(3000)}\r\n{body}`, NOT_YET],
+    ["DATA that is not UTF-8", "DATA \xff\r\n{body}", NOT_YET],
+  ] as const
+) {
+  test(`serveSocket() hangs up after a ${name}, and carries out nothing of its content`, async () => {
+    const content =
+      "Subject: x\r\nRSET\r\nMAIL FROM:<evil@example.com>\r\nRCPT TO:<evil@example.org>\r\nNOOP\r\n";
+    const bytes = Uint8Array.from(wire.replace("{body}", content), (char) => char.charCodeAt(0));
+    // Bytes behind DATA are seen if they come with it.
+    const cuts = wire.toUpperCase().startsWith("DATA") ? [bytes.length] : [bytes.length, 3, 4, 5, 1];
+    for (const cut of cuts) {
+      const addresses: string[] = [];
+      const [client, server] = memorySocketPair();
+      const served = serveSocket(server, { serverName: "mx.test" }, {
+        mail: ({ address }) => void addresses.push(address!),
+        rcpt: ({ address }) => void addresses.push(address),
+        reset: () => void addresses.push("reset"),
+      });
+      const peer = new Peer(client);
+      await peer.reply();
+      await peer.ask("EHLO client.test");
+      await peer.ask("MAIL FROM:<a@example.com>");
+      await peer.ask("RCPT TO:<b@example.org>");
+      for (let i = 0; i < bytes.length; i += cut) await peer.say(bytes.slice(i, i + cut));
+      assertEquals(await peer.reply(), expected);
+      assertEquals(await peer.reply(), "(end)");
+      await peer.close();
+      await served;
+      assertEquals(addresses, ["a@example.com", "b@example.org"]);
+    }
+  });
+}
+
+test("serveSocket() goes on after a refused DATA that nothing follows, and refused verbs that only begin like one", async () => {
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: DATA${" ".repeat(3000)}
+    S: 500 5.5.2 Line is too long
+    C: BDATA 5\\nx
+    C: DATAB\\nx
+    S: 500 5.5.2 Line does not end with CR LF
+    S: 500 5.5.2 Line does not end with CR LF
+    C: NOOP
+    S: 250 2.0.0 Ok
+  `,
+  );
+});
+
 test("serveSocket() hangs up after a malformed DATA with bytes after it", async () => {
   await assertTranscript(
     `

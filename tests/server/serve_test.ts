@@ -11,8 +11,14 @@ import {
   assertThrows,
 } from "@std/assert";
 import { toText } from "@std/streams";
-import { serve, type ServeOptions, type ServerHandlers, type TlsInfo } from "../../src/server/mod.ts";
-import { connect, SocketError } from "../../src/sockets/mod.ts";
+import {
+  serve,
+  type ServeOptions,
+  type ServerHandlers,
+  serveSocket,
+  type TlsInfo,
+} from "../../src/server/mod.ts";
+import { connect, memorySocketPair, SocketError } from "../../src/sockets/mod.ts";
 import { createAuthority } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 import { Peer } from "./transcript.ts";
@@ -457,6 +463,71 @@ test("shutdown() cuts a transaction that takes too long, and its message is not 
   assertStringIncludes(String(failure), "The connection ended before the end of the message");
   await peer.close();
 });
+
+for (
+  const [name, lines] of [
+    ["after MAIL", ["MAIL FROM:<a@example.com>"]],
+    ["after RCPT", ["MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>"]],
+    ["under DATA", ["MAIL FROM:<a@example.com>", "RCPT TO:<b@example.org>", "DATA"]],
+  ] as const
+) {
+  for (const security of ["none", "tls"] as const) {
+    test(`shutdown() tells a client that waits ${name} before it cuts it (${security})`, () =>
+      withShortTimers(async () => {
+        const errors: unknown[] = [];
+        const accepted: string[] = [];
+        const server = serve({
+          security,
+          timeouts: { shutdown: 20 },
+          onError: (error) => errors.push(error),
+          ...(security === "tls" && { tls }),
+        }, {
+          async message(content) {
+            accepted.push(await toText(content));
+          },
+        });
+        const peer = await connectTo(server, security === "tls" ? "on" : "off");
+        await peer.reply();
+        await peer.ask("EHLO client.test");
+        for (const line of lines) await peer.ask(line);
+        if (name === "under DATA") await peer.say("Subject: x\r\n");
+        await server.shutdown();
+        assertEquals(await peer.reply(), "421 4.3.2 Service is shutting down");
+        assertEquals(await peer.reply(), "(end)");
+        await peer.close();
+        assertEquals(accepted, []);
+        assertEquals(errors, []);
+      }));
+  }
+}
+
+test("shutdown() ends at its limit although a client does not stop talking in its transaction", () =>
+  withShortTimers(async () => {
+    const server = serve({ timeouts: { shutdown: 20 } });
+    const peer = await connectTo(server);
+    await peer.reply();
+    await peer.ask("EHLO client.test");
+    await peer.ask("MAIL FROM:<a@example.com>");
+    const talking = setInterval(() => void peer.say("NOOP\r\n"), 10);
+    await server.shutdown();
+    clearInterval(talking);
+    assertEquals(server.connections, 0);
+    await peer.close();
+  }));
+
+test("serveSocket() ends at its limit although a client does not take its 421", () =>
+  withShortTimers(async () => {
+    const controller = new AbortController();
+    const [client, socket] = memorySocketPair();
+    const served = serveSocket(socket, { timeouts: { shutdown: 0 }, signal: controller.signal });
+    const peer = new Peer(client);
+    await peer.reply();
+    await peer.ask("EHLO client.test");
+    await peer.ask("MAIL FROM:<a@example.com>");
+    controller.abort();
+    await served;
+    await peer.close();
+  }));
 
 test("serve() shuts down when its signal is aborted", async () => {
   const controller = new AbortController();
