@@ -23,7 +23,7 @@ function latency(what: string, mail: string): Row {
   const name = `STARTTLS, PLAIN, ${mail}`;
   const of = (figure: Figure, subject: string) => {
     const [time, trips] = [
-      figure("latency", name, subject),
+      figure("latency", `${name}, 50 ms`, subject),
       figure("latency", `${name}, round trips`, subject),
     ];
     return time && trips && `${time} ms, ${trips} round trips`;
