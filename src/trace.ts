@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { describe } from "./core/errors.ts";
 import type { Reply } from "./core/reply.ts";
 
 /** What a secret looks like in a trace. */
@@ -145,10 +146,7 @@ let sessions = 0;
  * @throws {TypeError} If it lacks a method.
  */
 export function loggerTrace(logger: Logger): Trace {
-  for (const level of ["debug", "info", "warn", "error"] as const) {
-    if (typeof logger?.[level] === "function") continue;
-    throw new TypeError(`Cannot connect: logger must have the method ${level}`);
-  }
+  assertLogger(logger);
   const session = ++sessions;
   // A console writes all its arguments side by side.
   const plain = "dir" in logger;
@@ -159,6 +157,20 @@ export function loggerTrace(logger: Logger): Trace {
       else logger[level]({ component: "smtp", session, ...fieldsOf(event) }, text);
     }
   };
+}
+
+/**
+ * Checks a logger.
+ *
+ * @param logger The logger.
+ * @throws {TypeError} If it lacks a method.
+ */
+export function assertLogger(logger: Logger): void {
+  for (const level of ["debug", "info", "warn", "error"] as const) {
+    if (typeof logger?.[level] === "function") continue;
+    const what = `logger must have the method ${level}: use console, or leave it out`;
+    throw new TypeError(`Cannot connect: ${what}; the current value is ${describe(logger)}`);
+  }
 }
 
 function levelOf(event: TraceEvent): keyof Logger {

@@ -71,14 +71,18 @@ const AUTH_KINDS = Object.keys(KINDS) as (keyof typeof KINDS)[];
 const AUTH_NAMES: Readonly<Record<string, true>> = Object.assign({}, ...Object.values(KINDS));
 
 /**
- * Checks credentials.
+ * Checks credentials. A property that is `undefined` counts as left out.
  *
  * @param auth The credentials.
+ * @returns The credentials; a copy where something was left out in this way.
  * @throws {TypeError} If they make no sense. The message shows no secret.
  */
-export function checkAuth(auth: Auth): void {
+export function checkAuth(auth: Auth): Auth {
   mustExist("log in", auth, AUTH_NAMES, { within: "auth", hints: AUTH_HINTS });
-  const given = AUTH_KINDS.filter((kind) => kind in auth);
+  const named = AUTH_KINDS.filter((kind) => kind in auth);
+  const defined = named.filter((kind) => auth[kind as keyof Auth] !== undefined);
+  if (defined.length > 0 && defined.length < named.length) return checkAuth(withoutUndefined(auth));
+  const given = defined.length > 0 ? defined : named.slice(0, 1);
   if (given.length !== 1) {
     throw new TypeError(
       `Cannot log in: auth must have one of ${AUTH_KINDS.join(", ")}, it has ${
@@ -90,7 +94,7 @@ export function checkAuth(auth: Auth): void {
   const hints = allWith(AUTH_NAMES, `it has no meaning with auth.${kind}`);
   mustExist("log in", auth, KINDS[kind!], { within: "auth", hints });
   if ("mechanism" in auth) {
-    if (typeof auth.mechanism === "function") return;
+    if (typeof auth.mechanism === "function") return auth;
     throw new TypeError("Cannot log in: auth.mechanism must be a function that makes a mechanism");
   }
   if ("pass" in auth) {
@@ -105,6 +109,14 @@ export function checkAuth(auth: Auth): void {
   if ("external" in auth && auth.external !== true) checkText("external", auth.external);
   if ("anonymous" in auth) checkText("anonymous", auth.anonymous);
   checkMechanisms(auth);
+  return auth;
+}
+
+/** Copies what there is, which the object may have from its class. */
+function withoutUndefined(auth: Auth): Auth {
+  const given = auth as unknown as Record<string, unknown>;
+  const names = Object.keys(AUTH_NAMES).filter((name) => given[name] !== undefined);
+  return Object.fromEntries(names.map((name) => [name, given[name]])) as unknown as Auth;
 }
 
 /** NUL separates the parts of PLAIN: one more would shift name and password. */

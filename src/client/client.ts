@@ -309,8 +309,8 @@ export class SmtpClient implements AsyncDisposable {
     // RFC 4954, section 4: once and no more.
     if (this.authenticated) throw badSequence("Cannot say AUTH: the server has already accepted a login");
     const { checkAuth } = await import("./authenticate.ts");
-    checkAuth(auth);
-    return await this.#converse((conversation) => login(this.#session, conversation, auth));
+    const checked = checkAuth(auth);
+    return await this.#converse((conversation) => login(this.#session, conversation, checked));
   }
 
   /**

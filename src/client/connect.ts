@@ -48,9 +48,10 @@ const LOCAL_NAME = "localhost";
  * @throws {TypeError | SmtpError} If an option cannot be honoured, or the session cannot be opened.
  */
 export async function openSession(settings: Settings, extent: "ready" | "greeting"): Promise<Session> {
-  const { auth, logger, signal } = settings;
+  const { logger, signal } = settings;
+  let { auth } = settings;
   // The mechanisms are loaded only for a login, and a login that makes no sense opens nothing.
-  if (auth !== undefined) (await import("./authenticate.ts")).checkAuth(auth);
+  if (auth !== undefined) auth = (await import("./authenticate.ts")).checkAuth(auth);
   const traces = [settings.trace, logger && loggerTrace(logger)];
   const trace = joinTraces(traces, (error) => pipeline.fail(thrown("trace", error, "command")));
   if (signal?.aborted) throw aborted(signal, "connect");

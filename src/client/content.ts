@@ -150,6 +150,9 @@ export function toSource(message: Message): MessageSource {
   throw new TypeError(mustBe("send the message", "it", ruleFor(message), message));
 }
 
+/** What a mail has before it is composed, here or in other libraries. */
+const OF_A_MAIL = ["subject", "text", "html", "content", "raw", "attachments", "headers"];
+
 /** What a message must be; more of it for somebody who has a mail and not yet its text. */
 function ruleFor(given: unknown): string {
   const keys = new Set(typeof given === "object" && given !== null ? Object.keys(given) : []);
@@ -158,7 +161,7 @@ function ruleFor(given: unknown): string {
   }
   const rule =
     "a string, bytes, a Blob, a Response, a ReadableStream, an AsyncIterable or a function that opens one";
-  if (!["subject", "text", "html"].some((key) => keys.has(key))) return rule;
+  if (!OF_A_MAIL.some((key) => keys.has(key))) return rule;
   return `${rule}; compose() of @streams/smtp/compose makes one of a subject and a text`;
 }
 

@@ -91,8 +91,7 @@ export function renderEnvelope(
   target: EnvelopeTarget,
   policy: "some" | "all" = "some",
 ): RenderedEnvelope {
-  mustExist("send", envelope, ENVELOPE_NAMES, { within: "envelope", hints: ENVELOPE_HINTS });
-  checkMailNames(envelope);
+  checkEnvelopeNames(envelope);
   const isList = Array.isArray(envelope.to);
   const to = (isList ? envelope.to : [envelope.to]) as readonly (string | Recipient)[];
   if (to.length === 0) {
@@ -113,6 +112,17 @@ export function renderEnvelope(
     recipients: valid.map(addressOf),
     invalid,
   };
+}
+
+/**
+ * Refuses options of an envelope that do not exist.
+ *
+ * @param envelope The envelope.
+ * @throws {TypeError} If there are others.
+ */
+export function checkEnvelopeNames(envelope: Envelope): void {
+  mustExist("send", envelope, ENVELOPE_NAMES, { within: "envelope", hints: ENVELOPE_HINTS });
+  checkMailNames(envelope);
 }
 
 /** The recipients that this server can be asked about, with their mailboxes, and the others. */
@@ -147,7 +157,7 @@ function sort(
 
 /** A recipient's address, as it was given. */
 export function addressOf(recipient: string | Recipient): string {
-  return typeof recipient === "string" ? recipient : recipient?.address;
+  return typeof recipient === "object" && recipient !== null ? recipient.address : recipient;
 }
 
 /**

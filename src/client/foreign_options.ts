@@ -7,6 +7,7 @@ import type { OptionHints } from "../core/option_names.ts";
 
 const ONE_CLIENT = "leave it out: call send() again, and messages share the connection";
 const COMPOSE = "make a message with compose() of @streams/smtp/compose";
+const EACH_TIMEOUT = "use timeouts.command, mail, rcpt, data, block and end";
 const PROVIDER = "use hostname, port and security, as the provider gives them";
 const TRACE = "use trace: consoleTrace(), or logger";
 const TOKEN =
@@ -62,7 +63,7 @@ export const CLIENT_HINTS: OptionHints = {
   servername: "use tls.serverName",
   service: PROVIDER,
   socketCloseTimeout: "use timeouts.quit",
-  socketTimeout: "use timeouts.command, mail, rcpt, data, block and end",
+  socketTimeout: EACH_TIMEOUT,
   ssl: 'use security: "tls"',
   startTls: 'use security: "starttls"',
   starttls: 'use security: "starttls"',
@@ -74,6 +75,13 @@ export const CLIENT_HINTS: OptionHints = {
   user: "use auth: { user, pass }",
   username: "use auth: { user, pass }",
   useSecureTransport: 'use security: "tls"',
+};
+
+/** For the time limits. */
+export const TIMEOUT_HINTS: OptionHints = {
+  connection: "use timeouts.connect",
+  greet: "use timeouts.greeting",
+  socket: EACH_TIMEOUT,
 };
 
 /** For the options of a message. */
@@ -114,14 +122,21 @@ export const AUTH_HINTS: OptionHints = {
 
 /** For an envelope. */
 export const ENVELOPE_HINTS: OptionHints = {
+  attachments: COMPOSE,
   bcc: "use to: the envelope names all who get the message, and no one else",
   cc: "use to: the envelope names all who get the message, and no one else",
+  content: COMPOSE,
+  date: COMPOSE,
   envelope: "write from and to without it",
+  headers: COMPOSE,
   html: COMPOSE,
   mailFrom: "use from",
+  messageId: COMPOSE,
+  raw: "give it as the message, the argument after the envelope",
   rcpt: "use to",
   rcptTo: "use to",
   recipients: "use to",
+  replyTo: COMPOSE,
   requireTLSExtensionEnabled: "use requireTls",
   sender: "use from",
   subject: COMPOSE,

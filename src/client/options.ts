@@ -16,13 +16,14 @@ import type {
   SaslContext,
   SaslMechanism,
 } from "../sasl/mechanism.ts";
-import { assertTlsOptions } from "../sockets/settings.ts";
+import { settleTls } from "../sockets/settings.ts";
 import type { SocketSource } from "../sockets/to_socket.ts";
 import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
+import { assertLogger } from "../trace.ts";
 import type { Logger, Trace } from "../trace.ts";
 import type { ContentEncoder } from "./content_encoder.ts";
 import type { Wait } from "./failure.ts";
-import { CLIENT_HINTS, SEND_HINTS } from "./foreign_options.ts";
+import { CLIENT_HINTS, SEND_HINTS, TIMEOUT_HINTS } from "./foreign_options.ts";
 
 /**
  * How the session is protected.
@@ -335,7 +336,7 @@ const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none
 export function readOptions(options: SmtpClientOptions): Settings {
   mustExist("connect", options, CLIENT_NAMES, { hints: CONNECT_HINTS });
   const { auth, clientName, protocol = "smtp", transfer = "auto", timeouts = {}, trace } = options;
-  mustExist("connect", timeouts, TIMEOUT_NAMES, { within: "timeouts" });
+  mustExist("connect", timeouts, TIMEOUT_NAMES, { within: "timeouts", hints: TIMEOUT_HINTS });
   const connection = readConnection(options, auth);
   if (protocol !== "smtp" && protocol !== "lmtp") {
     throw new TypeError(mustBe("connect", "protocol", '"smtp" or "lmtp"', protocol));
@@ -350,6 +351,7 @@ export function readOptions(options: SmtpClientOptions): Settings {
   if (trace !== undefined && typeof trace !== "function") {
     throw new TypeError(mustBe("connect", "trace", "a function, such as consoleTrace()", trace));
   }
+  if (options.logger !== undefined) assertLogger(options.logger);
   return {
     ...connection,
     auth,
@@ -439,7 +441,8 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
     if (typeof options.tls === "boolean") {
       throw new TypeError(mustBe("connect", "tls", 'an object (security: "tls" turns it on)', options.tls));
     }
-    assertTlsOptions(options.tls);
+    // Here, and not only when the socket opens, so that the stack of an error leads to the caller.
+    settleTls(options.tls, "localhost");
   }
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');

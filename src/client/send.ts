@@ -9,7 +9,7 @@ import { Content, discardMessage, toSource } from "./content.ts";
 import type { Message, MessageSource } from "./content.ts";
 import { rulesFor } from "./content_check.ts";
 import { encodeFor } from "./content_encoder.ts";
-import { renderEnvelope } from "./envelope.ts";
+import { checkEnvelopeNames, renderEnvelope } from "./envelope.ts";
 import type { Envelope, RenderedEnvelope } from "./envelope.ts";
 import { badSequence, messageOf } from "./failure.ts";
 import { mustHaveHeader, withHeader } from "./header_check.ts";
@@ -53,9 +53,8 @@ export function readMessage(
     const { signal, lineLength = "error", missingHeader = "error", encode } = options;
     mustBeReady(session);
     mustNotBeAborted(signal);
-    // Whoever passes a whole mail of compose() as the only argument learns what to do with it.
-    const isMail = message === undefined && "message" in Object(envelope);
-    const opened = source = open(isMail ? envelope as unknown as Message : message);
+    mustHaveMessage(envelope, message);
+    const opened = source = open(message);
     if (missingHeader === "error") source = withHeader(source);
     if (encode !== undefined) ({ envelope, source } = encodeFor(encode, envelope, source, extensions));
     const rendered = renderEnvelope(envelope, source, session, options.recipients);
@@ -67,6 +66,19 @@ export function readMessage(
     else source.cancel(error);
     throw error;
   }
+}
+
+/**
+ * Throws if there is no message. Whoever passes a whole mail as the only argument, of `compose()` or not yet composed, learns
+ * what to do with it.
+ *
+ * @throws {SmtpError | TypeError} If it is missing.
+ */
+export function mustHaveMessage(envelope: Envelope, message: Message): void {
+  if (message !== undefined) return;
+  if ("message" in Object(envelope)) open(envelope as unknown as Message);
+  checkEnvelopeNames(envelope);
+  open(message);
 }
 
 /** Throws if no message can be sent: not any more, or not yet. */

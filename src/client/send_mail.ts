@@ -13,7 +13,7 @@ import { divideOptions, readOptions } from "./options.ts";
 import type { SendOptions, Settings, SmtpClientOptions } from "./options.ts";
 import { isMisread, sayQuit } from "./quit.ts";
 import type { Receipt } from "./receipt.ts";
-import { readMessage } from "./send.ts";
+import { mustHaveMessage, readMessage } from "./send.ts";
 import type { ReadyMessage } from "./send.ts";
 import type { Session } from "./session.ts";
 import { mayGrow, sendLast } from "./split.ts";
@@ -72,6 +72,7 @@ async function connectAndSend(
     const divided = divideOptions(all);
     options = divided[1];
     settings = readOptions(divided[0]);
+    mustHaveMessage(envelope, message);
     session = await openSession(settings, "ready");
   } catch (error) {
     discardMessage(message, error);

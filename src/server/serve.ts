@@ -5,6 +5,7 @@
  */
 import { isControl } from "../core/characters.ts";
 import { mustBe } from "../core/errors.ts";
+import { mustNotBeUrl } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
 import type { ServerHandlers } from "./handlers.ts";
@@ -104,7 +105,9 @@ class ListeningServer implements SmtpServer {
     oneOf("security", security, ["tls", "starttls", "none"]);
     // An empty one would listen on all addresses.
     assertText("hostname", hostname);
+    mustNotBeUrl("serve", "hostname", hostname);
     if (path !== undefined) {
+      mustNotBeUrl("serve", "path", path);
       assertText("path", path);
       if (options.hostname !== undefined || options.port !== undefined) {
         throw new TypeError(

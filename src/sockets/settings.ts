@@ -98,11 +98,14 @@ const TLS_HINTS: OptionHints = {
   checkServerIdentity: "use serverName, or fingerprints",
   host: "use serverName",
   hostname: "use serverName",
+  minVersion: "leave it out: the runtime chooses the version of TLS",
   passphrase: "decrypt the key, and use key",
   pfx: "use cert and key, in PEM",
   rejectUnauthorized: "use verify",
   unsafelyDisableHostnameVerification: "use serverName, or fingerprints",
 };
+
+const HOST_NAME = "a host name or an IP address";
 
 /**
  * Checks and completes the options of `connect()`.
@@ -128,7 +131,7 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
     if ("path" in place) {
       throw new TypeError("Cannot connect: localAddress has no meaning with a unix socket");
     }
-    if (!isIpAddress(localAddress)) {
+    if (typeof localAddress !== "string" || !isIpAddress(localAddress)) {
       throw new TypeError(mustBe("connect", "localAddress", "an IP address", localAddress));
     }
   }
@@ -229,7 +232,10 @@ export function settleCertificates(
   option: string = "caCerts",
 ): readonly string[] {
   if (!Array.isArray(given)) return assertCertificates(given as string, option);
-  return given.flatMap((pem, index) => assertCertificates(pem, `${option}[${index}]`));
+  const all: string[] = [];
+  // A loop, whose errors still lead to the caller: V8 shows ten frames of a stack.
+  for (const [index, pem] of given.entries()) all.push(...assertCertificates(pem, `${option}[${index}]`));
+  return all;
 }
 
 /** Fingerprints as the adapters compare them: lower case, without colons. */
@@ -274,6 +280,7 @@ export function settleAddress(address: SocketAddress): SocketAddress {
   mustExist("connect", address, ADDRESS_NAMES, { within: "address", hints: ADDRESS_HINTS });
   if ("path" in address && address.path !== undefined) {
     const { path } = address;
+    mustNotBeUrl("connect", "path", path);
     if (typeof path !== "string" || path === "" || path.includes("\0")) {
       throw new TypeError(mustBe("connect", "path", "a non-empty string without NUL", path));
     }
@@ -286,8 +293,25 @@ export function settleAddress(address: SocketAddress): SocketAddress {
   return Object.freeze({ hostname: settleHostname(hostname, "hostname", "connect"), port });
 }
 
+/**
+ * Refuses a URL. It may hold a password, and messages and traces show where a connection leads: so it is not shown.
+ *
+ * @param action What cannot be done: "connect", "use TLS" or "serve".
+ * @param option The name of the option: "path", or one for a host name. A path may have an `@`.
+ * @param value What it is.
+ * @throws {TypeError} If it is a URL.
+ */
+export function mustNotBeUrl(action: string, option: string, value: unknown): void {
+  const isPath = option === "path";
+  if (typeof value !== "string" || !(value.includes("://") || (!isPath && value.includes("@")))) return;
+  const rule = isPath ? "a path" : HOST_NAME;
+  const parts = action === "serve" ? "hostname, port and security" : "hostname, port, security and auth";
+  throw new TypeError(`Cannot ${action}: ${option} must be ${rule}, not a URL: use ${parts}`);
+}
+
 function settleHostname(hostname: string, option: string, verb: string): string {
-  const refuse = () => new TypeError(mustBe(verb, option, "a host name or an IP address", hostname));
+  mustNotBeUrl(verb, option, hostname);
+  const refuse = () => new TypeError(mustBe(verb, option, HOST_NAME, hostname));
   // Characters that could make it mean something else to the resolver, in a message or in a URL.
   // deno-lint-ignore no-control-regex
   if (typeof hostname !== "string" || hostname === "" || /[\x00-\x20\x7f/\\?#@"<>]/.test(hostname)) {

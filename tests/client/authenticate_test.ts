@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import fc from "fast-check";
 import { inspect } from "node:util";
 import { authenticate } from "../../src/client/authenticate.ts";
@@ -21,6 +28,7 @@ import type { ScramHash } from "../../src/sasl/scram_keys.ts";
 import { memorySocketPair } from "../../src/sockets/memory.ts";
 import { formatTrace } from "../../src/trace.ts";
 import type { TraceEvent } from "../../src/trace.ts";
+import { converse, ehlo, QUIT } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 import { ALL_PIECES, replay } from "../support/replay.ts";
@@ -1010,3 +1018,21 @@ test("checkAuth() takes everything that auth may be", () => {
   ];
   for (const auth of accepted) checkAuth(auth);
 });
+
+test("checkAuth() counts what is undefined as left out, unless nothing else is there", () => {
+  const auth = { ...PASSWORD, accessToken: undefined, mechanism: undefined } as unknown as Auth;
+  assertEquals(checkAuth(auth), PASSWORD);
+  const none = { user: "tim", pass: undefined, accessToken: undefined } as unknown as Auth;
+  assertThrows(() => checkAuth(none), TypeError, "auth.pass must be a string without NUL");
+});
+
+test("SmtpClient.connect() logs in with a password beside an access token that is undefined", () =>
+  converse(
+    `S: 220 mx.test
+    ${ehlo("AUTH PLAIN")}
+    C: AUTH PLAIN AHRpbQB0YW5zdGFhZi10YW5zdGFhZg==
+    S: 235 Ok
+    ${QUIT}`,
+    (client) => Promise.resolve(assertEquals(client.authenticated, true)),
+    { security: "none", auth: { user: "tim", pass: PASS, accessToken: undefined } as unknown as Auth },
+  ));

@@ -182,6 +182,10 @@ test("SmtpClient.send() says what to do with what compose() returns as its only 
 for (
   const [what, message, words] of [
     ["a mail", { subject: "Hi", text: "Hello" }, /compose\(\) of @streams\/smtp\/compose/],
+    ["a mail of denomailer", { content: "Hello" }, /compose\(\) of @streams\/smtp\/compose/],
+    ["a mail of nodemailer", { raw: "A: x" }, /compose\(\) of @streams\/smtp\/compose/],
+    ["attachments", { attachments: [] }, /compose\(\) of @streams\/smtp\/compose/],
+    ["headers", { headers: {} }, /compose\(\) of @streams\/smtp\/compose/],
     ["what compose() returns", { envelope: {}, message: {} }, /send\(mail\.envelope, mail\.message\)/],
     ["a number", 42, /must be a string, bytes, .*, the current value is 42$/],
   ] as [string, unknown, RegExp][]

@@ -144,7 +144,7 @@ for (
     ],
     [{ from: null, to: ["a@b.test", "c@b.test", undefined] }, /^Cannot send: to\[2\] must be an address /],
     [{ from: null, to: [{ address: undefined }] }, /^Cannot send: to\[0\] must be an address /],
-    [{ from: null, to: [null] }, /^Cannot send: to\[0\] must be an address /],
+    [{ from: null, to: [null] }, /^Cannot send: to\[0\] must be an address .*, the current value is null$/],
     [
       { from: undefined, to: "a@b.test" },
       /^Cannot send: from must be an address .* or null for no bounces, /,

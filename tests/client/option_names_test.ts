@@ -1,8 +1,10 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { checkAuth } from "../../src/client/authenticate.ts";
 import { SmtpChannel } from "../../src/client/channel.ts";
 import { SmtpClient } from "../../src/client/client.ts";
-import { AUTH_HINTS, CLIENT_HINTS, SEND_HINTS } from "../../src/client/foreign_options.ts";
+import { checkEnvelopeNames } from "../../src/client/envelope.ts";
+import type { Envelope } from "../../src/client/envelope.ts";
+import { AUTH_HINTS, CLIENT_HINTS, ENVELOPE_HINTS, SEND_HINTS } from "../../src/client/foreign_options.ts";
 import {
   checkSendOptions,
   divideOptions,
@@ -10,8 +12,9 @@ import {
   readOptions,
 } from "../../src/client/options.ts";
 import type { SendOptions, SmtpClientOptions } from "../../src/client/options.ts";
-import { conversation, hello, QUIT } from "../support/conversation.ts";
+import { conversation, converse, hello, QUIT } from "../support/conversation.ts";
 import { sendMail, test } from "../support/harness.ts";
+import { rejectsWith } from "../support/rejects_with.ts";
 
 const ENVELOPE = { from: "me@example.com", to: "you@example.org" };
 const MESSAGE = "Subject: Hi\r\n\r\nHello";
@@ -85,6 +88,28 @@ test("sendMail() cancels the message when an option does not exist", async () =>
   assertEquals(reason, error);
 });
 
+test("send() and sendMail() with a mail as the only argument name compose(), and open nothing for it", async () => {
+  const mail = untyped<Envelope>({ ...ENVELOPE, subject: "Hi", text: "Hello" });
+  const missing = undefined as never;
+  const words = 'Cannot send: there is no option "envelope.subject", make a message with compose()';
+  await assertRejects(() => sendMail(untouched, mail, missing), TypeError, words);
+  for (
+    const [envelope, words] of [[ENVELOPE, "it must be"], [
+      { envelope: ENVELOPE, message: "" },
+      "send(mail.envelope",
+    ]] as const
+  ) {
+    const error = await rejectsWith(
+      "invalid-message",
+      () => sendMail(untouched, untyped<Envelope>(envelope), missing),
+    );
+    assertStringIncludes(error.message, words);
+  }
+  await converse(`${hello()}\n${QUIT}`, async (client) => {
+    await assertRejects(() => client.send(mail, missing), TypeError, words);
+  });
+});
+
 test("readOptions() says what to do instead of the options of other libraries", () => {
   for (
     const [options, message] of [
@@ -111,7 +136,10 @@ test("readOptions() says what to do instead of the options of other libraries", 
       [{ hostName: "mx.test" }, '"hostName", did you mean hostname?'],
       [{ timeout: {} }, '"timeout", did you mean timeouts?'],
       [{ Security: "tls" }, '"Security", did you mean security?'],
-      [{ timeouts: { greet: 1 } }, '"timeouts.greet", only connect, greeting, command'],
+      [{ timeouts: { all: 1 } }, '"timeouts.all", only connect, greeting, command'],
+      [{ timeouts: { greet: 1 } }, '"timeouts.greet", use timeouts.greeting'],
+      [{ timeouts: { connection: 1 } }, '"timeouts.connection", use timeouts.connect'],
+      [{ timeouts: { socket: 1 } }, '"timeouts.socket", use timeouts.command, mail, rcpt,'],
       [{ timeouts: { Connect: 1 } }, '"timeouts.Connect", did you mean timeouts.connect?'],
     ] as [Record<string, unknown>, string][]
   ) {
@@ -245,6 +273,10 @@ conversation(
           { ...ENVELOPE, subject: "Hi", text: "Hello" },
           `"envelope.subject", ${composed}; there is no option "envelope.text", ${composed}`,
         ],
+        [{ ...ENVELOPE, content: "Hello" }, `"envelope.content", ${composed}`],
+        [{ ...ENVELOPE, attachments: [] }, `"envelope.attachments", ${composed}`],
+        [{ ...ENVELOPE, headers: {} }, `"envelope.headers", ${composed}`],
+        [{ ...ENVELOPE, replyTo: "me@example.com" }, `"envelope.replyTo", ${composed}`],
         [{ envelope: ENVELOPE }, '"envelope.envelope", write from and to without it'],
         [{ ...ENVELOPE, use8BitMime: true }, '"envelope.use8BitMime", use body: "8bitmime"'],
         [{ ...ENVELOPE, requireTLS: true }, '"envelope.requireTLS", did you mean envelope.requireTls?'],
@@ -305,6 +337,10 @@ test("every hint is for an option that does not exist here", () => {
   }
   for (const [name, hint] of Object.entries(SEND_HINTS)) {
     assertThrows(() => checkSendOptions(untyped({ [name]: 1 })), TypeError, `"${name}", ${hint}`);
+  }
+  for (const [name, hint] of Object.entries(ENVELOPE_HINTS)) {
+    const envelope = untyped<Envelope>({ ...ENVELOPE, [name]: 1 });
+    assertThrows(() => checkEnvelopeNames(envelope), TypeError, `"envelope.${name}", ${hint}`);
   }
   for (const [name, hint] of Object.entries(AUTH_HINTS)) {
     assertThrows(() => checkAuth(untyped({ pass: "x", [name]: 1 })), TypeError, `"auth.${name}", ${hint}`);

@@ -1,7 +1,8 @@
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertThrows } from "@std/assert";
 import { Reply } from "../../src/core/reply.ts";
 import { SmtpChannel } from "../../src/client/channel.ts";
 import { SmtpClient } from "../../src/client/client.ts";
+import { readOptions } from "../../src/client/options.ts";
 import { SmtpError } from "../../src/errors.ts";
 import { serve } from "../../src/server/mod.ts";
 import type { SmtpServer } from "../../src/server/mod.ts";
@@ -88,6 +89,16 @@ leads("expn()", (client) => client.expn("nobody"));
 leads("etrn()", (client) => client.etrn("example.org"));
 leads("startTls()", (client) => client.startTls());
 leads("authenticate()", (client) => client.authenticate({ user: "tim", pass: "tanstaaftanstaaf" }));
+
+// V8 shows ten frames: two are left for sendMail(), which calls it.
+for (const tls of [{ caCerts: ["x"] }, { caCerts: "x" }, { fingerprints: ["x"] }, { cert: "x", key: "x" }]) {
+  test(`the stack of the error of tls ${JSON.stringify(tls)} leads to the caller in eight frames`, () => {
+    const theCaller = () => void readOptions({ tls });
+    const { stack = "" } = assertThrows(theCaller, TypeError, "Cannot use TLS");
+    const frames = stack.split("\n").filter((line) => /:\d+:\d+\)?$/.test(line));
+    assert(frames.slice(0, 8).some((frame) => frame.includes("theCaller")), stack);
+  });
+}
 
 for (
   const [name, connect] of [

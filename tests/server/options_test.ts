@@ -153,6 +153,8 @@ test("serve() refuses options of the wrong kind by name", () => {
       [25, "options must be an object, the current value is 25"],
       [() => {}, "options must be an object, the current value is a function"],
       [{ hostname: "" }, "hostname must be a text that is not empty"],
+      [{ hostname: "smtp://me:s3cr3t@mx.test" }, "address, not a URL: use hostname, port and security"],
+      [{ path: "smtp://me:s3cr3t@mx.test" }, "path, not a URL: use hostname, port and security"],
       [{ hostname: null }, "no control characters, the current value is null"],
       [{ hostname: "a\0b" }, "hostname must be a text that is not empty and has no control characters"],
       [{ path: "/tmp/a\0b" }, String.raw`the current value is "/tmp/a\x00b"`],

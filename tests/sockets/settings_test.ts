@@ -66,6 +66,24 @@ for (
   });
 }
 
+for (
+  const [option, address, options] of [
+    ["hostname", { hostname: "smtps://me:s3cr3t@mx.test", port: 25 }, {}],
+    ["hostname", { hostname: "me:s3cr3t@mx.test", port: 25 }, {}],
+    ["path", { path: "smtps://me:s3cr3t@mx.test" }, {}],
+    ["serverName", HOST, { secureTransport: "on", tls: { serverName: "smtps://me:s3cr3t@mx.test" } }],
+  ] as [string, SocketAddress, SocketOptions][]
+) {
+  test(`settle() refuses a URL as ${option} and does not show it: ${JSON.stringify(address)}`, () => {
+    const { message } = assertThrows(() => settle(address, options), TypeError, `${option} must be`);
+    assertEquals(message.replace(/^.*, not/, ""), " a URL: use hostname, port, security and auth");
+  });
+}
+
+test("settle() takes a path with an @", () => {
+  assertEquals(settle({ path: "/run/smtp@1" }).target, "/run/smtp@1");
+});
+
 for (const port of [0, -1, 65_536, 2.5, NaN, "25" as unknown as number]) {
   test(`settle() refuses the port ${JSON.stringify(port)}`, () => {
     assertThrows(() => settle({ hostname: "mx.test", port }), RangeError, "from 1 to 65535");
@@ -79,6 +97,7 @@ const refused: [string, SocketAddress, SocketOptions, string][] = [
   ["another secureTransport", HOST, { secureTransport: "tls" as "on" }, "secureTransport must be"],
   ["tls that is off", HOST, { tls: {} }, `secureTransport "off"`],
   ["a localAddress that is a name", HOST, { localAddress: "eth0" }, "localAddress must be"],
+  ["a localAddress that is no text", HOST, { localAddress: 5 as unknown as string }, "localAddress must be"],
   ["a localAddress that is too large", HOST, { localAddress: "256.0.0.1" }, "localAddress must be"],
   [
     "a localAddress on a unix socket",
