@@ -10,6 +10,7 @@ import type { Phase } from "../errors.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
 import type { Session } from "./session.ts";
+import { hasNoPlace } from "./transaction.ts";
 
 /** Sends commands one by one. While it lasts, nothing else is sent. */
 export class Conversation implements Exchange {
@@ -138,8 +139,8 @@ export class Conversation implements Exchange {
   }
 
   receive(reply: Reply): void {
-    // A 3xx leaves the server waiting for something that is no command (RFC 5321, section 4.2.1).
-    if (reply.intermediate && this.awaited !== "auth") {
+    const { awaited } = this;
+    if (hasNoPlace(reply, awaited === "auth" ? "content" : awaited === "quit" ? "quit" : "command")) {
       throw new SmtpError("protocol-error", `Unexpected reply: ${reply.toString()}`, {
         phase: this.awaited,
         reply,

@@ -8,7 +8,15 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Outcome, Phase, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
 import type { Content } from "./content.ts";
-import { cutShort, isLost, messageRefused, resetRefused, serviceClosing, toSmtpError } from "./failure.ts";
+import {
+  cutShort,
+  isLost,
+  leavesHope,
+  messageRefused,
+  resetRefused,
+  serviceClosing,
+  toSmtpError,
+} from "./failure.ts";
 import type { Wait } from "./failure.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
 import type { Exchange } from "./pipeline.ts";
@@ -219,6 +227,7 @@ export abstract class Delivery implements Exchange {
   /** The content cannot be read, or the caller has given up. */
   protected giveUp({ code, message, cause }: SmtpError): void {
     if (this.#settled) return;
+    if (this.transaction.taken) return this.settle();
     const { outcome, cut } = this.transaction.abandon();
     if (outcome === "refused") return this.settle();
     this.reject(code, message, { outcome, usable: !cut, cause });
@@ -229,7 +238,7 @@ export abstract class Delivery implements Exchange {
     try {
       this.#fail(error);
     } catch (cause) {
-      // A mistake of ours: it is told, and nobody waits for ever.
+      // A mistake of ours: nobody is to wait for ever because of it.
       this.#result.reject(new SmtpError(error.code, error.message, { ...error, outcome: "unknown", cause }));
     }
   }
@@ -246,7 +255,7 @@ export abstract class Delivery implements Exchange {
       outcome,
       phase: begun ? this.transaction.awaited : error.phase,
       reply: error.reply,
-      temporary: error.temporary,
+      temporary: begun ? error.temporary : leavesHope(error),
       cause: error.cause,
     });
   }

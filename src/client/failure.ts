@@ -108,6 +108,14 @@ export function isLost({ code }: SmtpError): boolean {
   return code === "connection-lost" || code === "connection-reset";
 }
 
+/**
+ * Whether a message that has not begun may go over another connection, now that this one has ended: nothing is wrong with the
+ * message. What a server has said out of turn need not be what the next one says.
+ */
+export function leavesHope({ code, temporary }: SmtpError): boolean {
+  return temporary || code === "protocol-error";
+}
+
 /** The text of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

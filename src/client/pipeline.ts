@@ -43,6 +43,8 @@ export interface Exchange {
   proceed?(): void;
   /** Takes a reply that comes before it is due, which ends the session. Returns whether it makes sense. */
   receiveEarly?(reply: Reply): boolean;
+  /** With what the session ends after the reply that has come, if it does. */
+  readonly end?: SmtpError | undefined;
   /** Whether nothing is to be read after the reply that has come, until another one is awaited. */
   readonly pausesReading?: boolean;
   /** Whether there may be a secret in the reply. */
@@ -234,7 +236,11 @@ export class Pipeline {
     }
     if (this.#unasked) return this.#deadline.start(LAST_WORD_TIMEOUT);
     this.#link.scheduleFlush();
-    if (!waits) return;
+    if (!waits) {
+      // Its timer, too, would keep the process running. Where writing has failed it limits the wait for the last word.
+      if (this.#link.writeError === undefined) this.#deadline.stop();
+      return;
+    }
     this.#deadline.start(this.#timeouts[front.awaited]);
     if (!this.#reading) void this.#read();
   }
@@ -284,10 +290,18 @@ export class Pipeline {
       }
       this.window.onReply();
       const shown = front?.shown?.(reply) ?? reply;
-      this.#trace?.({ type: "reply", reply: shown });
       this.#deadline.renew();
       const phase = phaseOf(front?.awaited ?? "command");
-      if (isDue) front.receive(reply);
+      // The trace comes second: whoever aborts from there is too late for what the server has decided.
+      try {
+        if (isDue) front.receive(reply);
+      } finally {
+        this.#trace?.({ type: "reply", reply: shown });
+      }
+      if (isDue && front.end !== undefined) {
+        this.fail(front.end);
+        break;
+      }
       // A server that says 421 closes the connection (RFC 5321, section 3.8). Replies come in order, so it has done
       // nothing of what was sent after the command that it answers.
       if (reply.code === 421) this.fail(serviceClosing(shown, phase));

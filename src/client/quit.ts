@@ -49,6 +49,7 @@ class Quit implements Exchange {
   readonly awaited = "quit";
   awaitsReply = false;
   finished = false;
+  end: SmtpError | undefined;
   position = NOT_BEGUN;
 
   constructor(session: Session) {
@@ -84,7 +85,7 @@ class Quit implements Exchange {
       // Haraka 3.3 says 503 here, after it has taken the message.
       this.#mark(`the server answers it behind a content with ${reply.toString()}`);
     }
-    this.#session.pipeline.fail(sessionEnded()); // at once: nothing may be sent after QUIT
+    this.end = sessionEnded(); // at once: nothing may be sent after QUIT
   }
 
   /** All that goes before it was answered: a server that hangs up now leaves nothing open. */

@@ -11,7 +11,7 @@ import { rulesFor } from "./content_check.ts";
 import { encodeFor } from "./content_encoder.ts";
 import { checkEnvelopeNames, renderEnvelope } from "./envelope.ts";
 import type { Envelope, RenderedEnvelope } from "./envelope.ts";
-import { badSequence, messageOf } from "./failure.ts";
+import { badSequence, leavesHope, messageOf } from "./failure.ts";
 import { mustHaveHeader, withHeader } from "./header_check.ts";
 import { checkSendOptions } from "./options.ts";
 import type { SendOptions } from "./options.ts";
@@ -99,7 +99,7 @@ export function mustBeUsable({ pipeline: { failure }, quitting }: Session): void
   throw new SmtpError("client-closed", `Cannot send: the client is closed: ${why}`, {
     phase: "command",
     cause: failure,
-    temporary: failure?.temporary,
+    temporary: failure && leavesHope(failure),
   });
 }
 

@@ -8,7 +8,7 @@ import { openSession } from "./connect.ts";
 import { discardMessage } from "./content.ts";
 import type { Message } from "./content.ts";
 import type { Envelope } from "./envelope.ts";
-import { leadToCaller } from "./failure.ts";
+import { leadToCaller, unopened } from "./failure.ts";
 import { divideOptions, readOptions } from "./options.ts";
 import type { SendOptions, Settings, SmtpClientOptions } from "./options.ts";
 import { isMisread, sayQuit } from "./quit.ts";
@@ -74,6 +74,8 @@ async function connectAndSend(
     settings = readOptions(divided[0]);
     mustHaveMessage(envelope, message);
     session = await openSession(settings, "ready");
+    // The server may have said more than it was asked, in the packet of its last reply.
+    if (session.pipeline.failure !== undefined) throw unopened(session.pipeline.failure);
   } catch (error) {
     discardMessage(message, error);
     throw error;

@@ -207,9 +207,9 @@ export class Transaction {
    */
   receive(reply: Reply): void {
     const command = this.#sent[this.#replied]!;
-    // A 3xx says that the server waits for content, which only DATA leads to (RFC 5321, section 4.3.2); a 2xx to DATA would
-    // leave open whether it does. 221 answers QUIT and nothing else: it must not pass for the server's "taken".
-    if (reply.code === 221 || (command === "data" ? reply.positive : reply.intermediate)) {
+    // A 2xx to DATA would leave open whether the server waits for content.
+    const isData = command === "data";
+    if (hasNoPlace(reply, isData ? "content" : "command") || (isData && reply.positive)) {
       throw unexpected(reply, NAMES[command]);
     }
     if (command !== "end") this.#replied++;
@@ -401,7 +401,10 @@ export class Transaction {
         return { outcome: this.#outcome(true), cut: false };
       default:
         this.#state = "over";
-        return { outcome: "not-sent", cut: false };
+        return {
+          outcome: this.refusal !== undefined && !this.awaitsReply ? "refused" : "not-sent",
+          cut: false,
+        };
     }
   }
 
@@ -467,6 +470,14 @@ export class Transaction {
     }
     return this.#recipientsAnswered === this.#recipients.length && this.#accepted.length === 0;
   }
+}
+
+/**
+ * The protocol has no place for a reply: a 3xx says that the server waits for content, which only some commands lead to (RFC 5321,
+ * section 4.3.2), and 221 answers QUIT and nothing else, so that it must not pass for another command's success.
+ */
+export function hasNoPlace(reply: Reply, after: "content" | "quit" | "command"): boolean {
+  return (reply.intermediate && after !== "content") || (reply.code === 221 && after !== "quit");
 }
 
 function unexpected(reply: Reply, what: string): ProtocolError {

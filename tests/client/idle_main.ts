@@ -8,7 +8,7 @@ import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { SmtpError } from "../../src/errors.ts";
 import type { IdleTask } from "./idle_test.ts";
 
-const { port, caCerts, mails, stays }: IdleTask = JSON.parse(process.argv[2]!);
+const { port, caCerts, mails, begins, stays }: IdleTask = JSON.parse(process.argv[2]!);
 const options: SmtpClientOptions = {
   hostname: "127.0.0.1",
   port,
@@ -21,6 +21,7 @@ const client = await SmtpClient.connect(options);
 for (let i = 0; i < mails; i++) {
   await client.send({ from: "me@example.com", to: "you@example.org" }, "Subject: Hi\r\n\r\nHello");
 }
+if (begins) await client.mail("me@example.com");
 console.log("idle");
 if (stays) {
   const timer = setInterval(() => {}, 1_000);

@@ -16,6 +16,8 @@ export interface IdleTask {
   caCerts?: string[];
   /** How many mails it sends. */
   mails: number;
+  /** Whether it begins another one, and forgets it. */
+  begins: boolean;
   /** Whether it has something else to do until the session is over. */
   stays: boolean;
 }
@@ -37,15 +39,21 @@ for (const security of ["none", "starttls"] as const) {
   for (const mails of [0, 2]) {
     test(`A program that forgets quit() after ${mails} mails ends by itself, security ${security} on ${runtime}`, async () => {
       await using server = await Server.start(security);
-      const program = run(server, { mails, stays: false });
+      const program = run(server, { mails, begins: false, stays: false });
       assertEquals(await program.ended, [0, "idle\n"]);
     });
   }
 
+  test(`A program that forgets a mail after mail() ends by itself, security ${security} on ${runtime}`, async () => {
+    await using server = await Server.start(security);
+    const program = run(server, { mails: 0, begins: true, stays: false });
+    assertEquals(await program.ended, [0, "idle\n"]);
+  });
+
   for (const [what, [leave, words]] of Object.entries(LEAVES)) {
     test(`A program learns at once that an idle server ${what}, security ${security} on ${runtime}`, async () => {
       await using server = await Server.start(security);
-      const program = run(server, { mails: 1, stays: true });
+      const program = run(server, { mails: 1, begins: false, stays: true });
       await program.idle;
       await leave(server.peer!);
       assertEquals(await program.ended, [0, `idle\nfalse ${words}\n`]);

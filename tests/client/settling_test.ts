@@ -284,3 +284,48 @@ test("SmtpClient.send() is aborted by what onProgress throws, and the session go
       assertEquals([error.cause, error.outcome, error.usable], [bug, "not-sent", true]);
     },
   ));
+
+/** A message by each transfer, with the server's last word about it. */
+const CONTENTS: Record<string, [protocol: "smtp" | "lmtp", transcript: string]> = {
+  DATA: ["smtp", "C: DATA\nS: 354 Go\nC: A: x\nC: ."],
+  BDAT: ["smtp", "C: BDAT 6 LAST\nC: A: x"],
+  LMTP: ["lmtp", "C: DATA\nS: 354 Go\nC: A: x\nC: ."],
+};
+
+for (const [name, [protocol, content]] of Object.entries(CONTENTS)) {
+  for (const reply of ["250 taken", "552 no"]) {
+    test(`SmtpClient tells what the server has decided when a trace aborts the send at ${reply} (${name})`, async () => {
+      const greeted = hello(...name === "BDAT" ? ["CHUNKING"] : []);
+      const played = replay(
+        `${protocol === "lmtp" ? greeted.replace("EHLO", "LHLO") : greeted}
+        C: MAIL FROM:<${FROM}>
+        S: 250 Ok
+        C: RCPT TO:<${TO}>
+        S: 250 Ok
+        ${content}
+        S: ${reply}`,
+      );
+      const { signal, abort } = aborter();
+      const client = await SmtpClient.connect({
+        socket: played.socket,
+        ...OPTIONS,
+        protocol,
+        transfer: name === "BDAT" ? "bdat" : "data",
+        trace(event) {
+          if (event.type !== "reply" || event.reply.toString() !== reply) return;
+          abort();
+          void client.close();
+        },
+      });
+      const sent = client.send(ENVELOPE, "A: x\r\n", { signal });
+      if (reply.startsWith("250")) assertEquals((await sent).reply.text, "taken");
+      else assertEquals((await rejectsWith("message-refused", () => sent)).outcome, "refused");
+      await played.done.catch(() => {});
+    });
+  }
+}
+
+function aborter(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort() };
+}

@@ -4,7 +4,7 @@ import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import { formatTrace } from "../../src/trace.ts";
 import { ehlo, hello } from "../support/conversation.ts";
-import { test } from "../support/harness.ts";
+import { sendMail, test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 import { ALL_PIECES, replay } from "../support/replay.ts";
 import type { Pieces } from "../support/replay.ts";
@@ -35,7 +35,7 @@ async function over(client: SmtpClient): Promise<[code: string, message: string]
   await client.closed;
   assertEquals(client.usable, false);
   const error = await rejectsWith("client-closed", () => client.send(ENVELOPE, "A:"));
-  assertEquals(error.outcome, "not-sent");
+  assertEquals([error.outcome, error.temporary], ["not-sent", true]); // nothing is wrong with this mail
   const { code, message } = error.cause as { code: string; message: string };
   return [code, message];
 }
@@ -235,3 +235,28 @@ test("SmtpClient hears a 421 while a mechanism thinks", () =>
       } as never,
     },
   ));
+
+test("SmtpClient calls a mail temporary that waits behind one at which the server speaks out of turn", () =>
+  session(`${hello()}\n${MAIL}\nS: 250 Ok\nS: 250 Again\n`, async (connect) => {
+    const client = await connect();
+    const sent = client.send(ENVELOPE, "A: first");
+    const error = await rejectsWith("protocol-error", () => client.send(ENVELOPE, "A: second"));
+    assertEquals([error.outcome, error.temporary], ["not-sent", true]);
+    await rejectsWith("protocol-error", () => sent);
+  }));
+
+test("sendMail() tells what the server said out of turn behind EHLO", () =>
+  rejects("S: 220 mx.test\nC: EHLO client.test\nS: 250 mx.test\nS: 250 Again", `${UNASKED}250 Again`));
+
+for (const code of [221, 354]) {
+  test(`sendMail() takes no ${code} for an answer to EHLO`, () =>
+    rejects(`S: 220 mx.test\nC: EHLO client.test\nS: ${code} What`, `Unexpected reply: ${code} What`));
+}
+
+async function rejects(transcript: string, message: string): Promise<void> {
+  const { socket, done } = replay(transcript);
+  const options = { socket, clientName: "client.test", security: "none" } as const;
+  const error = await rejectsWith("protocol-error", () => sendMail(options, ENVELOPE, "A:"));
+  assertEquals([error.message, error.outcome], [message, "not-sent"]);
+  await done.catch(() => {});
+}
