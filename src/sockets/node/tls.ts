@@ -33,8 +33,7 @@ export async function startNodeTls(
 }
 
 function begin(raw: Duplex, settings: TlsSettings): tls.TLSSocket {
-  const { serverName, cert, key, alpnProtocols, verify } = settings;
-  const ca = verify ? trustedCertificates(settings.caCerts) : undefined;
+  const { serverName, alpnProtocols, verify } = settings;
   return builtin("node:tls").connect({
     socket: raw as net.Socket,
     ...{ allowHalfOpen: true }, // Bun does not take it over from the socket
@@ -42,10 +41,31 @@ function begin(raw: Duplex, settings: TlsSettings): tls.TLSSocket {
     // An IP address is checked like a name, but never sent as one (RFC 6066, section 3).
     ...(serverName !== undefined && { host: serverName }),
     ...(serverName !== undefined && !isIpAddress(serverName) && { servername: serverName }),
-    ...(ca !== undefined && { ca }),
-    ...(cert !== undefined && key !== undefined && { cert, key }),
+    secureContext: secureContextOf(settings),
     ...(alpnProtocols.length > 0 && { ALPNProtocols: [...alpnProtocols] }),
   });
+}
+
+/** Enough for the servers and logins of one program; one context is about 250 KB where it has certificates of the caller's. */
+const MAX_CONTEXTS = 16;
+
+/** The contexts that were made, the last used ones last: to read all authorities again takes 15 to 30 ms a connection. */
+const contexts = new Map<string, tls.SecureContext>();
+
+function secureContextOf({ verify, caCerts, cert, key }: TlsSettings): tls.SecureContext {
+  const name = JSON.stringify([verify, caCerts, cert, key]);
+  let context = contexts.get(name);
+  if (context === undefined) {
+    const ca = verify ? trustedCertificates(caCerts) : undefined;
+    context = builtin("node:tls").createSecureContext({
+      ...(ca !== undefined && { ca }),
+      ...(cert !== undefined && key !== undefined && { cert, key }),
+    });
+  }
+  contexts.delete(name);
+  contexts.set(name, context);
+  if (contexts.size > MAX_CONTEXTS) contexts.delete(contexts.keys().next().value!);
+  return context;
 }
 
 /**
