@@ -115,11 +115,17 @@ export async function startSink(
 export async function startRelay(
   to: number,
   rtt: number,
-  { handshake = false }: { handshake?: boolean } = {},
+  { handshake = false, coarse = false, cpu = RELAY_CPU }: {
+    handshake?: boolean;
+    coarse?: boolean;
+    cpu?: number;
+  } = {},
 ): Promise<Helper> {
   const [node] = await nodeOnly();
-  const args = ["--to", String(to), "--rtt", String(rtt), ...(handshake ? ["--handshake"] : [])];
-  return await startProgram(pinned(RELAY_CPU, node!.command("receivers/relay", args)));
+  const args = ["--to", String(to), "--rtt", String(rtt)];
+  if (handshake) args.push("--handshake");
+  if (coarse) args.push("--coarse");
+  return await startProgram(pinned(cpu, node!.command("receivers/relay", args)));
 }
 
 let node: Promise<Runtime[]> | undefined;

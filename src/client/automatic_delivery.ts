@@ -63,9 +63,9 @@ export class AutomaticDelivery extends Delivery {
   }
 
   override begin(): void {
-    const { held, fresh } = this.session;
+    const { held, quirks } = this.session;
     this.#followsContent = this.#options.transfer === "data" && typeof held !== "string" && !held.finished;
-    this.#pipeliningTested = fresh;
+    this.#pipeliningTested = quirks.pipelining === "untested" && this.session.fresh;
     super.begin();
   }
 

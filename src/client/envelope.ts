@@ -101,10 +101,9 @@ export function renderEnvelope(
     });
   }
   const from = parseReversePath(envelope.from);
-  const { valid, paths, invalid } = sort(to, isList, policy, target.extensions);
-  const mailboxes = [from, ...paths];
-  const smtpUtf8 = envelope.smtpUtf8 === true || needsSmtpUtf8(mailboxes);
-  if (smtpUtf8) mustOfferSmtpUtf8(mailboxes, target.extensions);
+  const { valid, paths, isForeign, invalid } = sort(to, isList, policy, target.extensions);
+  const smtpUtf8 = envelope.smtpUtf8 === true || isForeign || needsSmtpUtf8([from]);
+  if (smtpUtf8) mustOfferSmtpUtf8([from, ...paths], target.extensions);
   const wanted = (envelope.smtpUtf8 ?? false) === smtpUtf8 ? envelope : { ...envelope, smtpUtf8 };
   return {
     mail: renderMailCommand(from, wanted, message, target),
@@ -125,21 +124,27 @@ export function checkEnvelopeNames(envelope: Envelope): void {
   checkMailNames(envelope);
 }
 
-/** The recipients that this server can be asked about, with their mailboxes, and the others. */
+/**
+ * The recipients that this server can be asked about, with their mailboxes, whether one needs SMTPUTF8, and the others.
+ */
 function sort(
   to: readonly (string | Recipient)[],
   isList: boolean,
   policy: "some" | "all",
   extensions: Extensions,
-): { valid: (string | Recipient)[]; paths: Mailbox[]; invalid: InvalidRecipient[] } {
+): { valid: (string | Recipient)[]; paths: Mailbox[]; isForeign: boolean; invalid: InvalidRecipient[] } {
   const valid: (string | Recipient)[] = [];
   const paths: Mailbox[] = [];
   const invalid: InvalidRecipient[] = [];
+  let isForeign = false;
   for (let i = 0; i < to.length; i++) {
     const recipient = to[i]!;
     try {
       const path = parseRecipient(recipient, isList ? i : "to");
-      if (!isAsciiMailbox(path)) mustOfferSmtpUtf8([path], extensions);
+      if (!isAsciiMailbox(path)) {
+        mustOfferSmtpUtf8([path], extensions);
+        isForeign = true;
+      }
       valid.push(recipient);
       paths.push(path);
     } catch (error) {
@@ -150,7 +155,9 @@ function sort(
     }
   }
   const [first] = invalid;
-  if (first === undefined || (policy === "some" && valid.length > 0)) return { valid, paths, invalid };
+  if (first === undefined || (policy === "some" && valid.length > 0)) {
+    return { valid, paths, isForeign, invalid };
+  }
   const { code, message, cause } = first.error;
   throw new SmtpError(code, message, { ...first.error, cause, rejected: invalid });
 }
@@ -303,12 +310,13 @@ function addOffered(
 
 /** What a server says that it does not do, it need not be asked. */
 function mustBeWithinLimits({ deliverBy, holdFor, holdUntil }: MailParameters, extensions: Extensions): void {
-  const least = extensions.deliverBy ?? 0;
+  const least = deliverBy === undefined ? 0 : extensions.deliverBy ?? 0;
   if (deliverBy?.mode === "return" && deliverBy.seconds < least) {
     throw new RangeError(
       mustBe("send", "deliverBy.seconds", `at least ${least} for this server`, deliverBy.seconds),
     );
   }
+  if (holdFor === undefined && holdUntil === undefined) return;
   const { maxInterval, maxDateTime } = extensions.futureRelease ?? {};
   if (holdFor !== undefined && holdFor > (maxInterval ?? Infinity)) {
     throw new RangeError(
