@@ -62,7 +62,7 @@ Deno.writeTextFileSync(
   "bench/RESULTS.md",
   `# Results
 
-Written by \`bench/results.ts\` from the results of one run of the benchmarks. Each figure is the median of the rounds of one run, in which
+Written by \`bench/results.ts\` from the results of the benchmarks. Each figure is the median of the rounds of one run, in which
 all subjects took turns, each in a process of its own. The ratio in brackets is the median of the rounds' ratios between ours and
 that subject: above 1, ours is better.
 ${note === "" ? "" : `\n${note}\n`}

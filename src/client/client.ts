@@ -534,7 +534,7 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /**
-   * Ends the session as RFC 5321 asks: says QUIT behind what is in flight, waits for the replies, and closes. With PIPELINING,
+   * Ends the session as RFC 5321 asks: says QUIT after what is in flight, waits for the replies, and closes. With PIPELINING,
    * QUIT leaves in one group with the last message; called in the same turn as `send()`, it costs no round trip. A transaction
    * that was begun with `mail()` and has no end is given up.
    *

@@ -28,6 +28,7 @@ import { opened, openSocket } from "./open_socket.ts";
 import { describeAddress } from "./options.ts";
 import type { Auth, Settings } from "./options.ts";
 import { Pipeline } from "./pipeline.ts";
+import { sayQuit } from "./quit.ts";
 import { Session } from "./session.ts";
 
 /**
@@ -93,13 +94,7 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
 export function endSession(session: Session, failure: SmtpError, inStep = false): void {
   const { pipeline } = session;
   if (!inStep && failure.code !== "command-refused") return pipeline.fail(failure);
-  session.quitting = true;
-  const end = () => pipeline.run(() => pipeline.fail(failure));
-  const timer = setTimeout(end, QUIT_TIMEOUT);
-  Conversation.hold(session, async (conversation) => {
-    await conversation.say("QUIT\r\n", "quit");
-    end(); // at once: nothing may be sent after QUIT
-  }).catch(end).finally(() => clearTimeout(timer));
+  void sayQuit(session, { reason: failure, limit: QUIT_TIMEOUT });
 }
 
 function endOnAbort({ settings: { signal }, pipeline }: Session): void {

@@ -139,8 +139,7 @@ export class Conversation implements Exchange {
   }
 
   receive(reply: Reply): void {
-    const { awaited } = this;
-    if (hasNoPlace(reply, awaited === "auth" ? "content" : awaited === "quit" ? "quit" : "command")) {
+    if (hasNoPlace(reply, this.awaited === "auth")) {
       throw new SmtpError("protocol-error", `Unexpected reply: ${reply.toString()}`, {
         phase: this.awaited,
         reply,

@@ -238,7 +238,7 @@ export abstract class Delivery implements Exchange {
     try {
       this.#fail(error);
     } catch (cause) {
-      // A mistake of ours: nobody is to wait for ever because of it.
+      // A mistake of ours must not keep the caller waiting.
       this.#result.reject(new SmtpError(error.code, error.message, { ...error, outcome: "unknown", cause }));
     }
   }

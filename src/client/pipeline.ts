@@ -39,7 +39,7 @@ export interface Exchange {
   begin(): void;
   /** Takes a reply that was due. Nothing is written before {@linkcode proceed}. */
   receive(reply: Reply): void;
-  /** Goes on after a reply, now that nothing that nobody has asked for stands behind it. */
+  /** Goes on after a reply, now that nothing unasked follows it. */
   proceed?(): void;
   /** Takes a reply that comes before it is due, which ends the session. Returns whether it makes sense. */
   receiveEarly?(reply: Reply): boolean;
@@ -307,7 +307,7 @@ export class Pipeline {
       if (reply.code === 421) this.fail(serviceClosing(shown, phase));
       else if (!isDue) this.#endUnasked(reply, shown);
       else if (front.pausesReading) return false;
-      // Those that fly behind the front have said something, and a front that has more to say flies alone.
+      // Those that fly after the front have said something, and a front that has more to say flies alone.
       else if (this.#link.bufferedLength > 0 && !front.awaitsReply && this.#flying.length === 1) {
         this.#onUnasked();
       } else if (this.#failure === undefined && (this.#ending === undefined || front !== this.#wire)) {
@@ -330,9 +330,6 @@ export class Pipeline {
   }
 
   #endOfConnection(): SmtpError {
-    if (this.#phase === "quit") {
-      return new SmtpError("client-closed", "The session has ended", { phase: "quit" });
-    }
     const where = this.#link.bufferedLength > 0 ? " within a reply" : "";
     return new SmtpError("connection-lost", `The server has closed the connection${where}`, {
       phase: this.#phase,

@@ -12,28 +12,38 @@ import type { Exchange } from "./pipeline.ts";
 import type { Session } from "./session.ts";
 import type { Transaction } from "./transaction.ts";
 
-/** Replies to a content that speak of the commands behind it: unknown, not implemented, out of order. */
+/** Replies to a content that speak of the commands after it: unknown, not implemented, out of order. */
 const MISREAD: ReadonlySet<number> = new Set([500, 502, 503]);
 
+/** How to end a session. */
+export interface QuitOptions {
+  /** Why it ends, as the trace and later calls tell it. Default: that it was asked to. */
+  readonly reason?: SmtpError;
+  /** How long to wait for all of it, in milliseconds. Default: as long as `timeouts` allow for each reply. */
+  readonly limit?: number;
+}
+
 /**
- * Says QUIT behind what waits and what is in flight, and closes the connection once that has ended. Nothing else may be sent
+ * Says QUIT after what waits and what is in flight, and closes the connection once that has ended. Nothing else may be sent
  * afterwards.
  *
  * @param session The session.
+ * @param options Why, and for how long.
  * @returns Resolves when the connection is closed. Never rejects: the answer to QUIT changes nothing.
  */
-export async function sayQuit(session: Session): Promise<void> {
+export async function sayQuit(session: Session, options: QuitOptions = {}): Promise<void> {
+  const { pipeline, link } = session;
+  const { reason = new SmtpError("client-closed", "The session has ended", { phase: "quit" }), limit } =
+    options;
   session.quitting = true;
-  const quit = new Quit(session);
-  session.pipeline.enqueue(quit);
+  const quit = new Quit(session, reason);
+  const timer = limit && setTimeout(() => pipeline.run(() => pipeline.fail(reason)), limit);
+  pipeline.enqueue(quit);
   await quit.ended;
+  clearTimeout(timer);
   // What came first is the reason: if the connection was lost, it has ended already.
-  session.pipeline.fail(sessionEnded());
-  await session.link.close().catch(() => {});
-}
-
-function sessionEnded(): SmtpError {
-  return new SmtpError("client-closed", "The session has ended", { phase: "quit" });
+  pipeline.fail(reason);
+  await link.close().catch(() => {});
 }
 
 /**
@@ -42,6 +52,7 @@ function sessionEnded(): SmtpError {
  */
 class Quit implements Exchange {
   readonly #session: Session;
+  readonly #reason: SmtpError;
   readonly #ended: PromiseWithResolvers<void> = Promise.withResolvers();
   /** The transaction whose content had no reply when QUIT left. */
   #follows: Transaction | undefined;
@@ -52,8 +63,9 @@ class Quit implements Exchange {
   end: SmtpError | undefined;
   position = NOT_BEGUN;
 
-  constructor(session: Session) {
+  constructor(session: Session, reason: SmtpError) {
     this.#session = session;
+    this.#reason = reason;
   }
 
   /** Resolves when the server has answered, or the connection is gone. */
@@ -61,7 +73,7 @@ class Quit implements Exchange {
     return this.#ended.promise;
   }
 
-  /** A server that cannot stand it behind a content gets it alone. Without PIPELINING the pipeline sees to that. */
+  /** A server that cannot stand it right after a content gets it alone. Without PIPELINING the pipeline sees to that. */
   get exclusive(): boolean {
     const { broken } = this.#session.quirks;
     return broken.has("PIPELINING of QUIT") || broken.has("PIPELINING after DATA");
@@ -83,14 +95,14 @@ class Quit implements Exchange {
       this.#mark(`the server answers the content ahead of it with ${refusal.reply.toString()}`);
     } else if (this.#follows !== undefined && reply.permanent) {
       // Haraka 3.3 says 503 here, after it has taken the message.
-      this.#mark(`the server answers it behind a content with ${reply.toString()}`);
+      this.#mark(`the server answers it after a content with ${reply.toString()}`);
     }
-    this.end = sessionEnded(); // at once: nothing may be sent after QUIT
+    this.end = this.#reason; // at once: nothing may be sent after QUIT
   }
 
   /** All that goes before it was answered: a server that hangs up now leaves nothing open. */
   explain(error: SmtpError): SmtpError {
-    return isLost(error) ? sessionEnded() : error;
+    return isLost(error) ? this.#reason : error;
   }
 
   fail(error: SmtpError): void {
@@ -98,7 +110,7 @@ class Quit implements Exchange {
     // A server that answers the content and just hangs up has done its work. One that says nothing would cost a wait each time.
     const lost = LOST.has(error.code) || error.code === "protocol-error";
     if (lost && follows !== undefined && (!follows.finished || error.code === "timeout")) {
-      this.#mark(`it was not answered behind a content: ${error.message}`);
+      this.#mark(`it was not answered after a content: ${error.message}`);
     }
     this.#ended.resolve();
   }
@@ -112,7 +124,7 @@ class Quit implements Exchange {
   }
 }
 
-/** Whether a reply to a content is about the commands behind it, and not about the message. */
+/** Whether a reply to a content is about the commands after it, and not about the message. */
 export function isMisread({ code, text }: Reply): boolean {
   return MISREAD.has(code) || (code >= 500 && /pipelin|synchroni[sz]/i.test(text));
 }

@@ -191,7 +191,7 @@ export async function sendLast(
 class SplitSend {
   #session: Session;
   readonly #message: ReadyMessage;
-  /** Opens another session, if QUIT leaves behind the transactions of each round. */
+  /** Opens another session, if QUIT leaves after the transactions of each round. */
   readonly #reopen: (() => Promise<Session>) | undefined;
   readonly #quits: Promise<void>[] = [];
   #content: Content;
@@ -214,7 +214,7 @@ class SplitSend {
     return invalid.length === 0 ? sent : addInvalid(sent, invalid);
   }
 
-  /** Says QUIT, if that was not done, and waits until the sessions have ended. */
+  /** Says QUIT, unless that was done, and waits until the sessions have ended. */
   async leave(): Promise<void> {
     if (!this.#session.quitting) this.#quits.push(sayQuit(this.#session));
     await Promise.all(this.#quits);

@@ -114,7 +114,7 @@ export class Transaction {
   /** Whether the server has forgotten the transaction because it was told to. */
   #forgotten = false;
   #resetRefusal: Reply | undefined;
-  /** The refusal of a RSET behind a message that was taken: it means nothing, if the server takes the next MAIL. */
+  /** The refusal of a RSET after a message that was taken: it means nothing, if the server takes the next MAIL. */
   #resetDoubt: Reply | undefined;
   /** The transaction that the first RSET puts an end to, until that is answered. */
   #previous: Transaction | undefined;
@@ -209,7 +209,7 @@ export class Transaction {
     const command = this.#sent[this.#replied]!;
     // A 2xx to DATA would leave open whether the server waits for content.
     const isData = command === "data";
-    if (hasNoPlace(reply, isData ? "content" : "command") || (isData && reply.positive)) {
+    if (hasNoPlace(reply, isData) || (isData && reply.positive)) {
       throw unexpected(reply, NAMES[command]);
     }
     if (command !== "end") this.#replied++;
@@ -475,9 +475,12 @@ export class Transaction {
 /**
  * The protocol has no place for a reply: a 3xx says that the server waits for content, which only some commands lead to (RFC 5321,
  * section 4.3.2), and 221 answers QUIT and nothing else, so that it must not pass for another command's success.
+ *
+ * @param reply The reply to anything but QUIT.
+ * @param mayContinue Whether the command is one that more may follow: DATA, or a step of AUTH.
  */
-export function hasNoPlace(reply: Reply, after: "content" | "quit" | "command"): boolean {
-  return (reply.intermediate && after !== "content") || (reply.code === 221 && after !== "quit");
+export function hasNoPlace(reply: Reply, mayContinue: boolean): boolean {
+  return reply.code === 221 || (reply.intermediate && !mayContinue);
 }
 
 function unexpected(reply: Reply, what: string): ProtocolError {

@@ -56,7 +56,7 @@ export interface SmtpServer extends AsyncDisposable {
 
 /**
  * Starts a server. What can be known at once is thrown at once: options and handlers that do not exist or make no sense, a
- * certificate that is none, a key of another certificate. Whether the address can be had turns out a moment later, on every
+ * certificate that cannot be read, a key of another certificate. Whether the address can be had turns out a moment later, on every
  * runtime: then `listening` and `finished` reject with a `SocketError`, and `onError` gets it.
  *
  * @param options Where to listen and how to serve.

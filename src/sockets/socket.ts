@@ -204,7 +204,7 @@ export type SocketErrorCode =
   | "host-not-found"
   /** No route to the host or the network. */
   | "unreachable"
-  /** The certificate's issuer is not trusted, or it is none of {@linkcode TlsOptions.fingerprints}. */
+  /** The certificate's issuer is not trusted, or it is not among {@linkcode TlsOptions.fingerprints}. */
   | "certificate-untrusted"
   /** The certificate is for another name. */
   | "certificate-name"

@@ -87,7 +87,7 @@ export function checkFingerprint(
   const at = serverName === undefined ? "" : ` (${serverName})`;
   throw new SocketError(
     "certificate-untrusted",
-    `The server's certificate is none of tls.fingerprints${at}: its own is ${shown}`,
+    `The server's certificate is not in tls.fingerprints${at}: its own is ${shown}`,
   );
 }
 

@@ -220,7 +220,7 @@ for (
     [
       "refuses QUIT",
       "S: 503 Talked ahead",
-      "*  without PIPELINING of QUIT: the server answers it behind a content with 503 Talked ahead",
+      "*  without PIPELINING of QUIT: the server answers it after a content with 503 Talked ahead",
     ],
     ["hangs up instead of an answer to QUIT", "S! close"],
     ["resets the connection instead of an answer to QUIT", "S! reset"],
@@ -449,13 +449,13 @@ for (
       (heard, socket) => heard.includes("QUIT") ? answer(heard, socket) : "250 Ok|250 Ok|250 Ok|",
       async ({ send, trace }) => {
         assertEquals((await rejectsWith(code, () => send())).outcome, "unknown");
-        assertMatch(trace.join("\n"), /without PIPELINING of QUIT: it was not answered behind a content/);
+        assertMatch(trace.join("\n"), /without PIPELINING of QUIT: it was not answered after a content/);
         assertEquals(await send(), [APART]);
       },
     ));
 }
 
-test("sendMail() says QUIT alone the next time where a server forgets it behind a content", () =>
+test("sendMail() says QUIT alone the next time where a server forgets it after a content", () =>
   flawed(() => "250 Ok|250 Ok|250 Ok|", async ({ send }) => {
     assertEquals(await send({ timeouts: { quit: 1 } }), [TOGETHER]);
     assertEquals(await send(), [APART]);
