@@ -17,6 +17,7 @@ async function pages(): Promise<string[]> {
   return [
     "README.md",
     "CHANGELOG.md",
+    ...await exists("SECURITY.md") ? ["SECURITY.md"] : [],
     ...docs.filter((name) => name.endsWith(".md")).map((n) => `docs/${n}`),
   ];
 }
@@ -31,7 +32,7 @@ function anchors(markdown: string): string[] {
   );
 }
 
-test("every link of README, CHANGELOG and docs leads to a file and a heading that exist", async () => {
+test("every link of README, CHANGELOG, SECURITY and docs leads to a file and a heading that exist", async () => {
   const broken: string[] = [];
   for (const page of await pages()) {
     for (const [, target] of prose(await read(page)).matchAll(/\]\(([^)\s]+)\)/g)) {
