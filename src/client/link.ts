@@ -13,6 +13,14 @@ import { SmtpError } from "../errors.ts";
 import { OutputBuffer } from "./output_buffer.ts";
 
 /**
+ * How many bytes are written at once. If the connection fails during a write, nobody knows how many of them have left: the
+ * outcome of messages that end among them is unknown. Those that wait behind them are certainly not sent.
+ */
+const MAX_WRITE = 64 * 1024;
+
+const NO_BYTES = new Uint8Array(0);
+
+/**
  * A socket, an output buffer and a reply decoder. One writer and one reader at a time: the pipeline, or a channel's owner.
  */
 export class Link {
@@ -25,7 +33,10 @@ export class Link {
   readonly #streams: LockedStreams;
   #decoder: ReplyDecoder;
   #flushScheduled = false;
-  #handedOver = 0;
+  /** How many bytes were written. */
+  #written = 0;
+  /** Output that was taken from the buffer, and waits for the write under way to end. */
+  #rest: Uint8Array = NO_BYTES;
 
   /** Bytes that wait to be written. Call {@linkcode flush} or {@linkcode scheduleFlush} after adding to it. */
   readonly output: OutputBuffer = new OutputBuffer();
@@ -68,12 +79,17 @@ export class Link {
 
   /** How many bytes were ever put into the output. */
   get position(): number {
-    return this.#handedOver + this.output.length;
+    return this.#written + this.#waiting;
   }
 
-  /** How many bytes were ever given to the socket. Those after them never reached the server. */
+  /** How many bytes may have left. Those after them never will, once the connection is closed. */
   get handedOver(): number {
-    return this.#handedOver;
+    return this.#written - this.#streams.unsent;
+  }
+
+  /** How many bytes wait to be written. */
+  get #waiting(): number {
+    return this.#rest.length + this.output.length;
   }
 
   /** How many received bytes are not part of a reply that was taken. */
@@ -86,11 +102,13 @@ export class Link {
     return this.#streams.writeError;
   }
 
-  /** Gives the output to the socket, unless a write is under way: then it leaves, whole, when that has ended. */
+  /** Gives the output to the socket, unless a write is under way: then it leaves when that has ended. */
   flush(): void {
-    const { output } = this;
-    if (output.length === 0 || this.#streams.writing !== undefined || this.writeError !== undefined) return;
-    this.#write(this.#mayReuse ? output.lend() : output.take());
+    if (this.#waiting === 0 || this.#streams.writing !== undefined || this.writeError !== undefined) return;
+    if (this.#rest.length === 0) this.#rest = this.output.lend();
+    const piece = this.#rest.subarray(0, MAX_WRITE);
+    this.#rest = this.#rest.subarray(piece.length);
+    this.#write(this.#mayReuse ? piece : piece.slice());
   }
 
   /** Flushes when the current turn ends: everything written in one turn leaves in one chunk. */
@@ -109,7 +127,7 @@ export class Link {
       this.flush();
       await this.#streams.writing;
       if (this.writeError !== undefined) throw this.writeError;
-    } while (this.output.length > 0);
+    } while (this.#waiting > 0);
   }
 
   /** Writes a chunk after the output that waits, without copying it. Resolves once the socket has taken it. */
@@ -121,7 +139,7 @@ export class Link {
   }
 
   #write(chunk: Uint8Array): void {
-    this.#handedOver += chunk.length;
+    this.#written += chunk.length;
     this.#streams.write(chunk);
   }
 
@@ -192,6 +210,7 @@ export class Link {
   /** Closes the connection at once. Output that waits is dropped. Never throws, only rejects: the socket may be the caller's. */
   async close(reason?: unknown): Promise<void> {
     this.output.clear();
+    this.#rest = NO_BYTES;
     await this.#streams.close(reason);
   }
 }

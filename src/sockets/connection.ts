@@ -24,6 +24,11 @@ export interface Connection {
   read(): Promise<Uint8Array<ArrayBuffer> | null> | Uint8Array<ArrayBuffer> | null;
   /** Writes all of the bytes. When it is done, the caller may overwrite them. */
   write(bytes: Uint8Array): Promise<void> | void;
+  /**
+   * How many bytes of the write that is under way, or has failed, have certainly not left the process. They never do once the
+   * connection was closed. Default: 0, for a runtime that does not tell.
+   */
+  readonly unsent?: number;
   /** Ends this side; the peer reads an end. */
   closeWrite(): Promise<void> | void;
   /**

@@ -73,6 +73,8 @@ export class ConnectionSocket implements Socket {
   /** The error of a write that was under way when the socket was closed, or comes later. */
   #closeReason: unknown;
   #unrefed: boolean;
+  /** How many bytes the connection was given to write. */
+  #given = 0;
   #source!: ReadableStreamDefaultController<Uint8Array>;
   #sink!: WritableStreamDefaultController;
 
@@ -114,6 +116,11 @@ export class ConnectionSocket implements Socket {
 
   get secureTransport(): SecureTransport {
     return this.#connection?.secureTransport ?? this.#init.secureTransport;
+  }
+
+  /** How many bytes may have left the process. What is left of those that were written never will, once this is closed. */
+  get sent(): number {
+    return this.#given - (this.#connection?.unsent ?? 0);
   }
 
   close(reason?: unknown): Promise<void> {
@@ -264,6 +271,7 @@ export class ConnectionSocket implements Socket {
 
   #send(chunk: Uint8Array): Promise<void> | void {
     if (this.#state === "closed") throw this.#closeReason;
+    this.#given += chunk.length;
     try {
       const written = this.#connection!.write(chunk);
       if (written instanceof Promise) return written.then(this.#onWritten, this.#onWriteError);
@@ -365,6 +373,6 @@ export class ConnectionSocket implements Socket {
  * Whether a socket is one of ours, and not one that the caller has made. Ours are done with the bytes of a write when it
  * resolves, so that the memory may be used again; a stream of the caller's may keep them in a queue.
  */
-export function isOwnSocket(socket: unknown): boolean {
+export function isOwnSocket(socket: unknown): socket is ConnectionSocket {
   return socket instanceof ConnectionSocket;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isOwnSocket } from "./connection_socket.ts";
 import { assertShowsCertificate } from "./stream_pair.ts";
 import type { SecureTransport, Socket, SocketInfo, TlsOptions } from "./socket.ts";
 
@@ -15,6 +16,8 @@ export class LockedStreams {
   #reading = false;
   #writing: Promise<void> | undefined;
   #writeError: unknown;
+  /** How many bytes would have been sent by now if all that were written had been. */
+  #written: number;
 
   /**
    * @param socket An open or opening socket whose streams are not locked.
@@ -25,6 +28,7 @@ export class LockedStreams {
     this.#socket = socket;
     this.#reader = socket.readable.getReader();
     this.#writer = socket.writable.getWriter();
+    this.#written = sentBy(socket);
     this.#markHandled();
   }
 
@@ -53,6 +57,11 @@ export class LockedStreams {
     return this.#writing;
   }
 
+  /** How many of the bytes that were written have certainly not left, and never will once the connection is closed. */
+  get unsent(): number {
+    return isOwnSocket(this.#socket) ? this.#written - this.#socket.sent : 0;
+  }
+
   /** Why nothing can be written any more. */
   get writeError(): unknown {
     return this.#writeError;
@@ -64,6 +73,7 @@ export class LockedStreams {
    * @param bytes What to write.
    */
   write(bytes: Uint8Array): void {
+    this.#written += bytes.length;
     this.#writing = this.#writer.write(bytes).then(this.#onWritten, this.#onFailure);
   }
 
@@ -117,6 +127,7 @@ export class LockedStreams {
     this.#socket = this.#socket.startTls(options);
     this.#reader = this.#socket.readable.getReader();
     this.#writer = this.#socket.writable.getWriter();
+    this.#written = sentBy(this.#socket);
     this.#markHandled();
     return this.#socket.opened;
   }
@@ -151,4 +162,9 @@ export class LockedStreams {
     this.#socket.opened.catch(() => {});
     this.#socket.closed.catch(() => {});
   }
+}
+
+/** How many bytes have left already: 0 for a socket of the caller's, which does not tell. */
+function sentBy(socket: Socket): number {
+  return isOwnSocket(socket) ? socket.sent : 0;
 }

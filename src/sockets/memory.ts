@@ -111,6 +111,9 @@ class Pipe {
     return this.#end !== undefined;
   }
 
+  /** How many bytes of the write that is under way, or has failed, were not taken. */
+  unsent = 0;
+
   read(): Promise<Uint8Array<ArrayBuffer> | null> | Uint8Array<ArrayBuffer> | null {
     if (this.#length > 0) {
       const chunk = this.#chunks[this.#head]!;
@@ -132,16 +135,19 @@ class Pipe {
   }
 
   write(bytes: Uint8Array): Promise<void> | void {
+    this.unsent = bytes.length;
     this.#assertWritable();
     // Always a copy: after the write the writer may use its memory again. `new`, because slice() of a Buffer is a view.
     if (this.#reader !== undefined) {
       const { resolve } = this.#reader;
       this.#reader = undefined;
+      this.unsent = 0;
       resolve(new Uint8Array(bytes));
       return;
     }
-    if (bytes.length <= this.#limit - this.#length) return this.#push(new Uint8Array(bytes));
-    return this.#writeInParts(bytes);
+    if (bytes.length > this.#limit - this.#length) return this.#writeInParts(bytes);
+    this.unsent = 0;
+    this.#push(new Uint8Array(bytes));
   }
 
   async #writeInParts(bytes: Uint8Array): Promise<void> {
@@ -155,6 +161,7 @@ class Pipe {
       }
       const part = new Uint8Array(bytes.subarray(start, start + room));
       start += part.length;
+      this.unsent -= part.length;
       if (this.#reader !== undefined) {
         const { resolve } = this.#reader;
         this.#reader = undefined;
@@ -222,6 +229,10 @@ class MemoryConnection implements Connection {
 
   read(): Promise<Uint8Array<ArrayBuffer> | null> | Uint8Array<ArrayBuffer> | null {
     return this.#incoming.read();
+  }
+
+  get unsent(): number {
+    return this.#outgoing.unsent;
   }
 
   write(bytes: Uint8Array): Promise<void> | void {

@@ -61,6 +61,8 @@ export class BunConnection implements Connection {
   #socket: BunSocket | undefined;
   /** Bytes that came when nobody was reading. */
   readonly #early: Bytes[] = [];
+  /** What Bun has not taken yet. */
+  unsent = 0;
   #paused = false;
   #ended = false;
   #closed = false;
@@ -170,9 +172,11 @@ export class BunConnection implements Connection {
   }
 
   #send(bytes: Uint8Array, offset: number): number {
+    this.unsent = bytes.length - offset;
     if (this.#error !== undefined) throw this.#error;
-    const taken = this.#socket!.write(bytes, offset, bytes.length - offset);
+    const taken = this.#socket!.write(bytes, offset, this.unsent);
     if (taken < 0) throw this.#error ?? reset("The connection is closed");
+    this.unsent -= taken;
     return taken;
   }
 

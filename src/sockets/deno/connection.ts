@@ -16,6 +16,8 @@ const BUFFER_LENGTH = 65_536;
 export class DenoConnection implements Connection {
   readonly info: SocketInfo;
   readonly #conn: Deno.Conn;
+  /** What an error has left over of a write. While one is under way nobody knows. */
+  unsent = 0;
   #buffer = new Uint8Array(BUFFER_LENGTH);
 
   /**
@@ -46,8 +48,13 @@ export class DenoConnection implements Connection {
   }
 
   async write(bytes: Uint8Array): Promise<void> {
-    let written = await this.#conn.write(bytes);
-    while (written < bytes.length) written += await this.#conn.write(bytes.subarray(written));
+    let written = 0;
+    try {
+      do written += await this.#conn.write(bytes.subarray(written)); while (written < bytes.length);
+    } catch (error) {
+      this.unsent = bytes.length - written;
+      throw error;
+    }
   }
 
   closeWrite(): Promise<void> {

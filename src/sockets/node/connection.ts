@@ -31,6 +31,8 @@ export class NodeConnection implements Connection {
   readonly #raw: net.Socket;
   readonly #startTls: StartNodeTls;
   readonly #gate: Gate | undefined;
+  /** What waits behind a piece of a write through a gate. How much of a piece has left nobody knows. */
+  unsent = 0;
   #ended = false;
   #error: Error | undefined;
   #reader: PromiseWithResolvers<Bytes | null> | undefined;
@@ -69,7 +71,9 @@ export class NodeConnection implements Connection {
     if (this.#gate === undefined) return await this.#send(bytes);
     // Over a stream, node:tls on Deno takes a single write of any size, but no second one on top of it.
     for (let start = 0; start < bytes.length; start += PIECE_LENGTH) {
-      await this.#send(bytes.subarray(start, start + PIECE_LENGTH));
+      const piece = bytes.subarray(start, start + PIECE_LENGTH);
+      this.unsent = bytes.length - start - piece.length;
+      await this.#send(piece);
       await this.#gate.drain();
       if (this.#gate.error !== undefined) throw this.#gate.error;
     }
