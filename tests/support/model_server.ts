@@ -24,6 +24,10 @@ export interface ModelOptions {
   pipelining?: boolean;
   chunking?: boolean;
   family?: Family;
+  /** Whether STARTTLS is offered. */
+  startTls?: boolean;
+  /** Whether a login is offered, under TLS where STARTTLS is. Anybody gets in. */
+  login?: boolean;
   /** Whether DATA gets 354 although every recipient was refused. */
   alwaysGoAhead?: boolean;
   /** Whether replies leave one by one, or together once there is nothing more to read. */
@@ -99,9 +103,9 @@ export class ModelServer {
   onReceived: ((total: number) => void) | undefined;
 
   readonly #options: ModelOptions;
-  readonly #socket: Socket;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
+  #socket: Socket;
+  #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #writer: WritableStreamDefaultWriter<Uint8Array>;
   readonly #decoder = new TextDecoder("latin1");
   #input = "";
   #output = "";
@@ -148,11 +152,17 @@ export class ModelServer {
           "250-model.test",
           ...(pipelining ? ["250-PIPELINING"] : []),
           ...(chunking ? ["250-CHUNKING"] : []),
+          ...(this.#offersTls ? ["250-STARTTLS"] : []),
+          ...(this.#options.login && !this.#offersTls ? ["250-AUTH PLAIN"] : []),
           "250 8BITMIME",
         ].join("\r\n"));
         await this.#leave();
         this.#greeted = true;
         return true;
+      case "STARTTLS":
+        return await this.#startTls();
+      case "AUTH":
+        return await this.#say("235 Welcome");
       case "NOOP":
         return await this.#say("250 Ok");
       case "RSET":
@@ -174,6 +184,22 @@ export class ModelServer {
         this.violations.push(`Not a command: ${line.slice(0, 40)}`);
         return await this.#say("500 What?");
     }
+  }
+
+  get #offersTls(): boolean {
+    return this.#options.startTls === true && this.#socket.secureTransport === "starttls";
+  }
+
+  async #startTls(): Promise<boolean> {
+    await this.#say("220 Go ahead");
+    await this.#leave();
+    this.#reader.releaseLock();
+    this.#writer.releaseLock();
+    this.#socket = this.#socket.startTls();
+    this.#reader = this.#socket.readable.getReader();
+    this.#writer = this.#socket.writable.getWriter();
+    await this.#socket.opened;
+    return true;
   }
 
   get #onlyReset(): boolean {
