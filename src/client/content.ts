@@ -20,6 +20,11 @@ export type MessageStream = ReadableStream<Uint8Array | string> | AsyncIterable<
  * cannot be sent again: give a function that opens the stream for that. A
  * function that opens a stream is called as often as the message has to be sent: more than once if it goes to more
  * recipients than the server takes at a time.
+ *
+ * Bytes of up to 64 KiB are copied at once: their memory may be used for something else as soon as `send()` has returned its
+ * promise. More must stay as they are until that has settled, and so must a chunk of a stream until the next one is asked for.
+ * Where they do not, what leaves is still checked, and every line that could end the message is escaped; `send()` rejects with
+ * `"invalid-message"` if what it finds is not allowed, or the memory was resized or transferred.
  */
 export type Message =
   | string
@@ -34,6 +39,8 @@ export type Message =
 export interface MessageSource {
   /** The whole of it, if it is in memory. */
   readonly bytes: Uint8Array | undefined;
+  /** Whether its memory is ours: otherwise the caller may change it at any time. */
+  readonly owned: boolean;
   /** Its size in bytes as it was given, if that is known. */
   readonly size: number | undefined;
   /** What kinds of bytes it has, if that is known. */
@@ -46,7 +53,10 @@ export interface MessageSource {
   cancel(reason: unknown): void;
 }
 
-/** A message under the rules of a server: nothing that it does not take comes out of it. */
+/**
+ * A message under the rules of a server: nothing that it does not take comes out of it, whatever becomes meanwhile of the
+ * memory that the caller gave.
+ */
 export class Content {
   readonly #source: MessageSource;
   readonly #rules: ContentRules | undefined;
@@ -63,9 +73,9 @@ export class Content {
     if (bytes !== undefined && rules !== undefined) new ContentCheck(rules).push(bytes, kinds);
   }
 
-  /** The whole of it, if it is in memory. */
+  /** The whole of it, checked, if it is in memory that nobody else can change. */
   get bytes(): Uint8Array | undefined {
-    return this.#source.bytes;
+    return this.#source.owned ? this.#source.bytes : undefined;
   }
 
   /** Its size in bytes before encoding, if it is known. */
@@ -95,20 +105,48 @@ export class Content {
   }
 
   /**
-   * Reads it, once, in pieces.
+   * Reads it, once, in pieces of at most 256 KiB.
    *
+   * What the caller can still change is copied, and only then checked: bytes that change between the check and the wire
+   * could end the content, and what follows would be commands.
+   *
+   * @param reuse Whether the memory of a piece may be used for the next one.
    * @returns The pieces. `next()` rejects with an `SmtpError` if the message cannot be read or has something in it that is not
    * allowed.
    */
-  read(): AsyncIterator<Uint8Array> {
+  read(reuse = false): AsyncIterator<Uint8Array> {
     const source = this.#source.read();
-    if (this.#rules === undefined || this.bytes !== undefined) return source;
-    const check = new ContentCheck(this.#rules);
+    if (this.bytes !== undefined) return source;
+    const rules = this.#rules;
+    const { bytes, kinds } = this.#source;
+    // One that was whole in memory was checked before, and its envelope says what was seen then.
+    const check = rules &&
+      new ContentCheck(kinds?.eightBit === false ? { ...rules, eightBit: "excluded" } : rules);
+    let memory = new Uint8Array();
+    let chunk = memory;
+    let length = 0;
+    let at = 0;
     return {
-      async next(): Promise<IteratorResult<Uint8Array>> {
-        const piece = await source.next();
-        if (!piece.done) check.push(piece.value);
-        return piece;
+      next: async (): Promise<IteratorResult<Uint8Array>> => {
+        while (at === length) {
+          const next = await source.next();
+          if (next.done) return next;
+          chunk = next.value as Uint8Array<ArrayBuffer>;
+          length = chunk.length;
+          at = 0;
+        }
+        if (chunk.length !== length) throw changed(); // resized, or transferred to somebody else
+        const size = Math.min(PIECE, length - at);
+        if (!reuse || memory.length < size) memory = new Uint8Array(size);
+        const piece = memory.subarray(0, size);
+        piece.set(chunk.subarray(at, at + size));
+        at += size;
+        try {
+          check?.push(piece);
+        } catch (error) {
+          throw bytes === undefined ? error : changed(error);
+        }
+        return { value: piece, done: false };
       },
     };
   }
@@ -119,8 +157,38 @@ export class Content {
   }
 }
 
-/** The size of the pieces of a message in memory: so large that the cost of a piece is negligible, so small that progress shows. */
+/**
+ * The largest piece that is encoded and written in one go. Larger ones are cut, so that progress is seen and an abort is
+ * heard; smaller ones would cost more turns: at 256 KiB what a turn costs is below 1 %.
+ */
 const PIECE = 256 * 1024;
+
+/**
+ * The largest message that is copied when it is given to us. Copying 64 KiB takes less time than looking at it does, which
+ * is done in any case; more would double the memory of everything that waits.
+ */
+const MAX_COPIED = 64 * 1024;
+
+/** The caller has changed memory that it had promised to leave alone. */
+function changed(cause?: unknown): SmtpError {
+  return new SmtpError(
+    "invalid-message",
+    "Cannot send: the message was changed while it was being sent; only up to 64 KiB are copied before",
+    { phase: "content", usable: true, cause },
+  );
+}
+
+/**
+ * Copies a message in bytes, unless it is so large that this costs too much.
+ *
+ * @param message The message.
+ * @returns A copy, or the same message.
+ */
+export function keep<T>(message: T): T | Uint8Array {
+  const bytes = message instanceof ArrayBuffer ? new Uint8Array(message) : message;
+  // Not slice(): that of a Buffer copies nothing.
+  return bytes instanceof Uint8Array && bytes.length <= MAX_COPIED ? new Uint8Array(bytes) : bytes;
+}
 
 const encoder = new TextEncoder();
 
@@ -133,8 +201,8 @@ const encoder = new TextEncoder();
  */
 export function toSource(message: Message): MessageSource {
   if (typeof message === "string") return inMemory(encoder.encode(message));
-  if (message instanceof Uint8Array) return inMemory(message);
-  if (message instanceof ArrayBuffer) return inMemory(new Uint8Array(message));
+  const bytes = keep(message);
+  if (bytes instanceof Uint8Array) return inMemory(bytes, bytes.length <= MAX_COPIED);
   if (message instanceof Blob) {
     return { ...streamed(message.stream(), message.size), again: () => toSource(message) };
   }
@@ -209,20 +277,25 @@ async function* readAll(
   }
 }
 
-function inMemory(bytes: Uint8Array): MessageSource {
+function inMemory(bytes: Uint8Array, owned = true): MessageSource {
+  const { length } = bytes;
   const source: MessageSource = {
     bytes,
-    size: bytes.length,
+    owned,
+    size: length,
     kinds: findKinds(bytes),
-    read: () => pieces(bytes),
+    read: () => pieces(bytes, length),
     again: () => source,
     cancel: () => {},
   };
   return source;
 }
 
-async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array, undefined> {
-  for (let offset = 0; offset < bytes.length; offset += PIECE) yield bytes.subarray(offset, offset + PIECE);
+async function* pieces(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array, undefined> {
+  for (let offset = 0; offset < length; offset += PIECE) {
+    if (bytes.length !== length) throw changed();
+    yield bytes.subarray(offset, offset + PIECE);
+  }
 }
 
 function streamed(stream: ReadableStream<Uint8Array | string>, size?: number): MessageSource {
@@ -231,6 +304,7 @@ function streamed(stream: ReadableStream<Uint8Array | string>, size?: number): M
   reader.closed.catch(() => {}); // a stream that fails is reported by the read that meets it
   return {
     bytes: undefined,
+    owned: false,
     size,
     kinds: undefined,
     read: () => piecesOf(() => reader.read()),
@@ -244,6 +318,7 @@ function iterated(iterable: AsyncIterable<Uint8Array | string>): MessageSource {
   let iterator: AsyncIterator<Uint8Array | string> | undefined;
   return {
     bytes: undefined,
+    owned: false,
     size: undefined,
     kinds: undefined,
     read: () =>

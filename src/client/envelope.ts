@@ -114,6 +114,21 @@ export function renderEnvelope(
 }
 
 /**
+ * Copies an envelope that is not rendered at once, with the lists and objects in it: the caller may use them again.
+ *
+ * @param envelope The envelope.
+ * @returns The copy.
+ */
+export function keepEnvelope(envelope: Envelope): Envelope {
+  try {
+    // An object of a class may have its values elsewhere.
+    return Object.getPrototypeOf(envelope) === Object.prototype ? structuredClone(envelope) : envelope;
+  } catch {
+    return envelope; // it has something in it that no envelope has: an error when it is rendered
+  }
+}
+
+/**
  * Refuses options of an envelope that do not exist.
  *
  * @param envelope The envelope.

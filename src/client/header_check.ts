@@ -36,8 +36,8 @@ export function mustHaveHeader(bytes: Uint8Array): void {
  * @returns It.
  */
 export function withHeader(source: MessageSource): MessageSource {
-  const { bytes, again } = source;
-  if (bytes !== undefined) return source;
+  const { owned, again } = source;
+  if (owned) return source;
   return {
     ...source,
     read: () => checked(source.read()),

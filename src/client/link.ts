@@ -25,11 +25,6 @@ const NO_BYTES = new Uint8Array(0);
  */
 export class Link {
   readonly #decoderOptions: ReplyDecoderOptions;
-  /**
-   * Whether the memory of a write that has ended may be overwritten. Our own sockets promise it; a caller's stream may
-   * keep the bytes.
-   */
-  readonly #mayReuse: boolean;
   readonly #streams: LockedStreams;
   #decoder: ReplyDecoder;
   #flushScheduled = false;
@@ -38,6 +33,11 @@ export class Link {
   /** Output that was taken from the buffer, and waits for the write under way to end. */
   #rest: Uint8Array = NO_BYTES;
 
+  /**
+   * Whether the memory of a write that has ended may be overwritten. Our own sockets promise it; a caller's stream may
+   * keep the bytes.
+   */
+  readonly mayReuse: boolean;
   /** Bytes that wait to be written. Call {@linkcode flush} or {@linkcode scheduleFlush} after adding to it. */
   readonly output: OutputBuffer = new OutputBuffer();
   /** Called when a write has failed. Replies may still arrive. */
@@ -49,7 +49,7 @@ export class Link {
    */
   constructor(socket: Socket, options: ReplyDecoderOptions = {}) {
     this.#decoderOptions = options;
-    this.#mayReuse = isOwnSocket(socket);
+    this.mayReuse = isOwnSocket(socket);
     this.#streams = new LockedStreams(socket, (error) => {
       if (error === undefined) this.flush();
       else this.onWriteError?.(error);
@@ -108,7 +108,7 @@ export class Link {
     if (this.#rest.length === 0) this.#rest = this.output.lend();
     const piece = this.#rest.subarray(0, MAX_WRITE);
     this.#rest = this.#rest.subarray(piece.length);
-    this.#write(this.#mayReuse ? piece : piece.slice());
+    this.#write(this.mayReuse ? piece : piece.slice());
   }
 
   /** Flushes when the current turn ends: everything written in one turn leaves in one chunk. */
@@ -130,7 +130,10 @@ export class Link {
     } while (this.#waiting > 0);
   }
 
-  /** Writes a chunk after the output that waits, without copying it. Resolves once the socket has taken it. */
+  /**
+   * Writes a chunk after the output that waits, without copying it. Resolves once the socket has taken it; until then it must
+   * not change.
+   */
   async send(chunk: Uint8Array): Promise<void> {
     await this.drain();
     this.#write(chunk);

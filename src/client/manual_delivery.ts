@@ -5,7 +5,7 @@
  */
 import type { Reply } from "../core/reply.ts";
 import type { InvalidRecipient, RejectedRecipient, SmtpError } from "../errors.ts";
-import { Content } from "./content.ts";
+import { Content, toBytes } from "./content.ts";
 import { ContentCheck } from "./content_check.ts";
 import type { ContentRules } from "./content_check.ts";
 import { Delivery } from "./delivery.ts";
@@ -145,12 +145,13 @@ export class ManualDelivery extends Delivery {
     return this.#inTurn(async () => {
       this.#mustAllow("bdat", "BDAT");
       this.#mustHaveRecipients("BDAT");
-      this.#check?.push(chunk);
-      const command = `BDAT ${chunk.length}${last ? " LAST" : ""}\r\n`;
-      const end = this.session.link.position + command.length + chunk.length;
-      this.countContent(command.length + chunk.length);
+      const bytes = new Uint8Array(toBytes(chunk)); // a trace is called between the command and the chunk
+      this.#check?.push(bytes);
+      const command = `BDAT ${bytes.length}${last ? " LAST" : ""}\r\n`;
+      const end = this.session.link.position + command.length + bytes.length;
+      this.countContent(command.length + bytes.length);
       const sent = (transaction: Transaction) => last ? transaction.end(end) : transaction.chunk();
-      const answer = this.#say(command, sent, chunk);
+      const answer = this.#say(command, sent, bytes);
       if (last) {
         answer.catch(() => {}); // the result says it, too
         return await this.result;

@@ -12,6 +12,7 @@ import type { Receipt } from "./receipt.ts";
 /** A message that is pushed. It is read one piece at a time: a push ends when the reader comes for the next piece. */
 export class PushedSource implements MessageSource {
   readonly bytes = undefined;
+  readonly owned = false;
   readonly size = undefined;
   readonly kinds = undefined;
   /** Who waits for a piece. */

@@ -9,12 +9,6 @@ import type { Content } from "./content.ts";
 import { OutputBuffer } from "./output_buffer.ts";
 
 /**
- * The largest piece that is encoded and written in one go. Larger ones are cut, so that progress is seen and an abort is
- * heard; smaller ones would cost more turns: at 256 KiB what a turn costs is below 1 %.
- */
-const MAX_PIECE = 256 * 1024;
-
-/**
  * The smallest BDAT chunk but for the last. Each has a reply of its own; a source that gives a line at a time must not make a
  * command of each.
  */
@@ -121,9 +115,9 @@ export class Pump {
     return command;
   }
 
-  /** The source, cut small and without empty pieces. Ends when the pump is stopped. */
+  /** The content. Ends when the pump is stopped. */
   async *#pieces(): AsyncGenerator<Uint8Array, undefined> {
-    const source = this.#content.read();
+    const source = this.#content.read(this.#link.mayReuse);
     while (!this.#stopped) {
       this.#reads(true);
       let piece: IteratorResult<Uint8Array>;
@@ -133,10 +127,7 @@ export class Pump {
         this.#reads(false);
       }
       if (piece.done || this.#stopped) return;
-      const bytes = piece.value;
-      for (let at = 0; at < bytes.length && !this.#stopped; at += MAX_PIECE) {
-        yield bytes.length <= MAX_PIECE ? bytes : bytes.subarray(at, at + MAX_PIECE);
-      }
+      yield piece.value;
     }
   }
 

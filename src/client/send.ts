@@ -60,7 +60,7 @@ export function readMessage(
     const rendered = renderEnvelope(envelope, source, session, options.recipients);
     const content = new Content(source, rulesFor(envelope.body, lineLength, extensions));
     if (missingHeader === "error" && opened.bytes !== undefined) mustHaveHeader(opened.bytes);
-    return { envelope: rendered, content, transfer: transferOf(session, content), options };
+    return { envelope: rendered, content, transfer: transferOf(session, content), options: { ...options } };
   } catch (error) {
     if (source === undefined) discardMessage(message, error);
     else source.cancel(error);

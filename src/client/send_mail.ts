@@ -5,8 +5,9 @@
  */
 import { SmtpError } from "../errors.ts";
 import { openSession } from "./connect.ts";
-import { discardMessage } from "./content.ts";
+import { discardMessage, keep } from "./content.ts";
 import type { Message } from "./content.ts";
+import { keepEnvelope } from "./envelope.ts";
 import type { Envelope } from "./envelope.ts";
 import { leadToCaller, unopened } from "./failure.ts";
 import { divideOptions, readOptions } from "./options.ts";
@@ -73,6 +74,8 @@ async function connectAndSend(
     options = divided[1];
     settings = readOptions(divided[0]);
     mustHaveMessage(envelope, message);
+    envelope = keepEnvelope(envelope);
+    message = keep(message);
     session = await openSession(settings, "ready");
     // The server may have said more than it was asked, in the packet of its last reply.
     if (session.pipeline.failure !== undefined) throw unopened(session.pipeline.failure);

@@ -77,7 +77,7 @@ export async function gather(content: Content, signal: AbortSignal | undefined):
     for (;;) {
       const { value, done } = await abortable(source.next(), signal);
       if (done) return content.gathered(new Uint8Array(await new Blob(pieces).arrayBuffer()));
-      pieces.push(value.slice());
+      pieces.push(value as Uint8Array<ArrayBuffer>);
       size += value.length;
       if (size > MAX_GATHERED) {
         throw failed(

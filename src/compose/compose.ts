@@ -161,7 +161,7 @@ function readText(option: string, text: unknown): string | undefined {
 }
 
 function readDate(date: Date = new Date()): Date {
-  if (date instanceof Date && !Number.isNaN(date.getTime())) return date;
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return new Date(date);
   throw invalidOption("date", "must be a valid Date");
 }
 

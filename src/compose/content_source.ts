@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { keep } from "../client/content.ts";
 import { describe } from "../core/errors.ts";
 import type { ContentStream, MailContent } from "./mail.ts";
 
@@ -35,8 +36,8 @@ const doNothing = (): Promise<void> => Promise.resolve();
  * @throws {TypeError} If it is not a content.
  */
 export function contentSource(subject: string, given: MailContent): ContentSource {
-  if (typeof given === "string" || given instanceof Uint8Array) return fromMemory(given);
-  if (given instanceof ArrayBuffer) return fromMemory(new Uint8Array(given));
+  const kept = keep(given);
+  if (typeof kept === "string" || kept instanceof Uint8Array) return fromMemory(kept);
   if (given instanceof Blob) {
     return { stored: undefined, open: () => readStream(subject, given.stream()), cancel: doNothing };
   }
