@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { describe } from "./core/errors.ts";
+import { describe, escapeUnsafe } from "./core/errors.ts";
 import type { Reply } from "./core/reply.ts";
 
 /** What a secret looks like in a trace. */
@@ -66,7 +66,8 @@ export type Trace = (event: TraceEvent) => void;
 
 /**
  * Writes an event as lines of a transcript: `C: ` for what the client says, `S: ` for the server, `*  ` for what
- * happens to the session.
+ * happens to the session. The words of the peer may be anything: control characters, U+2028, U+2029, bidirectional controls
+ * and lone surrogates are escaped (`\x1b`, `\u202e`), so that none reaches a terminal or forges a line of a log.
  *
  * @param event The event.
  * @returns One or more lines, joined by `\n`.
@@ -74,27 +75,16 @@ export type Trace = (event: TraceEvent) => void;
 export function formatTrace(event: TraceEvent): string {
   switch (event.type) {
     case "command":
-      return `C: ${printable(event.line)}`;
+      return `C: ${escapeUnsafe(event.line)}`;
     case "reply":
-      return event.reply.toString().split("\n").map((line) => `S: ${printable(line)}`).join("\n");
+      return event.reply.toString().split("\n").map((line) => `S: ${escapeUnsafe(line)}`).join("\n");
     case "content":
       return `C: (content, ${event.bytes} bytes)`;
     case "broken-extension":
-      return `*  without ${event.extension}: ${event.detail}`;
+      return `*  without ${event.extension}: ${escapeUnsafe(event.detail)}`;
     case "state":
-      return event.detail === "" ? `*  ${event.state}` : `*  ${event.state}: ${printable(event.detail)}`;
+      return event.detail === "" ? `*  ${event.state}` : `*  ${event.state}: ${escapeUnsafe(event.detail)}`;
   }
-}
-
-/** A reply's text is the peer's: escape sequences in it must not reach a terminal. */
-function printable(text: string): string {
-  let safe = "";
-  for (const character of text) {
-    const code = character.codePointAt(0)!;
-    const control = code < 0x20 || (code >= 0x7f && code < 0xa0);
-    safe += control ? `\\x${code.toString(16).padStart(2, "0")}` : character;
-  }
-  return safe;
 }
 
 /**
@@ -186,7 +176,11 @@ function levelOf(event: TraceEvent): keyof Logger {
 
 /** Fields that a program may want to search for. */
 function fieldsOf(event: TraceEvent): Record<string, unknown> {
-  if (event.type !== "reply") return { ...event };
+  if (event.type !== "reply") {
+    // JSON escapes only some of what a terminal acts on.
+    const safe = (value: unknown) => typeof value === "string" ? escapeUnsafe(value) : value;
+    return Object.fromEntries(Object.entries(event).map(([name, value]) => [name, safe(value)]));
+  }
   const { code, enhancedCode } = event.reply;
   return { type: "reply", code, enhancedCode };
 }

@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { loggerTrace } from "../src/trace.ts";
+import { formatTrace, loggerTrace } from "../src/trace.ts";
 import type { Logger } from "../src/trace.ts";
 import { Reply } from "../src/core/reply.ts";
+import { ReplyDecoder } from "../src/core/reply_decoder.ts";
 import type { TraceEvent } from "../src/trace.ts";
 import { SmtpClient } from "../src/client/client.ts";
 import { ehlo, QUIT } from "./support/conversation.ts";
@@ -142,4 +143,37 @@ test("SmtpClient tells a logger of a session that ends before its time as an err
   );
   assertEquals(logger.calls.at(-1)![0], "error");
   await played.done;
+});
+
+test("formatTrace() and the loggers escape what turns text around, begins a line or acts on a terminal", () => {
+  const hostile =
+    "a\x1b[2J\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ud800z";
+  const safe = String
+    .raw`a\x1b[2J\x7f\x85\x9b\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ud800z`;
+  const events: TraceEvent[] = [
+    { type: "command", line: hostile },
+    { type: "state", state: "closed", detail: hostile },
+    { type: "broken-extension", extension: "CHUNKING", detail: hostile },
+  ];
+  const logger = new ClassLogger();
+  const trace = loggerTrace(logger);
+  for (const event of events) {
+    assertEquals(formatTrace(event).endsWith(safe), true, formatTrace(event));
+    trace(event);
+  }
+  for (const [, [fields, text]] of logger.calls) {
+    assertEquals((text as string).endsWith(safe), true);
+    assertEquals(JSON.stringify(fields).includes(JSON.stringify(safe).slice(1, -1)), true);
+  }
+  const decoder = new ReplyDecoder();
+  decoder.push(new TextEncoder().encode("550 never \u202eevil\u2066 \u2028S: 250 ok\r\n"));
+  assertEquals(
+    formatTrace({ type: "reply", reply: decoder.next()! }),
+    String.raw`S: 550 never \u202eevil\u2066 \u2028S: 250 ok`,
+  );
+  // What people write is left alone.
+  assertEquals(
+    formatTrace({ type: "command", line: "\u05e9 \u0627 \ud83d\udd11 \u200d" }),
+    "C: \u05e9 \u0627 \ud83d\udd11 \u200d",
+  );
 });

@@ -92,6 +92,19 @@ export function isControl(code: number): boolean {
 }
 
 /**
+ * Tells whether a terminal or a log would act on a character instead of showing it: a control character, the line separators
+ * U+2028 and U+2029, and the controls that turn the direction of text around, so that it reads as something else (Unicode
+ * TR36, section 2.5; CVE-2021-42574).
+ *
+ * @param code A code point, or a UTF-16 code unit.
+ * @returns Whether it is one.
+ */
+export function isUnsafe(code: number): boolean {
+  return isControl(code) || code === 0x061c || code === 0x200e || code === 0x200f ||
+    (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+/**
  * Tells whether a text is all ASCII.
  *
  * @param text The text.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isControl } from "./characters.ts";
+import { isUnsafe } from "./characters.ts";
 
 /**
  * The peer has sent something that SMTP does not allow, or more than the limits permit. It is never the caller's fault,
@@ -39,32 +39,33 @@ export function describe(value: unknown): string {
 const MAX_SHOWN = 80;
 
 /**
- * Prepares a text for an error message: in double quotes, control characters and lone surrogates escaped (a terminal
- * would act on them, a log would break on them), and cut if it is long.
+ * Prepares a text for an error message: in double quotes, what {@linkcode escapeUnsafe} escapes escaped, and cut if it is
+ * long.
  *
  * @param text The text.
  * @returns The text in quotes.
  */
 export function show(text: string): string {
-  let shown = '"';
-  const end = Math.min(text.length, MAX_SHOWN);
-  for (let i = 0; i < end; i++) {
-    const code = text.charCodeAt(i);
-    if (code === 0x22 || code === 0x5c) shown += "\\" + text[i];
-    else if (code === 0x0d) shown += "\\r";
-    else if (code === 0x0a) shown += "\\n";
-    else if (isControl(code) || code === 0x2028 || code === 0x2029) shown += escapeUnit(code);
-    else if (code < 0xd800 || code > 0xdfff) shown += text[i];
-    else if (code <= 0xdbff && isLowSurrogate(text.charCodeAt(i + 1))) {
-      shown += text[i]! + text[i + 1]!;
-      i++;
-    } else shown += escapeUnit(code);
-  }
-  return shown + (text.length > end ? '…"' : '"');
+  let end = Math.min(text.length, MAX_SHOWN);
+  // Not through the middle of a character.
+  if (end < text.length && text.codePointAt(end - 1)! > 0xffff) end++;
+  const quoted = text.slice(0, end).replace(/["\\]/g, "\\$&").replaceAll("\r", "\\r").replaceAll("\n", "\\n");
+  return `"${escapeUnsafe(quoted)}${text.length > end ? "…" : ""}"`;
 }
 
-function isLowSurrogate(code: number): boolean {
-  return code >= 0xdc00 && code <= 0xdfff;
+/**
+ * Escapes what a terminal or a log would act on or break on: see {@linkcode isUnsafe}, and lone surrogates.
+ *
+ * @param text The text.
+ * @returns The text with `\x1b` or `\u202e` for such a character.
+ */
+export function escapeUnsafe(text: string): string {
+  let safe = "";
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    safe += isUnsafe(code) || (code >= 0xd800 && code <= 0xdfff) ? escapeUnit(code) : character;
+  }
+  return safe;
 }
 
 function escapeUnit(code: number): string {

@@ -110,19 +110,19 @@ export class Extensions {
   static parse(reply: Reply): Extensions {
     const { lines } = reply;
     const parameters = new Map<string, string>();
+    // Old servers repeat the mechanisms as "AUTH=LOGIN PLAIN" for older clients, and name some of them only there. Joined once:
+    // a reply may be thousands of such lines.
+    const mechanisms: string[] = [];
     for (let i = 1; i < lines.length; i++) {
       const line = lines[i]!;
       const end = keywordEnd(line);
       if (end === 0) continue;
       const keyword = line.slice(0, end).toUpperCase();
       const rest = line.slice(end + 1).trim();
-      const earlier = parameters.get(keyword);
-      // Old servers repeat the mechanisms as "AUTH=LOGIN PLAIN" for older clients, and name some of them only there.
-      if (earlier === undefined) parameters.set(keyword, rest);
-      else if (keyword === "AUTH" && rest !== "") {
-        parameters.set(keyword, earlier === "" ? rest : `${earlier} ${rest}`);
-      }
+      if (!parameters.has(keyword)) parameters.set(keyword, rest);
+      if (keyword === "AUTH" && rest !== "") mechanisms.push(rest);
     }
+    if (mechanisms.length > 1) parameters.set("AUTH", mechanisms.join(" "));
     return new Extensions(words(lines[0]!)[0] ?? "", parameters);
   }
 

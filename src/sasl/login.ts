@@ -5,7 +5,7 @@
  */
 import type { PasswordCredentials, SaslMechanism } from "./mechanism.ts";
 import type { ServerMechanism, ServerStep } from "./server_mechanism.ts";
-import { decodeUtf8 } from "./text.ts";
+import { decodeUtf8, isProper } from "./text.ts";
 
 /**
  * LOGIN: the server asks for the name, then for the password. Only under TLS.
@@ -48,7 +48,7 @@ export function loginServer(): ServerMechanism {
     respond(response: Uint8Array | undefined): ServerStep {
       if (response === undefined) return ask("Username:");
       const text = decodeUtf8(response);
-      if (text === undefined) return { kind: "malformed" };
+      if (text === undefined || !isProper(text)) return { kind: "malformed" };
       if (user === undefined) {
         user = text;
         return ask("Password:");

@@ -5,7 +5,7 @@
  */
 import type { ClientFirstMechanism, PasswordCredentials } from "./mechanism.ts";
 import type { ServerMechanism, ServerStep } from "./server_mechanism.ts";
-import { decodeUtf8 } from "./text.ts";
+import { decodeUtf8, isProper } from "./text.ts";
 
 /**
  * PLAIN: name and password in one response. Only under TLS.
@@ -42,7 +42,7 @@ export function plainServer(): ServerMechanism {
     respond(response: Uint8Array | undefined): ServerStep {
       if (response === undefined) return { kind: "challenge", challenge: new Uint8Array() };
       const parts = decodeUtf8(response)?.split("\0");
-      if (parts?.length !== 3) return { kind: "malformed" };
+      if (parts?.length !== 3 || !parts.every(isProper)) return { kind: "malformed" };
       const [authzid, user, pass] = parts as [string, string, string];
       // Nobody can act for another user here, and ignoring the request would be a surprise (RFC 4616, section 2).
       if (user === "" || (authzid !== "" && authzid !== user)) return { kind: "refused" };

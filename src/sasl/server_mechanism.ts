@@ -10,7 +10,7 @@ export type ServerStep =
   | { readonly kind: "challenge"; readonly challenge: Uint8Array }
   /** The client has given its name and password. */
   | { readonly kind: "credentials"; readonly user: string; readonly pass: string }
-  /** The response does not follow the mechanism's grammar. */
+  /** The response does not follow the mechanism's grammar, or a name or password in it has control characters. */
   | { readonly kind: "malformed" }
   /** The response follows the grammar, and can let nobody in. */
   | { readonly kind: "refused" };

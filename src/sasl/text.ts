@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isAscii, isControl } from "../core/characters.ts";
+import { isAscii, isControl, isUnsafe } from "../core/characters.ts";
 
 /**
  * Decodes a message of the peer.
@@ -17,6 +17,19 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Whether a name or a password that a client has sent can be one: without control characters and those that turn text around,
+ * which SASLprep forbids (RFC 4013, section 2.3). They would reach the files, queries and logs of whoever checks it.
+ *
+ * @param text The name or password.
+ */
+export function isProper(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    if (isUnsafe(text.charCodeAt(i))) return false;
+  }
+  return true;
 }
 
 /**

@@ -8,6 +8,7 @@ import { Deadline } from "../sockets/deadline.ts";
 import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
 import { AuthAttempt } from "./auth.ts";
 import type { ContentEvent } from "./content_reader.ts";
+import { report } from "./error_log.ts";
 import { HandlerCaller, type MaybePromise } from "./handler_caller.ts";
 import type { AuthCredentials, ServerHandlers } from "./handlers.ts";
 import { MessageContent } from "./message_content.ts";
@@ -60,7 +61,7 @@ export class ServerConnection {
     this.#transport = new Transport(socket);
     this.#handshaking = socket.secureTransport === "on";
     this.#session = new SessionView(this.#machine.session);
-    this.#caller = new HandlerCaller((error) => settings.onError(error, this.#session));
+    this.#caller = new HandlerCaller((error) => report(settings.onError, error, this.#session));
   }
 
   /** Serves the connection to its end. Never rejects: errors are reported. */

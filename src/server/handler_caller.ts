@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { describe } from "../core/errors.ts";
 import { Reply } from "../core/reply.ts";
 import { LOCAL_ERROR } from "./replies.ts";
 
@@ -11,11 +12,12 @@ export type MaybePromise<T> = T | Promise<T>;
 
 /** Calls handlers and makes replies of their decisions. The client learns no more than a `Reply` says. */
 export class HandlerCaller {
-  readonly #onError: (error: unknown) => void;
+  /** Reports an error to the server's owner. It does not throw. */
+  readonly report: (error: unknown) => void;
 
-  /** @param onError Gets each error that is not a `Reply`. */
-  constructor(onError: (error: unknown) => void) {
-    this.#onError = onError;
+  /** @param report Gets each error that is not a `Reply`. It must not throw. */
+  constructor(report: (error: unknown) => void) {
+    this.report = report;
   }
 
   /**
@@ -38,28 +40,12 @@ export class HandlerCaller {
     }
   }
 
-  /**
-   * Reports an error to the server's owner.
-   *
-   * @param error The error.
-   */
-  report(error: unknown): void {
-    try {
-      this.#onError(error);
-    } catch (failure) {
-      // The owner's mistake, and no reason to leave a client without a reply.
-      queueMicrotask(() => {
-        throw failure;
-      });
-    }
-  }
-
   #toReply(value: unknown): Reply | undefined {
     if (value === undefined) return undefined;
     if (value instanceof Reply && !value.intermediate) return value;
     // Not taken for a yes: `rcpt: (recipient) => isLocal(recipient)` would be an open relay.
     return this.#toRefusal(
-      new TypeError(`A handler must give a Reply of 2xx, 4xx or 5xx, or nothing: ${value}`),
+      new TypeError(`A handler must give a Reply of 2xx, 4xx or 5xx, or nothing: ${describe(value)}`),
     );
   }
 

@@ -37,7 +37,10 @@ interface ListenerInit {
 export interface Listener {
   /** Resolves when it listens; rejects if it cannot. */
   readonly listening: Promise<ServerAddress>;
-  /** Stops listening; connections go on. Resolves when the port is free, or has never been taken. */
+  /**
+   * Stops listening; connections go on. Resolves when the port is free, or has never been taken. A unix socket's file is
+   * removed if it is still the one that was made.
+   */
   close(): Promise<void>;
 }
 
@@ -58,8 +61,12 @@ export function listen(init: ListenerInit): Listener {
     if (address === undefined) void fail(error);
     else init.onError(normalizeError(error));
   });
-  server.on("listening", () => listening.resolve(address = describeAddress(server, init.path)));
   const { path, hostname, port } = init;
+  let file: string | undefined;
+  server.on("listening", () => {
+    if (path !== undefined) file = identify(path);
+    listening.resolve(address = describeAddress(server, path));
+  });
   const permitted = path === undefined ? assertPermitted(formatAddress(hostname, port)) : Promise.resolve();
   permitted
     .then(() => server.listen(path === undefined ? { host: hostname, port } : { path }))
@@ -69,9 +76,32 @@ export function listen(init: ListenerInit): Listener {
     async close() {
       // On Deno, a server that is closed before it is bound emits neither event.
       const bound = await listening.promise.then(() => true, () => false);
-      if (bound) await new Promise<void>((resolve) => server.close(() => resolve()));
+      if (!bound) return;
+      if (file !== undefined && ![file, undefined].includes(identify(path!))) return abandon(server);
+      await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** Device and inode of a socket's file; `undefined` if it has none, as on Windows, where a path is the name of a pipe. */
+function identify(path: string): string | undefined {
+  try {
+    const { dev, ino } = builtin("node:fs").lstatSync(path, { bigint: true });
+    return `${dev} ${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Gives up a server whose path is another's by now: of the process that has taken over, for example. Closed, it would unlink
+ * the path, on Node, Bun and Deno (https://github.com/libuv/libuv/issues/1332). Its own file is gone already, so that nobody
+ * can reach it; the descriptor stays until the process ends.
+ */
+function abandon(server: net.Server): void {
+  server.removeAllListeners("connection");
+  server.on("connection", (raw) => raw.destroy());
+  server.unref();
 }
 
 function onConnection(raw: net.Socket, { security, secure, hasRoom, accept }: ListenerInit): void {

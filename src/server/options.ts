@@ -8,6 +8,7 @@ import { allWith, mustExist } from "../core/option_names.ts";
 import type { OptionHints, OptionNames } from "../core/option_names.ts";
 import { isAddressLiteral, isDomain } from "../core/address.ts";
 import { AUTH_MECHANISMS } from "./auth.ts";
+import { logError, type OnError } from "./error_log.ts";
 import { HANDLER_HINTS, SERVER_HINTS, TIMEOUT_HINTS, TLS_HINTS } from "./foreign_names.ts";
 import type { ServerHandlers, ServerSession } from "./handlers.ts";
 
@@ -83,8 +84,10 @@ export interface ServeSocketOptions {
   /** Shuts the server down, gracefully, when it is aborted. */
   signal?: AbortSignal;
   /**
-   * Called with each error that a handler throws and that is not a `Reply`, and with each error of the server itself.
-   * Default: the error is written to the console.
+   * Called with each error that a handler throws and that is not a `Reply`, and with each error of the server itself, such as
+   * a TLS handshake that fails: clients decide when. If it throws, or returns a promise that rejects, that is written to
+   * the console, and does not end the process. Default: the error is written to the console, where control characters,
+   * U+2028, U+2029 and bidirectional controls in it are escaped.
    */
   onError?: (error: unknown, session: ServerSession | undefined) => void;
 }
@@ -121,7 +124,11 @@ export interface ServeOptions extends ServeSocketOptions {
   hostname?: string;
   /** The port. Default: 0, any free port; see `addr`. */
   port?: number;
-  /** The path of a unix socket to listen on instead. */
+  /**
+   * The path of a unix socket to listen on instead. On shutdown the file is removed if it is still the same (device and
+   * inode), and left alone if another process has put its own in its place. After a crash it stays: `serve()` does not
+   * remove files that it has not made, and rejects with `"address-in-use"`.
+   */
   path?: string;
   /** The server's certificate. Needed by `security`. */
   tls?: ServerTlsOptions;
@@ -262,7 +269,7 @@ export interface SessionSettings {
   readonly greetDelay: number;
   readonly timeouts: Readonly<Required<ServerTimeouts>>;
   readonly signal: AbortSignal | undefined;
-  readonly onError: (error: unknown, session: ServerSession | undefined) => void;
+  readonly onError: OnError;
 }
 
 /**
@@ -313,7 +320,7 @@ export function readOptions(options: ServeSocketOptions, handlers: ServerHandler
       shutdown: milliseconds("timeouts.shutdown", timeouts.shutdown ?? 10_000),
     }),
     signal: options.signal,
-    onError: options.onError ?? ((error) => console.error(error)),
+    onError: options.onError ?? logError,
   });
 }
 

@@ -48,6 +48,7 @@ export const TOO_MANY_RECIPIENTS: Reply = fixed(452, "4.5.3", "Too many recipien
 export const UNRECOGNIZED: Reply = fixed(500, "5.5.1", "Command not recognized");
 export const AUTH_LINE_TOO_LONG: Reply = fixed(500, "5.5.6", "Authentication line is too long");
 export const BAD_BASE64: Reply = fixed(501, "5.5.2", "Response is not base64");
+export const BAD_RESPONSE: Reply = fixed(501, "5.5.2", "Response is malformed, or has a control character");
 export const AUTH_CANCELLED: Reply = fixed(501, "5.7.0", "Authentication cancelled");
 export const BAD_SIZE: Reply = fixed(501, "5.5.4", "SIZE is not a number");
 export const BAD_BODY: Reply = fixed(501, "5.5.4", "BODY is neither 7BIT nor 8BITMIME");

@@ -8,6 +8,7 @@ import { mustBe } from "../core/errors.ts";
 import { mustNotBeUrl } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
+import { report } from "./error_log.ts";
 import type { ServerHandlers } from "./handlers.ts";
 import { listen, type Listener } from "./listener.ts";
 import {
@@ -203,15 +204,8 @@ class ListeningServer implements SmtpServer {
     for (const connection of this.#running.keys()) connection.cut();
   }
 
-  /** Reports an error; one that `onError` throws itself is its owner's, and nothing here depends on it. */
   #report(error: unknown): void {
-    try {
-      this.#settings.onError(error, undefined);
-    } catch (failure) {
-      queueMicrotask(() => {
-        throw failure;
-      });
-    }
+    report(this.#settings.onError, error, undefined);
   }
 
   #accept(socket: Socket): void {

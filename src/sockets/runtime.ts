@@ -6,6 +6,7 @@
 import type buffer from "node:buffer";
 import type crypto from "node:crypto";
 import type dns from "node:dns";
+import type fs from "node:fs";
 import type net from "node:net";
 import type stream from "node:stream";
 import type tls from "node:tls";
@@ -15,6 +16,7 @@ interface Builtins {
   "node:buffer": typeof buffer;
   "node:crypto": typeof crypto;
   "node:dns": typeof dns;
+  "node:fs": typeof fs;
   "node:net": typeof net;
   "node:stream": typeof stream;
   "node:tls": typeof tls;

@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { Extensions } from "../../src/core/extensions.ts";
 import { Reply } from "../../src/core/reply.ts";
@@ -214,4 +214,31 @@ test("Extensions.covers() compares keywords, not what follows them", () => {
   assertEquals(parse("REQUIRETLS", "DSN", "SIZE 2000").covers(first), true);
   assertEquals(parse("SIZE 1000").covers(first), false);
   assertEquals(Extensions.none.covers(Extensions.none), true);
+});
+
+test("Extensions.parse() does work in proportion to a list of AUTH, on one line or on thousands", () => {
+  const pieces = Array.from({ length: 32_768 }, (_, i) => `M${i}`);
+  const lists = {
+    "on one line": [`AUTH ${pieces.join(" ")}`],
+    "on thousands": pieces.map((name) => `AUTH ${name}`),
+  };
+  for (const [name, lines] of Object.entries(lists)) {
+    const reply = new Reply(250, ["mx.example.org", ...lines]);
+    let characters = 0;
+    const { set } = Map.prototype;
+    // What is built on the way, in characters: joined again for each line it is the square.
+    Map.prototype.set = function (key: unknown, value: unknown) {
+      if (typeof value === "string") characters += value.length;
+      return set.call(this, key, value);
+    };
+    let extensions: Extensions;
+    try {
+      extensions = Extensions.parse(reply);
+    } finally {
+      Map.prototype.set = set;
+    }
+    assertEquals(extensions.auth.length, pieces.length, name);
+    const received = lines.reduce((sum, line) => sum + line.length, 0);
+    assert(characters <= 2 * received, `${name}: ${characters} characters for ${received}`);
+  }
 });

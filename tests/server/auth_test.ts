@@ -1,9 +1,10 @@
 import { assertEquals } from "@std/assert";
 import { Reply } from "../../src/core/reply.ts";
 import { AuthAttempt } from "../../src/server/auth.ts";
-import type { AuthCredentials, ServerHandlers } from "../../src/server/mod.ts";
+import { type AuthCredentials, type ServerHandlers, serveSocket } from "../../src/server/mod.ts";
+import { memorySocketPair } from "../../src/sockets/mod.ts";
 import { test } from "../support/harness.ts";
-import { assertTranscript } from "./transcript.ts";
+import { assertTranscript, Peer } from "./transcript.ts";
 
 const handlers: ServerHandlers = {
   auth: ({ user, pass }) => user === "tim" && pass === "tanstaaftanstaaf",
@@ -83,7 +84,7 @@ test("AUTH can be cancelled, and what is malformed or too long is refused", asyn
     C: not base64!
     S: 501 5.5.2 Response is not base64
     C: AUTH PLAIN AGE=
-    S: 501 5.5.2 Response is not base64
+    S: 501 5.5.2 Response is malformed, or has a control character
     C: AUTH LOGIN
     S: 334 VXNlcm5hbWU6
     C: ${"A".repeat(3000)}
@@ -302,4 +303,153 @@ test("AuthAttempt reads PLAIN as in RFC 4616", () => {
   assertEquals(new AuthAttempt("PLAIN").step("=").kind, "refusal");
   assertEquals(new AuthAttempt("PLAIN").step("AHRp bQBz").kind, "refusal");
   assertEquals(new AuthAttempt("PLAIN").step("AHRpbQB").kind, "refusal");
+});
+
+/** What a client may not say in a name or a password. NUL inside also separates, see below. */
+const FORBIDDEN = [
+  "\0",
+  "\r",
+  "\n",
+  "\r\nRSET",
+  "\t",
+  "\x1b[2J",
+  "\x7f",
+  "\x85",
+  "\u2028",
+  "\u202e",
+  "\u2066",
+  "\u200f",
+];
+
+function base64(text: string): string {
+  return btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join(""));
+}
+
+/** Handlers that let everybody in, and what they were asked. */
+function openDoor(): { handlers: ServerHandlers; seen: AuthCredentials[] } {
+  const seen: AuthCredentials[] = [];
+  return { handlers: { auth: (credentials) => seen.push(credentials) > 0 }, seen };
+}
+
+const MALFORMED = "S: 501 5.5.2 Response is malformed, or has a control character";
+
+test("AUTH refuses control characters in names and passwords before the handler sees them, whatever the mechanism", async () => {
+  for (const bad of FORBIDDEN) {
+    const { handlers, seen } = openDoor();
+    for (
+      const message of [
+        `\0t${bad}im\0secret`,
+        `\0tim\0sec${bad}ret`,
+        `\0tim\0${bad}`,
+        `t${bad}im\0tim\0secret`,
+      ]
+    ) {
+      await assertTranscript(
+        `${GREETED}
+        C: AUTH PLAIN ${base64(message)}
+        ${MALFORMED}
+        C: AUTH PLAIN
+        S: 334 ${"" /* the blank before belongs to the reply */}
+        C: ${base64(message)}
+        ${MALFORMED}
+      `,
+        { handlers, options, cuts: ["whole"] },
+      );
+    }
+    await assertTranscript(
+      `${GREETED}
+      C: AUTH LOGIN ${base64(`t${bad}im`)}
+      ${MALFORMED}
+      C: AUTH LOGIN
+      S: 334 VXNlcm5hbWU6
+      C: ${base64(`t${bad}im`)}
+      ${MALFORMED}
+      C: AUTH LOGIN ${base64("tim")}
+      S: 334 UGFzc3dvcmQ6
+      C: ${base64(`sec${bad}ret`)}
+      ${MALFORMED}
+    `,
+      { handlers, options, cuts: ["whole"] },
+    );
+    assertEquals(seen, [], JSON.stringify(bad));
+  }
+});
+
+test("AUTH takes names and passwords beyond ASCII", async () => {
+  const { handlers, seen } = openDoor();
+  await assertTranscript(
+    `${GREETED}
+    C: AUTH PLAIN ${base64("\0j\u00fcrgen\0p\u00e4ss w\u00f6rd \u05d0\ud83d\udd11")}
+    S: 235 2.7.0 Authentication successful
+  `,
+    { handlers, options, cuts: ["whole"] },
+  );
+  assertEquals(seen, [{ mechanism: "PLAIN", user: "jürgen", pass: "päss wörd \u05d0\ud83d\udd11" }]);
+});
+
+test("AUTH refuses base64 that is not canonical before the handler sees it, in each place", async () => {
+  // "\0tim\0se" is AHRpbQBzZQ==, "tim" is dGlt, "tims" is dGltcw==.
+  const spellings = (canonical: string, bits: string) => [
+    canonical.replace(/=+$/, ""), // no padding
+    canonical.replace("==", "="), // too little
+    `${canonical}=`, // too much
+    `${canonical}====`,
+    bits, // bits that no byte takes
+    `${canonical.slice(0, 2)} ${canonical.slice(2)}`, // white space
+    `${canonical.slice(0, 2)}\t\t\t\t${canonical.slice(2)}`,
+    `-${canonical.slice(1)}`, // the alphabet of URLs
+    `_${canonical.slice(1)}`,
+    `${canonical}${canonical}`, // padding inside
+  ];
+  const { handlers, seen } = openDoor();
+  for (const response of spellings("AHRpbQBzZQ==", "AHRpbQBzZR==")) {
+    assertEquals(new AuthAttempt("PLAIN").step(response).kind, "refusal", response);
+    for (const [first, asked] of [[`AUTH PLAIN ${response}`, false], ["AUTH PLAIN", true]] as const) {
+      const [client, server] = memorySocketPair();
+      const served = serveSocket(server, options, handlers);
+      const peer = new Peer(client);
+      await peer.reply();
+      await peer.ask("EHLO client.test");
+      let reply = await peer.ask(first);
+      if (asked) reply = await peer.ask(response);
+      assertEquals(reply.slice(0, 3), "501", `${first}: ${response}`);
+      await peer.close();
+      await served;
+    }
+  }
+  for (const response of spellings("dGltcw==", "dGltcx==")) {
+    const { handlers, seen } = openDoor();
+    const [client, server] = memorySocketPair();
+    const served = serveSocket(server, options, handlers);
+    const peer = new Peer(client);
+    await peer.reply();
+    await peer.ask("EHLO client.test");
+    assertEquals((await peer.ask(`AUTH LOGIN ${response}`)).slice(0, 3), "501", `initial: ${response}`);
+    await peer.ask("AUTH LOGIN");
+    assertEquals((await peer.ask(response)).slice(0, 3), "501", `user: ${response}`);
+    await peer.ask("AUTH LOGIN dGlt");
+    assertEquals((await peer.ask(response)).slice(0, 3), "501", `password: ${response}`);
+    await peer.close();
+    await served;
+    assertEquals(seen, []);
+  }
+  assertEquals(seen, []);
+});
+
+test('"=" is the empty response of the AUTH command alone', async () => {
+  const { handlers, seen } = openDoor();
+  await assertTranscript(
+    `${GREETED}
+    C: AUTH LOGIN ${base64("tim")}
+    S: 334 UGFzc3dvcmQ6
+    C: =
+    S: 501 5.5.2 Response is not base64
+    C: AUTH LOGIN ${base64("tim")}
+    S: 334 UGFzc3dvcmQ6
+    C: ${"" /* an empty line */}
+    S: 235 2.7.0 Authentication successful
+  `,
+    { handlers, options, cuts: ["whole"] },
+  );
+  assertEquals(seen, [{ mechanism: "LOGIN", user: "tim", pass: "" }]);
 });

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -164,6 +164,66 @@ test("serve() listens on a unix socket", async () => {
     assertEquals(await peer.reply(), "220 localhost ESMTP");
     assertEquals(await peer.ask("QUIT"), "221 2.0.0 Bye");
     await peer.close();
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+for (
+  const [name, put] of Object.entries({
+    file: writeFile,
+    link: (path: string) => symlink("elsewhere", path),
+  })
+) {
+  test(`serve() leaves alone what another process has put where its socket was: a ${name}`, async () => {
+    const directory = await mkdtemp(join(tmpdir(), "smtp-"));
+    const path = join(directory, "smtp.sock");
+    try {
+      const server = serve({ path });
+      await server.listening;
+      await rm(path);
+      await put(path, "another's");
+      await server.shutdown();
+      assertEquals(await readdir(directory), ["smtp.sock"]);
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+}
+
+test("serve() leaves the socket of the server that has taken over, and removes its own", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "smtp-"));
+  const path = join(directory, "smtp.sock");
+  try {
+    const first = serve({ path, serverName: "first.test" });
+    await first.listening;
+    await rm(path);
+    const second = serve({ path, serverName: "second.test" });
+    await second.listening;
+    await first.shutdown();
+    const peer = await connectTo(second);
+    assertEquals(await peer.reply(), "220 second.test ESMTP");
+    await peer.close();
+    await second.shutdown();
+    assertEquals(await readdir(directory), []);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+});
+
+test("serve() does not remove the socket that it finds, and one that was removed is no error", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "smtp-"));
+  const path = join(directory, "smtp.sock");
+  try {
+    const first = serve({ path });
+    await first.listening;
+    const second = serve({ path, onError: () => {} });
+    assertEquals((await assertRejects(() => second.listening, SocketError)).code, "address-in-use");
+    await second.shutdown();
+    assertEquals(await readdir(directory), ["smtp.sock"]);
+    await rm(path);
+    await first.shutdown();
+    assertEquals(await readdir(directory), []);
   } finally {
     await rm(directory, { recursive: true });
   }
