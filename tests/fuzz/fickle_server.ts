@@ -212,7 +212,17 @@ export class FickleServer {
   }
 
   async #answer(): Promise<void> {
-    if (!await this.#reply({ verb: "greeting", line: "", turn: 0, after: 0, mail: undefined, end: false })) {
+    if (
+      !await this.#reply({
+        verb: "greeting",
+        line: "",
+        turn: 0,
+        after: 0,
+        write: 0,
+        mail: undefined,
+        end: false,
+      })
+    ) {
       return;
     }
     while (this.endedAt === undefined) {

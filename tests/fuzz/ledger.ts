@@ -13,6 +13,8 @@ export interface Command {
   readonly turn: number;
   /** How many times the server had written before. */
   readonly after: number;
+  /** Which of the client's writes it was in. */
+  readonly write: number;
   /** The transaction that it belongs to. */
   readonly mail: Mail | undefined;
   /** Whether it is the end of a content, which LMTP answers once for each recipient. */
@@ -87,7 +89,51 @@ export class Ledger {
   constructor(protocol: "smtp" | "lmtp", turn: () => number) {
     this.#protocol = protocol;
     this.#turn = turn;
-    this.commands.push({ verb: "greeting", line: "", turn: 0, after: 0, mail: undefined, end: false });
+    this.commands.push({
+      verb: "greeting",
+      line: "",
+      turn: 0,
+      after: 0,
+      write: 0,
+      mail: undefined,
+      end: false,
+    });
+  }
+
+  /** The turns in which the client's writes began, and ended. */
+  readonly #began: number[] = [];
+  readonly #ended: number[] = [];
+
+  /** The client writes. */
+  beginWrite(): void {
+    this.#began.push(this.#turn());
+  }
+
+  /** The socket has taken what the client has written. */
+  endWrite(): void {
+    this.#ended.push(this.#turn());
+  }
+
+  /** The write of the client's that has not ended. What the client says meanwhile waits behind it, and nobody sees it. */
+  get underWay(): number | undefined {
+    return this.#began.length > this.#ended.length ? this.#began.length : undefined;
+  }
+
+  /**
+   * Whether a command waited behind a write: it left in the next one, in the turn in which that could begin. A reply that comes
+   * meanwhile, and that nobody has asked for, is its reply for all that a client can know.
+   *
+   * @param command The number of the command.
+   * @param write The write that was under way.
+   */
+  wasOnItsWay(command: number, write: number | undefined): boolean {
+    const next = this.commands[command];
+    if (write === undefined || next === undefined) return false;
+    // A content that waits, too, may be in between.
+    for (let later = write; later < next.write; later++) {
+      if (this.#ended[later - 1] === undefined || this.#began[later] !== this.#ended[later - 1]) return false;
+    }
+    return true;
   }
 
   /** Takes what the client has written, one character a byte. */
@@ -161,7 +207,15 @@ export class Ledger {
   }
 
   #said(verb: string, line: string, end: boolean): void {
-    const command = { verb, line, turn: this.#turn(), after: this.#writes, mail: this.#mail, end };
+    const command = {
+      verb,
+      line,
+      turn: this.#turn(),
+      after: this.#writes,
+      write: this.#began.length,
+      mail: this.#mail,
+      end,
+    };
     this.commands.push(command);
     this.onCommand(command);
   }

@@ -1,5 +1,5 @@
 /**
- * One fuzzed session: a client that is used in any way, a server that answers anything, and what must hold all the same. All of
+ * Fuzzes the client: a client that is used in any way, a server that answers anything, and what must hold all the same. All of
  * it follows from the seed.
  *
  * - Nothing is rejected or thrown that nobody holds.
@@ -29,18 +29,15 @@ import { FickleServer } from "./fickle_server.ts";
 import type { Temper } from "./fickle_server.ts";
 import { isPositive, Ledger } from "./ledger.ts";
 import type { Verdict } from "./ledger.ts";
-import { Random } from "./random.ts";
-import type { Strays } from "./strays.ts";
+import type { Random } from "./random.ts";
+import { Find, type Notes, type Target } from "./target.ts";
 
-/** What was found. */
-export interface Findings {
-  readonly seed: number;
-  /** What must not have happened. */
-  readonly violations: readonly string[];
-  /** What was said and called, in order. */
-  readonly log: readonly string[];
-  /** How many messages were taken, refused, not sent, and of unknown fate. */
-  readonly outcomes: Readonly<Record<string, number>>;
+/** When the server had said more than it was asked, as far as the ledger knew. */
+interface Unnoticed {
+  /** The number of the next command. */
+  readonly command: number;
+  /** The write of the client's that had not ended. */
+  readonly write: number | undefined;
 }
 
 /** Turns without any event after which nothing moves by itself any more. */
@@ -52,47 +49,44 @@ const NOTICE = 4;
 /** More turns than any session takes. */
 const MAX_TURNS = 20_000;
 
-/**
- * Plays a session.
- *
- * @param seed What it follows from.
- * @param strays Sees what nobody has caught.
- * @returns What was found.
- */
-export async function playSession(seed: number, strays: Strays): Promise<Findings> {
-  const session = new FuzzedSession(seed, strays);
-  return await session.play();
-}
+/** A client that is used in any way, against a server that answers anything. */
+export const client: Target = {
+  name: "client",
+  async play(random, notes) {
+    const violations = await new FuzzedSession(random, notes).play();
+    if (violations.length > 0) throw new Find(violations.join("; "));
+  },
+};
 
 const latin1 = new TextDecoder("latin1");
 
 class FuzzedSession {
-  readonly #seed: number;
-  readonly #strays: Strays;
+  readonly #notes: Notes;
   readonly #random: Random;
   readonly #clock = new Clock();
   readonly #temper: Temper;
   readonly #ledger: Ledger;
   readonly #caller: Caller;
-  readonly #lines: string[] = [];
   readonly #violations: string[] = [];
-  readonly #log = (line: string) => void this.#lines.push(`${this.#clock.turn} ${line}`);
+  readonly #log = (line: string) => this.#notes.log(`${this.#clock.turn} ${line}`);
   #client: SmtpClient | undefined;
   #isClosed = false;
   #isTapped = false;
   /** Since when the session should have ended. */
   #overSince: number | undefined;
+  /** Replies that nobody has asked for, as far as the ledger knew, and that did not end the session. */
+  readonly #unnoticed: Unnoticed[] = [];
 
-  constructor(seed: number, strays: Strays) {
-    this.#seed = seed;
-    this.#strays = strays;
-    const random = this.#random = new Random(seed);
+  constructor(random: Random, notes: Notes) {
+    this.#random = random;
+    this.#notes = notes;
     this.#temper = temperOf(random.fork());
     this.#ledger = new Ledger(this.#temper.protocol, () => this.#clock.turn);
     this.#caller = new Caller(random.fork(), this.#clock, this.#log);
   }
 
-  async play(): Promise<Findings> {
+  /** Returns what must not have happened. */
+  async play(): Promise<string[]> {
     forgetBroken();
     const random = this.#random;
     // Our own sockets and a caller's are written to in different ways. Only a caller's shows when something was written, and so
@@ -109,7 +103,7 @@ class FuzzedSession {
       log: this.#log,
     });
     const seen = (bytes: Uint8Array) => this.#ledger.sent(latin1.decode(bytes));
-    const options = this.#options(isTapped ? tapped(socket, seen) : socket);
+    const options = this.#options(isTapped ? tapped(socket, this.#ledger) : socket);
     this.#clock.install();
     try {
       const running = server.run(isTapped ? () => {} : seen);
@@ -119,17 +113,16 @@ class FuzzedSession {
       await this.#drive(server);
       this.#judge();
       await this.#close([socket, peer]);
-      for (const stray of this.#strays.take()) this.#violations.push(`Nobody caught: ${show(stray)}`);
+      for (const stray of this.#notes.strays.take()) this.#violations.push(`Nobody caught: ${show(stray)}`);
     } finally {
       this.#clock.uninstall();
     }
-    const outcomes: Record<string, number> = {};
     for (const { result } of this.#caller.sent) {
-      const outcome = result === undefined ? "none" : result instanceof SmtpError ? result.outcome : "taken";
-      outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
+      this.#notes.count(
+        result === undefined ? "none" : result instanceof SmtpError ? result.outcome : "taken",
+      );
     }
-    const violations = [...this.#violations, ...this.#caller.violations];
-    return { seed: this.#seed, violations, log: this.#lines, outcomes };
+    return [...this.#violations, ...this.#caller.violations];
   }
 
   #options(socket: Socket): SmtpClientOptions {
@@ -196,8 +189,8 @@ class FuzzedSession {
     while (this.#clock.turn < MAX_TURNS) {
       await this.#clock.pass();
       this.#watch(server);
-      still = this.#clock.sleeping || this.#lines.length > lines ? 0 : still + 1;
-      lines = this.#lines.length;
+      still = this.#clock.sleeping || this.#notes.lines.length > lines ? 0 : still + 1;
+      lines = this.#notes.lines.length;
       if (still < STILL) continue;
       still = 0;
       if (this.#isOver) return;
@@ -239,12 +232,18 @@ class FuzzedSession {
     const over = server.endedAt !== undefined || this.#ledger.over;
     this.#overSince = over ? this.#overSince ?? this.#clock.turn : undefined;
     if (this.#overSince === undefined || this.#clock.turn - this.#overSince !== NOTICE) return;
-    const what = server.endedAt !== undefined ? "has ended the connection" : "has said something unasked";
-    this.#violations.push(`The server ${what}, and the session has not noticed`);
+    if (server.endedAt !== undefined || this.#ledger.poisoned) {
+      const what = server.endedAt !== undefined ? "has ended the connection" : "will say no more";
+      this.#violations.push(`The server ${what}, and the session has not noticed`);
+    } else this.#unnoticed.push({ command: this.#ledger.commands.length, write: this.#ledger.underWay });
   }
 
   /** Compares what the client says with what was said on the wire. */
   #judge(): void {
+    for (const { command, write } of this.#unnoticed) {
+      if (this.#ledger.wasOnItsWay(command, write)) continue;
+      this.#violations.push("The server has said something unasked, and the session has not noticed");
+    }
     const verdicts = this.#ledger.verdicts();
     const isOpen = !this.#ledger.closing && !this.#ledger.resetRefused;
     for (const sent of this.#caller.sent) {
@@ -345,15 +344,17 @@ function temperOf(random: Random): Temper {
 }
 
 /** A caller's own socket, which shows each chunk that is written to it. */
-function tapped(socket: Socket, seen: (bytes: Uint8Array) => void): Socket {
+function tapped(socket: Socket, ledger: Ledger): Socket {
   const writable = new WritableStream<Uint8Array>({
     async write(chunk) {
-      seen(chunk);
+      ledger.beginWrite();
+      ledger.sent(latin1.decode(chunk));
       const writer = socket.writable.getWriter();
       try {
         await writer.write(chunk);
       } finally {
         writer.releaseLock();
+        ledger.endWrite();
       }
     },
     close: () => socket.writable.close(),
@@ -368,6 +369,6 @@ function tapped(socket: Socket, seen: (bytes: Uint8Array) => void): Socket {
     secureTransport,
     upgraded,
     close: (reason) => socket.close(reason),
-    startTls: (options) => tapped(socket.startTls(options), seen),
+    startTls: (options) => tapped(socket.startTls(options), ledger),
   };
 }
