@@ -5,9 +5,10 @@
  */
 import addressparser from "nodemailer/lib/addressparser";
 import { formatMailbox, parseMailbox } from "../core/address.ts";
+import { show } from "../core/errors.ts";
 import { invalidOption, invalidValue } from "./errors.ts";
 import type { MailAddresses } from "./mail.ts";
-import { checkMembers, headerText } from "./validation.ts";
+import { checkMembers, headerText, shownText } from "./validation.ts";
 
 /** An address or a group (RFC 5322, section 3.4), as the library takes it. */
 export type ParsedAddress = { name: string; address: string } | { name: string; group: ParsedAddress[] };
@@ -18,6 +19,9 @@ interface ParserResult {
   address?: string | undefined;
   group?: ParserResult[] | undefined;
 }
+
+/** The longest address that fits into a line of the header with all that may have to stand next to it. */
+const MAX_OCTETS = 500;
 
 const ADDRESS_KEYS: ReadonlySet<string> = new Set(["name", "address"]);
 
@@ -55,7 +59,7 @@ export function bareAddresses(parsed: readonly ParsedAddress[]): string[] {
 }
 
 function check(option: string, { name = "", address, group }: ParserResult): ParsedAddress {
-  const shownName = headerText(`${option}.name`, name);
+  const shownName = shownText(`${option}.name`, name);
   if (group !== undefined) return { name: shownName, group: group.map((member) => check(option, member)) };
   try {
     const mailbox = parseMailbox(address ?? "");
@@ -63,7 +67,13 @@ function check(option: string, { name = "", address, group }: ParserResult): Par
     if (/[<>]/.test(mailbox.localPart)) {
       throw new SyntaxError(`${address} has angle brackets in its local part`);
     }
-    return { name: shownName, address: formatMailbox(mailbox) };
+    const written = formatMailbox(mailbox);
+    // RFC 6531 allows it, no server has such an address, and the library drops some of it from the header.
+    if (/[^\S ]/.test(written)) throw new SyntaxError(`${show(written)} has white space other than spaces`);
+    if (new TextEncoder().encode(written).length > MAX_OCTETS) {
+      throw new SyntaxError(`it has more than ${MAX_OCTETS} octets`);
+    }
+    return { name: shownName, address: written };
   } catch (cause) {
     throw invalidOption(option, `must be a valid address: ${(cause as Error).message}`, { cause });
   }

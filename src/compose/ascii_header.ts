@@ -4,6 +4,7 @@
  * @module
  */
 import { ConversionError } from "./errors.ts";
+import { foldField } from "./folding.ts";
 import type { SplitNode } from "./message_splitter.ts";
 import { loadLibrary } from "./node_streams.ts";
 
@@ -36,7 +37,6 @@ const STRUCTURED_FIELDS: ReadonlySet<string> = new Set([
 /** The part of the library that is used here. */
 interface HeaderWriter {
   encodeHeaderValue(name: string, value: string): string;
-  foldLines(field: string, length: number): string;
   parseHeaderValue(value: string): { params: Record<string, string | undefined> };
   buildHeaderValue(value: unknown): string;
 }
@@ -126,7 +126,7 @@ function asciiField(key: string, line: string, writer: HeaderWriter): string {
   } else written = writer.encodeHeaderValue(name, value);
   // deno-lint-ignore no-control-regex -- the range of ASCII
   if (/[^\x00-\x7f]/.test(written)) throw notInAscii(`the field ${name}`);
-  return writer.foldLines(`${name}: ${written}`, 76);
+  return foldField(`${name}: ${written}`);
 }
 
 function notInAscii(where: string): ConversionError {
@@ -154,7 +154,7 @@ function unknownWords(bytes: Uint8Array): string {
 }
 
 async function loadWriter(): Promise<HeaderWriter> {
-  const [{ default: MimeNode }, { foldLines, parseHeaderValue, buildHeaderValue }] = await Promise.all([
+  const [{ default: MimeNode }, { parseHeaderValue, buildHeaderValue }] = await Promise.all([
     loadLibrary<{ default: Pick<HeaderWriter, "encodeHeaderValue"> }>(
       "nodemailer",
       () => import("nodemailer/lib/mime-node"),
@@ -166,7 +166,6 @@ async function loadWriter(): Promise<HeaderWriter> {
   ]);
   return {
     encodeHeaderValue: (name, value) => MimeNode.encodeHeaderValue(name, value),
-    foldLines,
     parseHeaderValue,
     buildHeaderValue,
   };

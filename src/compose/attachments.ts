@@ -9,7 +9,7 @@ import { invalidOption, invalidValue } from "./errors.ts";
 import { customFields } from "./header_fields.ts";
 import type { HeaderField } from "./header_fields.ts";
 import type { Attachment, MailPart } from "./mail.ts";
-import { checkMembers, headerText, mediaType } from "./validation.ts";
+import { checkMembers, contentIdentifier, mediaType, shownText } from "./validation.ts";
 
 /** A part, checked. */
 export interface CheckedPart {
@@ -72,9 +72,9 @@ export function checkAttachments(attachments: readonly (Attachment | File)[]): C
       ...checkPart(option, given),
       filename: filename === undefined || filename === ""
         ? undefined
-        : headerText(`${option}.filename`, filename),
+        : shownText(`${option}.filename`, filename),
       contentDisposition,
-      cid: cid === undefined ? undefined : checkCid(`${option}.cid`, cid),
+      cid: cid === undefined ? undefined : contentIdentifier(`${option}.cid`, cid),
     };
   });
 }
@@ -97,13 +97,6 @@ function checkType(option: string, given: string): string {
   const type = mediaType(option, given);
   if (/^multipart\//i.test(type)) throw invalidValue(option, "a type other than multipart", type);
   return type;
-}
-
-/** The identifier goes into a URL (RFC 2392) and between angle brackets. */
-function checkCid(option: string, cid: unknown): string {
-  const text = headerText(option, cid);
-  if (/^[^\s<>]+$/.test(text)) return text;
-  throw invalidValue(option, "a name without white space and angle brackets", text);
 }
 
 function toArray<T>(option: string, value: readonly T[]): readonly T[] {

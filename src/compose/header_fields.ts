@@ -37,6 +37,9 @@ const RESERVED_FIELDS: ReadonlySet<string> = new Set([
 /** The fields of a mailing list that hold URLs (RFC 2369). */
 const LIST_URLS = ["unsubscribe", "subscribe", "help", "post", "owner", "archive"] as const;
 
+/** A URL cannot be folded, and must fit into a line. */
+const MAX_URL = 900;
+
 const LIST_KEYS: ReadonlySet<string> = new Set([...LIST_URLS, "oneClick", "id"]);
 
 const PRIORITIES: Readonly<Record<string, readonly HeaderField[]>> = {
@@ -114,7 +117,7 @@ export function listFields(list: MailList = {}): HeaderField[] {
   }
   if (list.id !== undefined) {
     const id = headerText("list.id", list.id);
-    if (!/^[\w!#$%&'*+/=?^`{|}~.-]+$/.test(id)) {
+    if (!/^[\w!#$%&'*+/=?^`{|}~.-]{1,255}$/.test(id)) {
       throw invalidValue("list.id", 'a name such as "news.example.com"', id);
     }
     fields.push({ key: "List-ID", value: `<${id}>` });
@@ -126,5 +129,7 @@ function checkUrl(option: string, value: unknown): string {
   const url = URL.parse(headerText(option, value));
   if (url === null) throw invalidValue(option, "an absolute URL", value);
   // Brackets, commas and white space separate URLs (RFC 2369, section 2); the parser leaves some in mailto: URLs.
-  return `<${url.href.replace(/[\s<>,]/g, (character) => encodeURIComponent(character))}>`;
+  const written = url.href.replace(/[\s<>,"]/g, (character) => encodeURIComponent(character));
+  if (written.length > MAX_URL) throw invalidOption(option, `must be URLs of at most ${MAX_URL} characters`);
+  return `<${written}>`;
 }

@@ -3,13 +3,18 @@
  *
  * @module
  */
+import { isAscii } from "../core/characters.ts";
 import type { ParsedAddress } from "./addresses.ts";
 import type { CheckedAttachment, CheckedPart } from "./attachments.ts";
 import type { ContentReader, ContentSource } from "./content_source.ts";
+import { canFold, foldHeader } from "./folding.ts";
 import type { HeaderField } from "./header_fields.ts";
 import type { Mail } from "./mail.ts";
 import { loadLibrary, toNodeReadable, toWebStream } from "./node_streams.ts";
 import type { NodeReadable } from "./node_streams.ts";
+
+/** The length of an encoded word: with the name of the field before it, a line of it is short enough. */
+const WORD_LENGTH = 52;
 
 /** A mail of which every option was checked. */
 export interface CheckedMail {
@@ -28,9 +33,23 @@ export interface CheckedMail {
   readonly boundary: string;
 }
 
-/** The part of the library that is used here. */
-interface Library {
-  default: new (mail: Record<string, unknown>) => { compile(): { createReadStream(): NodeReadable } };
+/** The parts of the library that are used here. */
+interface Composer {
+  default: new (mail: Record<string, unknown>) => { compile(): Node };
+}
+
+interface Node {
+  readonly childNodes: readonly Node[];
+  buildHeaders(): string;
+  createReadStream(): NodeReadable;
+}
+
+interface NodeClass {
+  default: { encodeHeaderValue(name: string, value: string): string };
+}
+
+interface Words {
+  encodeWord(text: string, encoding: "Q" | "B", maxLength: number): string;
 }
 
 /**
@@ -58,15 +77,23 @@ async function openNodeStream(
   mail: CheckedMail,
   read: (content: ContentSource) => ContentReader,
 ): Promise<NodeReadable> {
-  const { default: MailComposer } = await loadLibrary<Library>(
-    "nodemailer",
-    () => import("nodemailer/lib/mail-composer"),
-  );
+  const [{ default: MailComposer }, { default: MimeNode }, { encodeWord }] = await Promise.all([
+    loadLibrary<Composer>("nodemailer", () => import("nodemailer/lib/mail-composer")),
+    loadLibrary<NodeClass>("nodemailer", () => import("nodemailer/lib/mime-node")),
+    loadLibrary<Words>("nodemailer", () => import("nodemailer/lib/mime-funcs")),
+  ]);
+  // Any name will do that the library has no rule of its own for. What cannot be folded it would leave as it is.
+  const encode = (value: string) =>
+    isAscii(value) && !canFold(value)
+      ? encodeWord(value, "Q", WORD_LENGTH)
+      : MimeNode.encodeHeaderValue("Comments", value);
+  const toFields = (fields: readonly HeaderField[]) =>
+    fields.map(({ key, value }) => ({ key, value: encode(value) }));
   const { addresses, subject, text, html, date, messageId, inReplyTo, references, encoding } = mail;
   const toPart = async ({ content, contentType, fields }: CheckedPart) => ({
     content: content.stored ?? await toNodeReadable(() => read(content)),
     contentType,
-    headers: copyFields(fields),
+    headers: toFields(fields),
   });
   const composer = new MailComposer({
     // The library changes what it is given, so each message gets copies.
@@ -75,7 +102,7 @@ async function openNodeStream(
     to: structuredClone(addresses.to),
     cc: structuredClone(addresses.cc),
     replyTo: structuredClone(addresses.replyTo),
-    subject,
+    subject: encode(subject),
     text,
     html,
     alternatives: await Promise.all(mail.alternatives.map(toPart)),
@@ -83,7 +110,7 @@ async function openNodeStream(
       const { filename, contentDisposition, cid } = part;
       return { ...await toPart(part), filename, contentDisposition, cid };
     })),
-    headers: copyFields(mail.fields),
+    headers: toFields(mail.fields),
     date,
     messageId,
     inReplyTo,
@@ -93,9 +120,13 @@ async function openNodeStream(
     disableFileAccess: true,
     disableUrlAccess: true,
   });
-  return composer.compile().createReadStream();
+  const message = composer.compile();
+  foldAnew(message);
+  return message.createReadStream();
 }
 
-function copyFields(fields: readonly HeaderField[]): HeaderField[] {
-  return fields.map((field) => ({ ...field }));
+function foldAnew(node: Node): void {
+  const build = node.buildHeaders.bind(node);
+  node.buildHeaders = () => foldHeader(build());
+  node.childNodes.forEach(foldAnew);
 }
