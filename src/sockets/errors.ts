@@ -94,7 +94,7 @@ const MESSAGES: readonly (readonly [RegExp, SocketErrorCode])[] = [
     "certificate-expired",
   ],
   [
-    /UnknownIssuer|CaUsedAsEndEntity|self[- ]signed certificate|unable to (get|verify)/i,
+    /UnknownIssuer|CaUsedAsEndEntity|self[- ]signed certificate|unable to (get|verify)|subtree violation|name constraint|CERTIFICATE_VERIFY_FAILED/i,
     "certificate-untrusted",
   ],
   [/invalid peer certificate/i, "certificate-untrusted"],

@@ -46,7 +46,7 @@ export function assertPrivateKey(pem: string, option: string): void {
 /**
  * Whether there is a certificate that Deno's own TLS takes as an authority's, but not as a server's, although it may be one's:
  * it calls itself an authority's and has names of servers, which those of authorities have not; or it has none but the
- * common name, which only `node:tls` looks at.
+ * common name, which `node:tls` lets us tell apart from one that no authority has signed.
  *
  * It looks for the extensions and the name as they stand in DER (RFC 5280, sections 4.2.1.6 and 4.2.1.9). To be wrong does no
  * harm: `node:tls` checks as much.

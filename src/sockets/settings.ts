@@ -6,7 +6,7 @@
 import { mustBe } from "../core/errors.ts";
 import { mustExist, type OptionHints, type OptionNames } from "../core/option_names.ts";
 import { assertCertificates, assertPrivateKey } from "./pem.ts";
-import type { SecureTransport, SocketAddress, SocketOptions, TlsOptions } from "./socket.ts";
+import type { SecureTransport, SocketAddress, SocketOptions, TlsInfo, TlsOptions } from "./socket.ts";
 
 /** {@linkcode TlsOptions}, checked and complete. */
 export interface TlsSettings {
@@ -24,6 +24,8 @@ export interface TlsSettings {
   readonly alpnProtocols: readonly string[];
   /** Whether issuer, name and dates of the certificate are checked: not with {@linkcode fingerprints}. */
   readonly verify: boolean;
+  /** What a handshake that succeeds has checked, see {@linkcode TlsInfo.verifiedBy}. */
+  readonly verifiedBy: TlsInfo["verifiedBy"];
   /** See {@linkcode TlsOptions.peerCertificate}. */
   readonly peerCertificate: boolean;
 }
@@ -206,6 +208,7 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
     key,
     alpnProtocols,
     verify,
+    verifiedBy: verify ? "name" : isPinned ? "fingerprint" : "nothing",
     peerCertificate,
   });
 }
@@ -263,9 +266,11 @@ export function targetOf(address: SocketAddress): string {
   return "path" in address ? address.path : formatAddress(address.hostname, address.port);
 }
 
-/** Whether `text` is an IPv4 or IPv6 address, without brackets. */
+/** Whether `text` is an IPv4 or IPv6 address, without brackets. A number with a leading zero is none: some take it for octal. */
 export function isIpAddress(text: string): boolean {
-  if (/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return text.split(".").every((part) => Number(part) < 256);
+  if (/^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/.test(text)) {
+    return text.split(".").every((part) => Number(part) < 256);
+  }
   return text.includes(":") && URL.canParse(`http://[${text.replace(/%.*$/, "")}]/`);
 }
 
@@ -309,6 +314,13 @@ export function mustNotBeUrl(action: string, option: string, value: unknown): vo
   throw new TypeError(`Cannot ${action}: ${option} must be ${rule}, not a URL: use ${parts}`);
 }
 
+/**
+ * Labels of 1 to 63 characters, with the underscore that hosts in the wild have, and perhaps the final dot of an absolute name
+ * (RFC 1123, section 2.1). The last label is no number: resolvers take `127.1` and `0x7f000001` for IP addresses, for which the
+ * certificate would be checked in another way.
+ */
+const NAME = /^(?:[a-z\d_-]{1,63}\.)*(?!(?:\d+|0x[\da-f]*)\.?$)[a-z\d_-]{1,63}\.?$/i;
+
 function settleHostname(hostname: string, option: string, verb: string): string {
   mustNotBeUrl(verb, option, hostname);
   const refuse = () => new TypeError(mustBe(verb, option, HOST_NAME, hostname));
@@ -322,9 +334,10 @@ function settleHostname(hostname: string, option: string, verb: string): string 
     if (!isIpAddress(bare)) throw refuse();
     return bare;
   }
+  // RFC 5891: a name that is not ASCII becomes its A-label, as the resolver and the certificate have it.
   // deno-lint-ignore no-control-regex
-  if (/^[\x00-\x7f]*$/.test(bare)) return bare;
-  const url = URL.parse(`http://${bare}/`); // RFC 5891: the A-label, as the resolver wants it
-  if (url === null) throw refuse();
-  return url.hostname;
+  const name = /^[\x00-\x7f]*$/.test(bare) ? bare : URL.parse(`http://${bare}/`)?.hostname ?? "";
+  if (isIpAddress(name)) return name;
+  if (bare.includes("%") || !NAME.test(name) || name.replace(/\.$/, "").length > 253) throw refuse();
+  return name;
 }

@@ -27,8 +27,13 @@ export type SecureTransport = "off" | "on" | "starttls";
 /** How to do TLS, and what the peer has to prove. An option that the runtime cannot honour is a `TypeError`. */
 export interface TlsOptions {
   /**
-   * The name that the server's certificate must carry; it is also sent to the server (SNI). Default: the host name of the
-   * address.
+   * The host name, or the IP address, that the server's certificate must be for. A name is also sent to the server (SNI).
+   * Default: the host name of the address.
+   *
+   * The certificate's subjectAltName must have it, as a `dNSName` or an `iPAddress` (RFC 9525); the common name does not count.
+   * `*.example.com` is for `a.example.com`, and neither for `example.com` nor for `a.b.example.com`; a `*` that is not the whole
+   * first label, or stands over a whole top-level domain, is for nothing. The rule is the same on Deno, Bun and Node;
+   * Cloudflare Workers have their own, which takes a common name where there is no other name.
    */
   serverName?: string;
   /**
@@ -107,8 +112,14 @@ export interface TlsInfo {
   readonly cipher?: string;
   /** The name that the client asked for (SNI). */
   readonly serverName?: string;
-  /** The certificate that the peer has shown, DER. It was checked, unless `verify` is `false`. */
+  /** The certificate that the peer has shown, DER. What was checked about it says `verifiedBy`. */
   readonly peerCertificate?: Uint8Array;
+  /**
+   * What was checked about the server's certificate. `"name"`: an authority that is trusted has signed it, it is valid now, and
+   * for the server's name; `"fingerprint"`: it is one of {@linkcode TlsOptions.fingerprints}; `"nothing"`: with `verify: false`.
+   * Not known on the server's side, and of TLS that the caller's own connection does.
+   */
+  readonly verifiedBy?: "name" | "fingerprint" | "nothing";
   /**
    * Derives keying material from the connection (RFC 5705; RFC 8446, section 7.5), as long as it is open: the same on both
    * sides, and known to nobody else.
@@ -130,7 +141,8 @@ export interface SocketInfo {
   readonly alpn?: string | null;
   /**
    * What TLS has agreed on. Node, Bun and `node:tls` on Deno report all of it, except that Deno exports no keying material.
-   * Deno's own TLS (see {@linkcode TlsOptions.peerCertificate}) and Cloudflare Workers report nothing.
+   * Deno's own TLS (see {@linkcode TlsOptions.peerCertificate}) and Cloudflare Workers report only
+   * {@linkcode TlsInfo.verifiedBy}.
    */
   readonly tls?: TlsInfo;
 }

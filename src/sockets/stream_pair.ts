@@ -93,7 +93,10 @@ export class PairConnection implements Connection {
     try {
       signal.throwIfAborted();
       if (this.#pair.opened === undefined) return;
-      this.info = readInfo(await abortable(this.#whileOpen(this.#pair.opened), signal));
+      const info = readInfo(await abortable(this.#whileOpen(this.#pair.opened), signal));
+      // TLS that does not protect the way to the server ends at a proxy, and is none of the server's.
+      const { alpn: _, tls: __, ...below } = info;
+      this.info = this.secureTransport === "on" ? info : below;
     } catch (error) {
       void this.close(error);
       throw error;
@@ -162,7 +165,9 @@ export class PairConnection implements Connection {
       throw error;
     }
     await secure.open(signal);
-    secure.info = { ...this.info, ...secure.info };
+    // What it was told to check, if it does not say what it has checked. What it is said to have checked is believed.
+    const tls = { ...(settings.verifiedBy && { verifiedBy: settings.verifiedBy }), ...secure.info.tls };
+    secure.info = { ...this.info, ...secure.info, tls };
     return secure;
   }
 

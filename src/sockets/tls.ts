@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { certificateNames, isFor } from "./certificate_names.ts";
 import { builtin } from "./runtime.ts";
 import type { TlsSettings } from "./settings.ts";
 import { SocketError, type SocketInfo, type TlsInfo } from "./socket.ts";
@@ -67,20 +68,44 @@ export function describeTls(socket: TlsSource): Required<Pick<SocketInfo, "alpn"
 }
 
 /**
- * Checks that the certificate of the peer is one of those that are accepted as they are.
+ * Checks that the certificate of the peer is for the server that was meant, or is one of those that are accepted as they are.
  *
  * @param settings How to do TLS.
- * @param info What TLS has agreed on. The handshake has proved that the peer has the key of the certificate.
- * @throws {SocketError} If it is not.
+ * @param info What TLS has agreed on. The handshake has proved that the peer has the key of the certificate, and with
+ * `verify` that an authority has signed it.
+ * @throws {Error} If it is not.
  */
-export function checkFingerprint(
-  { fingerprints, serverName }: TlsSettings,
+export function checkCertificate(
+  { verify, fingerprints, serverName }: TlsSettings,
   { peerCertificate: certificate }: TlsInfo,
 ): void {
-  if (fingerprints.length === 0) return;
+  if (!verify && fingerprints.length === 0) return;
   if (certificate === undefined) {
     throw new SocketError("certificate-untrusted", "The server showed no certificate");
   }
+  if (verify) checkNames(certificate, serverName!);
+  else checkFingerprint(certificate, fingerprints, serverName);
+}
+
+/** How many names of a certificate a message shows. */
+const SHOWN_NAMES = 8;
+
+function checkNames(certificate: Uint8Array, serverName: string): void {
+  const names = certificateNames(certificate);
+  if (isFor(names, serverName)) return;
+  const all = [...names.hosts, ...names.addresses];
+  const shown = `${all.slice(0, SHOWN_NAMES).join(", ")}${all.length > SHOWN_NAMES ? " and others" : ""}`;
+  const message = all.length === 0
+    ? "it has no names (subjectAltName), and the common name does not count; tls.fingerprints accepts it as it is"
+    : `it is for ${shown}, not for ${serverName}`;
+  throw Object.assign(new Error(message), { code: "HOSTNAME_MISMATCH" });
+}
+
+function checkFingerprint(
+  certificate: Uint8Array,
+  fingerprints: readonly string[],
+  serverName: string | undefined,
+): void {
   const hex = builtin("node:crypto").createHash("sha256").update(certificate).digest("hex");
   if (fingerprints.includes(hex)) return;
   const shown = hex.toUpperCase().replace(/..(?!$)/g, "$&:");

@@ -1,23 +1,8 @@
-import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { checkPeer, type TlsPeer } from "../../src/sockets/bun/tls.ts";
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { connect } from "../../src/sockets/connect.ts";
 import { runtime, test } from "../support/harness.ts";
 import { Listener } from "../support/peer.ts";
 import { assertFails, certificates } from "./conformance.ts";
-
-test("checkPeer() trusts nothing but a trusted certificate for the name", () => {
-  const peer = (subjectaltname: string, authorized = true) =>
-    ({ authorized, getPeerCertificate: () => ({ subject: {}, subjectaltname }) }) as unknown as TlsPeer;
-  checkPeer("mx.test", peer("DNS:mx.test"));
-  checkPeer("127.0.0.1", peer("DNS:mx.test, IP Address:127.0.0.1"));
-  assertThrows(() => checkPeer("mx.test", peer("DNS:other.test")), Error, "altnames");
-  assertThrows(() => checkPeer("127.0.0.1", peer("DNS:mx.test")), Error, "127.0.0.1");
-  assertThrows(() => checkPeer("mx.test", peer("DNS:mx.test", false)), Error, "not trusted");
-  for (const certificate of [undefined, {}]) {
-    const none = { authorized: true, getPeerCertificate: () => certificate } as unknown as TlsPeer;
-    assertThrows(() => checkPeer("mx.test", none), Error, "no certificate");
-  }
-});
 
 if (runtime === "bun") {
   const { Bun } = globalThis as unknown as {

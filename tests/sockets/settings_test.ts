@@ -28,6 +28,7 @@ test("settle() completes the options", () => {
     key: undefined,
     alpnProtocols: [],
     verify: true,
+    verifiedBy: "name",
     peerCertificate: false,
   });
 });
@@ -42,6 +43,10 @@ for (
     ["fe80::1%eth0", "fe80::1%eth0"],
     ["bücher.example", "xn--bcher-kva.example"],
     ["_submission.example", "_submission.example"],
+    ["MX-1.test", "MX-1.test"],
+    ["\uff11\uff12\uff17.0.0.1", "127.0.0.1"], // digits of another width
+    ["mx\u3002test", "mx.test"],
+    [`${"a".repeat(63)}.${"a.".repeat(94)}b`, `${"a".repeat(63)}.${"a.".repeat(94)}b`],
   ] as const
 ) {
   test(`settle() takes the host name ${given}`, () => {
@@ -59,6 +64,28 @@ for (
     "http://mx.test",
     "a:b",
     "[::1",
+    ".",
+    "..",
+    "mx.test..",
+    ".mx.test",
+    "mx..test",
+    "\u3002", // a dot of East Asia
+    "\u00ad", // a soft hyphen, which is nothing
+    "mx.test\u3002\u3002",
+    "*",
+    "*.mx.test",
+    "mx.test,other.test",
+    "mx%2etest",
+    "b\u00fccher%2etest",
+    `${"a".repeat(64)}.test`,
+    `${"a.".repeat(125)}test`,
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "127.0.0.01",
+    "010.0.0.1",
+    "256.1.1.1",
+    "1.2.3.4.",
   ]
 ) {
   test(`settle() refuses the host name ${JSON.stringify(hostname)}`, () => {
@@ -259,7 +286,7 @@ test("isIpAddress() tells addresses from names", () => {
   for (const text of ["192.0.2.1", "::1", "2001:db8::1", "fe80::1%eth0", "::ffff:192.0.2.1"]) {
     assertEquals(isIpAddress(text), true, text);
   }
-  for (const text of ["mx.test", "1.2.3", "256.1.1.1", ":", "a:b", "", "1.2.3.4.5", "[::1]"]) {
+  for (const text of ["mx.test", "1.2.3", "256.1.1.1", "01.1.1.1", ":", "a:b", "", "1.2.3.4.5", "[::1]"]) {
     assertEquals(isIpAddress(text), false, text);
   }
 });

@@ -13,6 +13,7 @@ const RSA = {
   modulusLength: 2048,
   publicExponent: new Uint8Array([1, 0, 1]),
 };
+const SAN = "2.5.29.17";
 const DAY = 24 * 60 * 60 * 1000;
 
 /** A certificate and its private key, both PEM. */
@@ -25,6 +26,10 @@ export interface KeyPair {
 export interface LeafOptions {
   /** DNS names and IP addresses. Default: `localhost`, `127.0.0.1`, `::1`. */
   names?: string[];
+  /** The value of each extension with names, DER, in place of `names`. */
+  san?: Uint8Array<ArrayBuffer>[];
+  /** The common name; `""`: the certificate has no subject. Default: the first of the names. */
+  commonName?: string;
   /** `"server"` or `"client"`. Default: `"server"`. */
   usage?: "server" | "client";
   /** When it stops being valid, in milliseconds from now; negative for an expired one. Default: a day. */
@@ -37,8 +42,13 @@ export interface LeafOptions {
 export interface Authority {
   /** The authority's certificate, PEM: what a client puts into `caCerts`. */
   cert: string;
-  /** Signs a leaf. */
+  /** Signs a leaf. `cert` ends with the certificates of the authorities between it and the root. */
   issue(options?: LeafOptions): Promise<KeyPair>;
+  /**
+   * Makes an authority below this one, which may sign for some names only (RFC 5280, section 4.2.1.10).
+   * @param permitted The DNS names, each with all below it.
+   */
+  constrain(permitted: string[]): Promise<Authority>;
 }
 
 /** Makes a certificate authority that lives as long as the process does. */
@@ -47,6 +57,36 @@ export async function createAuthority(name = "Throw-away CA"): Promise<Authority
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
     name: `CN=${name}`,
     keys,
+    ...await authorityOf(keys),
+  });
+  return authority(ca, keys, "");
+}
+
+function authority(ca: x509.X509Certificate, keys: CryptoKeyPair, chain: string): Authority {
+  return {
+    cert: ca.toString("pem"),
+    async issue(options) {
+      const { cert, key } = await issue(ca, keys, options);
+      return { cert: `${cert}\n${chain}`, key };
+    },
+    async constrain(permitted) {
+      const below = await generateKeys();
+      const { extensions, ...rest } = await authorityOf(below);
+      const cert = await x509.X509CertificateGenerator.create({
+        subject: `CN=For ${permitted.join(", ")} only`,
+        issuer: ca.subject,
+        publicKey: below.publicKey,
+        signingKey: keys.privateKey,
+        ...rest,
+        extensions: [...extensions, constraints(permitted)],
+      });
+      return authority(cert, below, `${cert.toString("pem")}\n${chain}`);
+    },
+  };
+}
+
+async function authorityOf({ publicKey }: CryptoKeyPair) {
+  return {
     signingAlgorithm: ALGORITHM,
     serialNumber: serial(),
     notBefore: new Date(Date.now() - 30 * DAY),
@@ -54,13 +94,25 @@ export async function createAuthority(name = "Throw-away CA"): Promise<Authority
     extensions: [
       new x509.BasicConstraintsExtension(true, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await x509.SubjectKeyIdentifierExtension.create(publicKey),
     ],
-  });
-  return {
-    cert: ca.toString("pem"),
-    issue: (options) => issue(ca, keys, options),
   };
+}
+
+function constraints(permitted: string[]): x509.Extension {
+  const subtrees = permitted.map((name) => der(0x30, der(0x82, new TextEncoder().encode(name))));
+  return new x509.Extension("2.5.29.30", true, der(0x30, der(0xa0, ...subtrees)));
+}
+
+/** A value in DER, of at most 64 KiB. */
+export function der(tag: number, ...contents: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const length = contents.reduce((sum, { length }) => sum + length, 0);
+  const header = length < 0x80
+    ? [length]
+    : length < 0x100
+    ? [0x81, length]
+    : [0x82, length >> 8, length & 0xff];
+  return new Uint8Array([tag, ...header, ...contents.flatMap((content) => [...content])]);
 }
 
 /**
@@ -102,11 +154,19 @@ async function exportKey({ privateKey }: CryptoKeyPair): Promise<string> {
 async function issue(
   ca: x509.X509Certificate,
   caKeys: CryptoKeyPair,
-  { names = ["localhost", "127.0.0.1", "::1"], usage = "server", expires = DAY, algorithm }: LeafOptions = {},
+  options: LeafOptions = {},
 ): Promise<KeyPair> {
+  const {
+    names = ["localhost", "127.0.0.1", "::1"],
+    usage = "server",
+    expires = DAY,
+    algorithm,
+    san,
+    commonName = names[0],
+  } = options;
   const keys = await generateKeys(algorithm);
   const cert = await x509.X509CertificateGenerator.create({
-    subject: `CN=${names[0]}`,
+    subject: commonName === "" ? "" : `CN=${commonName}`,
     issuer: ca.subject,
     publicKey: keys.publicKey,
     signingKey: caKeys.privateKey,
@@ -120,7 +180,7 @@ async function issue(
       new x509.ExtendedKeyUsageExtension([
         usage === "server" ? x509.ExtendedKeyUsage.serverAuth : x509.ExtendedKeyUsage.clientAuth,
       ]),
-      namesOf(names),
+      ...san?.map((value) => new x509.Extension(SAN, commonName === "", value)) ?? [namesOf(names)],
     ],
   });
   return { cert: cert.toString("pem"), key: await exportKey(keys) };

@@ -6,15 +6,17 @@
 import { abortable } from "../abortable.ts";
 import type { Connection } from "../connection.ts";
 import { normalizeError } from "../errors.ts";
-import { formatAddress, type TlsSettings } from "../settings.ts";
+import { formatAddress, isIpAddress, type TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { checkFingerprint, describeTls, type TlsSource } from "../tls.ts";
-import { checkPeer, type TlsPeer, upgradeOptions } from "./tls.ts";
+import { checkCertificate, describeTls, type TlsSource } from "../tls.ts";
+import { upgradeOptions } from "./tls.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
 /** The part of Bun's socket that is used here. */
-export interface BunSocket extends TlsPeer, TlsSource {
+export interface BunSocket extends TlsSource {
+  /** Whether the chain of the peer's certificate is trusted. */
+  readonly authorized: boolean;
   readonly remoteAddress?: string;
   readonly remotePort?: number;
   readonly localAddress?: string;
@@ -143,17 +145,24 @@ export class BunConnection implements Connection {
         throw new Error("The peer sent something in the clear after it agreed to TLS");
       }
       if (this.#error !== undefined) throw this.#error;
+      // Where there is no name to send, Bun (1.4.5) checks the certificate for the address that it has connected to.
+      if (verify && isIpAddress(serverName!) && serverName !== this.#socket!.remoteAddress) {
+        const { startTlsWithNode } = await import("../node/connection.ts"); // Node's adapter, which Bun seldom needs
+        return await startTlsWithNode(this, settings, signal);
+      }
       const tls = upgradeOptions(settings);
       this.#resume();
       this.#handedOver = true;
       const [, socket] = this.#socket!.upgradeTLS({ tls, socket: secure.handlers });
       secure.#attach(socket);
       await abortable(secure.#handshake.promise, signal);
-      // Neither `success` nor the lack of an error is trusted alone: up to 1.3 neither said anything about the name.
-      if (verify) checkPeer(serverName!, socket);
+      // Neither `success` nor the lack of an error is trusted alone.
+      if (verify && !socket.authorized) {
+        throw Object.assign(new Error("The certificate is not trusted"), { code: "CERT_UNTRUSTED" });
+      }
       const agreed = describeTls(socket);
-      checkFingerprint(settings, agreed.tls);
-      secure.#info = { ...this.info, ...agreed };
+      checkCertificate(settings, agreed.tls);
+      secure.#info = { ...this.info, ...agreed, tls: { ...agreed.tls, verifiedBy: settings.verifiedBy! } };
       return secure;
     } catch (error) {
       secure.close();

@@ -98,7 +98,7 @@ export class DenoConnection implements Connection {
       signal.throwIfAborted();
       // Otherwise a bad certificate shows only with the first read.
       const { alpnProtocol } = await abortable(conn.handshake(), signal);
-      return new DenoConnection(conn, { ...this.info, alpn: alpnProtocol });
+      return new DenoConnection(conn, { ...this.info, alpn: alpnProtocol, tls: { verifiedBy: "name" } });
     } catch (error) {
       // When a handshake is given up, Deno (2.9.6) closes the TCP connection only after the peer has said something or hung
       // up: there is no way to reach it any more. The caller does not wait for that.

@@ -9,7 +9,7 @@ import type tls from "node:tls";
 import type { Connection } from "../connection.ts";
 import { formatAddress, type TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { checkFingerprint, describeTls } from "../tls.ts";
+import { checkCertificate, describeTls } from "../tls.ts";
 import { Gate } from "./gate.ts";
 import { startNodeTls } from "./tls.ts";
 
@@ -197,7 +197,7 @@ function secured(
 ): Connection {
   const agreed = describeTls(raw);
   try {
-    checkFingerprint(settings, agreed.tls);
+    checkCertificate(settings, agreed.tls);
   } catch (error) {
     raw.on("error", () => {}); // nobody waits for what comes after this one
     raw.destroy();
@@ -207,6 +207,7 @@ function secured(
     ...(remoteAddress !== undefined && { remoteAddress }),
     ...(localAddress !== undefined && { localAddress }),
     ...agreed,
+    tls: { ...agreed.tls, ...(settings.verifiedBy && { verifiedBy: settings.verifiedBy }) },
   };
   return new NodeConnection(raw, startTls, info, gate);
 }

@@ -55,7 +55,7 @@ export function nodeSocket(raw: net.Socket | tls.TLSSocket, init: NodeSocketInit
   const startTls = (options?: TlsOptions) =>
     upgrade === undefined
       ? settleTls({ ...init.tls, ...options }, target)
-      : settleTls({ ...options, verify: false }, undefined);
+      : { ...settleTls({ ...options, verify: false }, undefined), verifiedBy: undefined };
   const connection = new NodeConnection(
     raw,
     upgrade === undefined

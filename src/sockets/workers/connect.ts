@@ -45,7 +45,9 @@ export async function openWorkers(settings: SocketSettings, signal: AbortSignal)
   // When a half-open connection ends is decided in one place for all adapters.
   const socket = connect(bracketed(address), { secureTransport, allowHalfOpen: true });
   try {
-    return new WorkersConnection(socket, await waitForOpen(socket, signal));
+    const info = await waitForOpen(socket, signal);
+    if (secureTransport !== "on") return new WorkersConnection(socket, info);
+    return new WorkersConnection(socket, { ...info, tls: { verifiedBy: "name" } });
   } catch (error) {
     signal.throwIfAborted();
     throw openingFailed(error, settings);

@@ -131,7 +131,8 @@ export class WorkersConnection implements Connection {
     try {
       signal.throwIfAborted();
       secure = this.#socket.startTls();
-      const connection = new WorkersConnection(secure, this.info, true);
+      const info: SocketInfo = { ...this.info, tls: { verifiedBy: "name" } };
+      const connection = new WorkersConnection(secure, info, true);
       await connection.refuseInjected();
       await waitForOpen(secure, signal);
       return connection;

@@ -62,25 +62,38 @@ export function testCertificates(suite: Suite): void {
 
   for (const transport of ["on", "starttls"] as const) {
     const trusting = { secureTransport: transport, tls: { caCerts: CERTIFICATE } };
-    for (
-      const [what, choose, hostname] of [
-        ["with CA:TRUE", ({ own }: Certificates) => own, "127.0.0.1"],
-        ["with nothing but a common name", ({ nameless }: Certificates) => nameless, "localhost"],
-      ] as const
-    ) {
-      const name = `a server's own certificate ${what} is trusted when caCerts has it, with "${transport}"`;
-      testUnlessRefused(name, "tls.caCerts", trusting, async () => {
-        const all = await certificates();
+    testUnlessRefused(
+      `a server's own certificate with CA:TRUE is trusted when caCerts has it, with "${transport}"`,
+      "tls.caCerts",
+      trusting,
+      async () => {
+        const { authority, own } = await certificates();
         await using listener = await listen();
-        const address = { ...tcpAddress(listener), hostname };
         // One text with several, as a file has them.
-        const tls = { caCerts: `${all.authority.cert}\n${choose(all).cert}` };
-        await assertSpeaks(connect(address, { secureTransport: transport, tls }), listener, choose(all));
-      });
-    }
+        const tls = { caCerts: `${authority.cert}\n${own.cert}` };
+        await assertSpeaks(connect(listener.address, { secureTransport: transport, tls }), listener, own);
+      },
+    );
+
+    testUnlessRefused(
+      `a server's own certificate with nothing but a common name is refused, with "${transport}"`,
+      "tls.caCerts",
+      trusting,
+      async () => {
+        const { nameless } = await certificates();
+        await using listener = await listen();
+        const address = { ...tcpAddress(listener), hostname: "localhost" };
+        const plain = connect(address, { secureTransport: transport, tls: { caCerts: nameless.cert } });
+        const socket = transport === "on" ? plain : plain.startTls();
+        const peer = await listener.accept();
+        const gone = peer.startTls(nameless).then((secure) => secure.drain(), () => {});
+        await assertFailed(socket, "certificate-name", transport);
+        await gone;
+      },
+    );
 
     const pinned = { secureTransport: transport, tls: { fingerprints: "00".repeat(32) } };
-    for (const kind of ["own", "stranger", "otherName", "expired", "good"] as const) {
+    for (const kind of ["own", "nameless", "stranger", "otherName", "expired", "good"] as const) {
       const name = `a certificate (${kind}) is accepted as it is by its fingerprint, with "${transport}"`;
       testUnlessRefused(name, "tls.fingerprints", pinned, async () => {
         const all = await certificates();
