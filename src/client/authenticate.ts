@@ -157,15 +157,6 @@ export async function saslContextOf(session: Session): Promise<SaslContext> {
 }
 
 /**
- * Tells how a session is protected, as far as a login is concerned.
- *
- * @param session The session.
- */
-export function protectionOf(session: Session): Protection {
-  return session.protected ? "verified" : session.link.secure ? "unverified" : "none";
-}
-
-/**
  * Logs in with the first mechanism, in the order of {@linkcode mechanismsFor}, that the server offers and the credentials
  * allow. A mechanism that the server does not support after all, or that cannot carry the credentials, gives way to the next.
  *

@@ -8,8 +8,7 @@ import { renderLine } from "../core/command.ts";
 import { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
-import { assertTlsOptions } from "../sockets/settings.ts";
-import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
+import type { SocketInfo, TlsInfo, TlsOptions } from "../sockets/socket.ts";
 import { joinTraces, loggerTrace } from "../trace.ts";
 import type { SessionState } from "../trace.ts";
 import { recallBroken } from "./broken_extensions.ts";
@@ -109,10 +108,20 @@ async function establish(session: Session): Promise<void> {
   const { link, settings } = session;
   traceState(session, "connecting", describeAddress(settings));
   const info = await opened(link.opened, settings, "connect");
-  session.agreed = { ...session.agreed, info };
+  session.agreed = { ...session.agreed, info: checked(info, link, settings.tls) };
   session.established = performance.now();
   traceState(session, "connected", info.remoteAddress);
   if (link.secure) traceState(session, "secured");
+}
+
+/**
+ * What is known about the connection, for all that depends on TLS. A socket of the caller's that does TLS by itself may not say
+ * what it has checked: then it counts as what it was asked to. TLS that does not reach the server does not count.
+ */
+function checked({ tls, ...info }: SocketInfo, { secure }: Link, { verify }: TlsOptions): SocketInfo {
+  if (!secure) return info;
+  const asked: TlsInfo = verify === false ? { verifiedBy: "nothing" } : {};
+  return { ...info, tls: { ...asked, ...tls } };
 }
 
 async function readGreeting(session: Session, conversation: Conversation): Promise<void> {
@@ -201,29 +210,28 @@ async function secure(session: Session, conversation: Conversation): Promise<voi
  * @param session The session.
  * @param conversation Where to send it.
  * @param tls How TLS is spoken.
- * @throws {TypeError} If an option of TLS does not exist; nothing was sent.
+ * @throws {TypeError} If an option of TLS is not valid, or contradicts another; nothing was sent.
  * @throws {SmtpError} `"starttls-unavailable"`; `usable` says whether the session can go on without.
  */
 export async function startTls(session: Session, conversation: Conversation, tls: TlsOptions): Promise<void> {
   const { link, settings } = session;
-  assertTlsOptions(tls);
   if (!link.canStartTls) throw startTlsUnavailable(settings, "the socket cannot start it here");
   if (!session.extensions.startTls) {
     throw startTlsUnavailable(settings, "the server does not offer STARTTLS");
   }
+  const { socket, address } = settings;
+  const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
+  const how = { ...settings.tls, ...tls };
+  // A socket that we have opened already knows its TLS options.
+  const options = socket === undefined && tls === settings.tls ? {} : { ...name, ...how };
+  link.checkTls(options);
   const reply = await conversation.say("STARTTLS\r\n", "starttls");
   if (!reply.positive) {
     throw startTlsUnavailable(settings, `the server refuses STARTTLS: ${reply.toString()}`, reply);
   }
-  const { socket, address } = settings;
-  const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
-  // A socket that we have opened already knows its TLS options.
-  const how = { ...settings.tls, ...tls };
-  const options = socket === undefined && tls === settings.tls ? {} : { ...name, ...how };
-  session.agreed = { ...session.agreed, tls: how };
   const info = await opened(upgrade(link, options), settings, "starttls");
   traceState(session, "secured");
-  session.agreed = { ...session.agreed, info };
+  session.agreed = { ...session.agreed, info: checked(info, link, how) };
   // What was learnt before TLS may have been somebody else's words (RFC 3207, section 4.2): all of it is asked for again.
   await introduce(session, conversation);
 }
@@ -274,9 +282,9 @@ export async function login(session: Session, conversation: Conversation, auth: 
       { phase: "auth", usable: true },
     );
   }
-  const { authenticate, protectionOf, saslContextOf } = await import("./authenticate.ts");
+  const { authenticate, saslContextOf } = await import("./authenticate.ts");
   const context = await saslContextOf(session);
-  const mechanism = await authenticate(conversation, auth, context, protectionOf(session));
+  const mechanism = await authenticate(conversation, auth, context, session.protection);
   session.agreed = { ...session.agreed, authenticated: true };
   traceState(session, "authenticated", mechanism);
   return mechanism;

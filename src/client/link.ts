@@ -185,6 +185,11 @@ export class Link {
     return this.#streams.read((bytes) => bytes);
   }
 
+  /** See {@linkcode LockedStreams.checkTls}. */
+  checkTls(options: TlsOptions): void {
+    this.#streams.checkTls(options);
+  }
+
   /**
    * Starts TLS, after the server's 220.
    *

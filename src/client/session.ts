@@ -6,7 +6,8 @@
  */
 import { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
-import type { SocketInfo, TlsOptions } from "../sockets/socket.ts";
+import type { Protection } from "../sasl/choose.ts";
+import type { SocketInfo } from "../sockets/socket.ts";
 import type { Trace } from "../trace.ts";
 import type { Link } from "./link.ts";
 import type { Settings } from "./options.ts";
@@ -15,10 +16,8 @@ import type { Transaction } from "./transaction.ts";
 
 /** What both sides have agreed on. Replaced as a whole at each step of the session. */
 export interface Agreement {
-  /** What is known about the connection. */
+  /** What is known about the connection, and what TLS has checked; `tls` is what protects it now, or is not there. */
   readonly info: SocketInfo;
-  /** How TLS is spoken, or would be. */
-  readonly tls: TlsOptions;
   /** The server's greeting, once it has come. */
   readonly greeting: Reply | undefined;
   /** The command that has introduced the client, `undefined` before. */
@@ -85,7 +84,6 @@ export class Session {
     this.trace = trace;
     this.agreed = {
       info: {},
-      tls: settings.tls,
       greeting: undefined,
       hello: undefined,
       extensions: Extensions.none,
@@ -103,10 +101,15 @@ export class Session {
     return this.extensions.pipelining && !this.quirks.broken.has("PIPELINING");
   }
 
+  /** How the connection is protected: what was checked in the handshake counts, not what an option has asked for. */
+  get protection(): Protection {
+    if (!this.link.secure) return "none";
+    return this.agreed.info.tls?.verifiedBy === "nothing" ? "unverified" : "verified";
+  }
+
   /** Whether the connection is protected by TLS and the server's certificate was checked. */
   get protected(): boolean {
-    const { verify = true } = this.agreed.tls;
-    return this.link.secure && verify;
+    return this.protection === "verified";
   }
 
   /** Whether the server may hold a transaction open, so that the next one has to begin with RSET. */

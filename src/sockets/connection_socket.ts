@@ -155,6 +155,11 @@ export class ConnectionSocket implements Socket {
     });
   }
 
+  /** Checks the options of a later `startTls()`; throws if they are not valid. */
+  checkTls(options?: TlsOptions): void {
+    this.#init.startTls(options);
+  }
+
   ref(): void {
     this.#unrefed = false;
     if (this.#state === "open") this.#connection!.ref?.();

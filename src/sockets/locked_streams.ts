@@ -4,6 +4,7 @@
  * @module
  */
 import { isOwnSocket } from "./connection_socket.ts";
+import { settleTls } from "./settings.ts";
 import { assertShowsCertificate } from "./stream_pair.ts";
 import type { SecureTransport, Socket, SocketInfo, TlsOptions } from "./socket.ts";
 
@@ -114,14 +115,26 @@ export class LockedStreams {
   }
 
   /**
+   * Checks the options of a later {@linkcode startTls}, before the peer is asked for TLS.
+   *
+   * @param options How.
+   * @throws {TypeError} If they are not valid, or the socket cannot honour them.
+   */
+  checkTls(options?: TlsOptions): void {
+    assertShowsCertificate(this.#socket, options);
+    if (isOwnSocket(this.#socket)) this.#socket.checkTls(options);
+    else settleTls(options ?? {}, "localhost"); // a socket of the caller's may know its name
+  }
+
+  /**
    * Starts TLS. No read and no write may be under way.
    *
    * @param options How, if not as the socket was told when it was made.
    * @returns What is known about the connection, once the handshake is done.
-   * @throws {TypeError} If there are fingerprints that the socket cannot compare.
+   * @throws {TypeError} As {@linkcode checkTls}; nothing has changed then.
    */
   startTls(options?: TlsOptions): Promise<SocketInfo> {
-    assertShowsCertificate(this.#socket, options);
+    this.checkTls(options);
     this.#reader.releaseLock();
     this.#writer.releaseLock();
     this.#socket = this.#socket.startTls(options);

@@ -43,6 +43,20 @@ const scenarios = {
     };
   },
 
+  /** Opens a session, goes over to TLS with these options, and asks for REQUIRETLS: in the order that the caller likes. */
+  async protect({ client, options }: Order): Promise<unknown> {
+    await using session = await SmtpClient.open(client as SmtpClientOptions);
+    await session.ehlo();
+    try {
+      await session.startTls(options?.tls);
+    } catch (error) {
+      await session.noop(); // nothing was sent, and the session goes on
+      throw error;
+    }
+    await session.mail("me@client.test", { requireTls: true });
+    return session.info.tls;
+  },
+
   /** Opens a socket. */
   async open({ address, options }: Order): Promise<unknown> {
     const socket = connect(address, options);

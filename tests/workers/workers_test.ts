@@ -2,7 +2,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Reply } from "../../src/core/reply.ts";
 import { serve, type ServeOptions } from "../../src/server/mod.ts";
 import type { SmtpClientOptions } from "../../mod.ts";
-import type { SocketOptions } from "../../src/sockets/socket.ts";
+import { der, type LeafOptions } from "../support/certificates.ts";
+import type { SocketOptions, TlsOptions } from "../../src/sockets/socket.ts";
 import { certificates } from "../sockets/conformance.ts";
 import { after, test } from "../support/harness.ts";
 import { Listener, type Peer } from "../support/peer.ts";
@@ -136,6 +137,90 @@ if (folder === undefined) {
     });
     assertEquals(late.error?.name, "TypeError");
   });
+
+  testWorker("a name that is none is refused before anything is opened", async (workerd) => {
+    for (const hostname of [".", "mx.test..", "", "*.mx.test", "mx.test,other.test", "127.1"]) {
+      const { error } = await workerd.run({ scenario: "open", address: { hostname, port: 1 } });
+      assertEquals([error?.name, error?.isTypeError], ["TypeError", true], hostname);
+    }
+  });
+
+  testWorker("the platform takes a certificate only for whom its alternative names are", async (workerd) => {
+    const bytes = (text: string) => Uint8Array.from(text, (char) => char.charCodeAt(0));
+    const forged: Record<string, LeafOptions> = {
+      "two names as one": { san: [der(0x30, der(0x82, bytes("evil.test, DNS:localhost")))] },
+      "a URI": { san: [der(0x30, der(0x86, bytes("https://localhost/, DNS:localhost")))] },
+      "a mailbox": { san: [der(0x30, der(0x81, bytes("me@localhost, DNS:localhost")))] },
+      "a NUL": { san: [der(0x30, der(0x82, bytes("localhost\0.evil.test")))] },
+      "a wildcard": { san: [der(0x30, der(0x82, bytes("*")))] },
+      "a common name": { san: [], commonName: "localhost" },
+    };
+    for (const [what, leaf] of Object.entries(forged)) {
+      for (const issuer of [authority, await authority.constrain(["evil.test"])]) {
+        // The platform takes a common name where there are no other names, and does not show the certificate.
+        const isTaken = leaf.commonName === "localhost" && issuer === authority;
+        const keys = await issuer.issue({ commonName: "evil.test", ...leaf });
+        for (const transport of isTaken ? ["on"] : ["on", "starttls"]) {
+          await using listener = await Listener.tcp();
+          const accepted = listener.accept();
+          const secured = accepted.then((peer) => peer.startTls(keys)).then((p) => p.drain(), () => {});
+          const { error } = await workerd.run({
+            scenario: transport === "on" ? "open" : "startTls",
+            address: byName(listener),
+            ...(transport === "on" && { options: { secureTransport: "on" as const } }),
+          });
+          assertEquals(error?.name, isTaken ? undefined : "SocketError", `${what}, with "${transport}"`);
+          await secured;
+        }
+      }
+    }
+  });
+
+  testWorker(
+    "REQUIRETLS goes by what the platform has checked, and nothing turns the check off",
+    async (workerd) => {
+      const serve = async (listener: Listener): Promise<string> => {
+        let peer = await listener.accept();
+        await peer.write("220 mx.test\r\n");
+        let heard = "";
+        for (let bytes; (bytes = await peer.read()) !== null;) {
+          const command = new TextDecoder().decode(bytes);
+          heard += command;
+          if (command.startsWith("EHLO")) {
+            await peer.write(
+              `250-mx.test\r\n250 ${heard.includes("STARTTLS") ? "REQUIRETLS" : "STARTTLS"}\r\n`,
+            );
+          } else await peer.write("250 ok\r\n");
+          if (command.startsWith("STARTTLS")) peer = await peer.startTls(good);
+        }
+        return heard;
+      };
+      const run = async (tls: TlsOptions | undefined) => {
+        await using listener = await Listener.tcp();
+        const serving = serve(listener);
+        const address = byName(listener);
+        const client = { ...address, security: "starttls" as const };
+        const answer = await workerd.run({
+          scenario: "protect",
+          address,
+          client,
+          ...(tls && { options: { tls } }),
+        });
+        return { ...answer, heard: await serving };
+      };
+      for (const tls of [undefined, {}, { serverName: "localhost" }]) {
+        const { value, error, heard } = await run(tls);
+        assertEquals(error, undefined);
+        assertEquals(value, { verifiedBy: "name" });
+        assertStringIncludes(heard, "MAIL FROM:<me@client.test> REQUIRETLS");
+      }
+      for (const tls of [{ verify: false }, { serverName: "mx.test" }, { peerCertificate: true }]) {
+        const { error, heard } = await run(tls);
+        assertEquals([error?.name, error?.isTypeError], ["TypeError", true], error?.message);
+        assert(!heard.includes("STARTTLS"), heard);
+      }
+    },
+  );
 
   testWorker("startTls() makes a new socket, and the old one is done", async (workerd) => {
     await using listener = await Listener.tcp();
