@@ -6,9 +6,6 @@
 import { describe, escapeUnsafe } from "./core/errors.ts";
 import type { Reply } from "./core/reply.ts";
 
-/** What a secret looks like in a trace. */
-export const MASK = "********";
-
 /** A step in the life of a session. */
 export type SessionState =
   /** The connection is being opened. */

@@ -4,12 +4,14 @@
  * @module
  */
 import { renderCommand, renderLine } from "../core/command.ts";
-import { Reply } from "../core/reply.ts";
+import { challengeOf } from "../core/reply.ts";
+import type { Reply } from "../core/reply.ts";
+import { MASK } from "../core/secrets.ts";
+import type { Secrets } from "../core/secrets.ts";
 import { SmtpError } from "../errors.ts";
 import type { LoginAttempt, SmtpErrorInit } from "../errors.ts";
 import { decodeBase64, encodeBase64 } from "../sasl/base64.ts";
 import type { SaslMechanism } from "../sasl/mechanism.ts";
-import { MASK } from "../trace.ts";
 import type { Conversation } from "./conversation.ts";
 import { messageOf, serviceClosing } from "./failure.ts";
 
@@ -22,6 +24,9 @@ const MAX_COMMAND = 512;
 /** The longest response in base64 with its line end (RFC 4954, section 4). */
 const MAX_RESPONSE = 12_288;
 
+/** What CRAM-MD5 and SCRAM prove the password with, at the end of their responses. */
+const PROOF = /(?<= )[\da-f]{32}$|(?<=,p=).+$/;
+
 /** A dialogue longer than any mechanism's: a server that never comes to an end. */
 const MAX_CHALLENGES = 16;
 
@@ -31,11 +36,10 @@ export interface Login {
   readonly conversation: Conversation;
   /** Whether an initial response may travel with the AUTH command. */
   readonly initialAllowed: boolean;
-  /**
-   * The texts that must not be shown, also if the server repeats them: the secrets themselves, and what was sent, in base64.
-   * Servers that take a response for a command repeat it in their reply.
-   */
-  readonly secrets: string[];
+  /** Keeps out of the server's replies what it was sent. Servers that take a response for a command repeat it. */
+  readonly secrets: Secrets;
+  /** Whether the mechanism is the caller's: nobody else knows which part of its responses is secret. */
+  readonly custom: boolean;
   /** The mechanisms that were tried and refused. */
   readonly attempts: LoginAttempt[];
 }
@@ -62,7 +66,7 @@ export class AuthDialogue {
   readonly #login: Login;
   readonly #conversation: Conversation;
   readonly #mechanism: SaslMechanism;
-  readonly #secrets: string[];
+  readonly #secrets: Secrets;
 
   #answered = false;
 
@@ -93,26 +97,26 @@ export class AuthDialogue {
     let pending = command === undefined ? initial : undefined;
     let reply = command === undefined
       ? await this.#conversation.say(renderCommand({ verb: "AUTH", mechanism: name }), "auth")
-      : await this.#conversation.say(command, "auth", `AUTH ${name} ${MASK}`, this.#shown);
+      : await this.#conversation.say(command, "auth", `AUTH ${name} ${MASK}`);
     for (let challenges = 0; reply.code === 334; challenges++) {
       let line: string;
       try {
         if (challenges >= MAX_CHALLENGES) {
           throw new Error(`The server has sent ${challenges} challenges and no result`);
         }
-        line = this.#lineOf(pending ?? await this.#answer(reply.text));
+        line = this.#lineOf(pending ?? await this.#answer(challengeOf(reply)));
         pending = undefined;
       } catch (cause) {
         return await this.#cancel(cause);
       }
-      reply = await this.#conversation.say(line, "auth", MASK, this.#shown);
+      reply = await this.#conversation.say(line, "auth", MASK);
     }
-    if (reply.code === 421) throw serviceClosing(this.#withoutSecrets(reply), "auth");
+    if (reply.code === 421) throw serviceClosing(reply, "auth");
     if (reply.positive) await this.#finish(reply);
-    if (reply.positive || reply.temporary || reply.permanent) return this.#withoutSecrets(reply);
+    if (reply.positive || reply.temporary || reply.permanent) return reply;
     throw new SmtpError("protocol-error", `Unexpected reply to AUTH: ${reply.code}`, {
       phase: "auth",
-      reply: this.#withoutSecrets(reply),
+      reply,
     });
   }
 
@@ -140,7 +144,8 @@ export class AuthDialogue {
   async #finish(reply: Reply): Promise<void> {
     try {
       await this.#mechanism.finish?.();
-    } catch (cause) {
+    } catch (error) {
+      const cause = this.#masked(error);
       // The session belongs to somebody who may not be the server: nothing more is to be said in it.
       throw this.failed(`The login is not to be trusted: ${messageOf(cause)}`, {
         cause,
@@ -152,8 +157,9 @@ export class AuthDialogue {
   }
 
   /** Ends a dialogue that makes no sense (RFC 4954, section 4), so that the session can go on. */
-  async #cancel(cause: unknown): Promise<never> {
-    const reply = await this.#conversation.say("*\r\n", "auth", "*", this.#shown);
+  async #cancel(error: unknown): Promise<never> {
+    const cause = this.#masked(error);
+    const reply = await this.#conversation.say("*\r\n", "auth", "*");
     throw this.failed(`The login was given up: ${messageOf(cause)}`, {
       cause,
       reply,
@@ -168,15 +174,24 @@ export class AuthDialogue {
    * @param reply How it has ended.
    */
   note(reply: Reply): void {
-    const { name, refusal } = this.#mechanism;
-    const reason = refusal === undefined ? {} : { reason: this.#mask(refusal) };
-    this.#login.attempts.push({ mechanism: name, reply: this.#withoutSecrets(reply), ...reason });
+    const { reason } = this;
+    this.#login.attempts.push({
+      mechanism: this.#mechanism.name,
+      reply,
+      ...(reason !== undefined && { reason }),
+    });
+  }
+
+  /** Why the mechanism says that the login has failed, with nothing in it of what was sent. */
+  get reason(): string | undefined {
+    const { refusal } = this.#mechanism;
+    return refusal && this.#secrets.mask(refusal);
   }
 
   /**
-   * Makes an error of this dialogue, with nothing in it of what was sent, and notes that the mechanism was tried.
+   * Makes an error of this dialogue, and notes that the mechanism was tried.
    *
-   * @param message What to tell a person.
+   * @param message What to tell a person, with nothing in it of what was sent.
    * @param init What else is known.
    * @returns The error.
    */
@@ -185,13 +200,19 @@ export class AuthDialogue {
     const before = describeAttempts(attempts);
     const text = before === "" ? message : `${message} (after ${before})`;
     this.note(init.reply);
-    return new SmtpError("auth-failed", this.#mask(text), {
+    return new SmtpError("auth-failed", text, {
       ...init,
       phase: "auth",
       command: `AUTH ${this.#mechanism.name}`,
-      reply: this.#withoutSecrets(init.reply),
       attempts: [...attempts],
     });
+  }
+
+  /** What a mechanism throws may hold words of a challenge. */
+  #masked(cause: unknown): unknown {
+    const text = messageOf(cause);
+    const masked = this.#secrets.mask(text);
+    return masked === text ? cause : new Error(masked);
   }
 
   #commandWith(response: Uint8Array): string | undefined {
@@ -199,34 +220,24 @@ export class AuthDialogue {
     // An empty initial response is written "=" (RFC 4954, section 4).
     const initialResponse = response.length === 0 ? "=" : encodeBase64(response);
     if (`AUTH ${name} ${initialResponse}\r\n`.length > MAX_COMMAND) return undefined;
-    this.#secrets.push(initialResponse);
+    this.#learn(response, initialResponse);
     return renderCommand({ verb: "AUTH", mechanism: name, initialResponse });
   }
 
   #lineOf(response: Uint8Array): string {
     const encoded = encodeBase64(response);
-    this.#secrets.push(encoded);
+    this.#learn(response, encoded);
     return renderLine(encoded);
   }
 
-  #withoutSecrets(reply: Reply): Reply {
-    const lines = reply.lines.map((line) => this.#mask(line));
-    return lines.some((line, i) => line !== reply.lines[i]) ? new Reply(reply.code, lines) : reply;
-  }
-
-  /**
-   * What a trace shows of a reply. Challenges are hidden: those of SCRAM together let a weak password be
-   * guessed by whoever reads the trace.
-   */
-  readonly #shown = (reply: Reply): Reply =>
-    reply.code === 334 && reply.text !== "" ? new Reply(334, MASK) : this.#withoutSecrets(reply);
-
-  #mask(text: string): string {
-    let masked = text;
-    // The longest first: one may be a part of another. What is shorter than a group of base64 is empty, or no secret.
-    const secrets = this.#secrets.toSorted((a, b) => b.length - a.length);
-    for (const secret of secrets) if (secret.length >= 4) masked = masked.replaceAll(secret, MASK);
-    return masked;
+  /** The name of the user is no secret, but what the server was sent is, as it was sent. */
+  #learn(response: Uint8Array, encoded: string): void {
+    // Not "=", which stands for nothing. Of a long token the forms of forms would take megabytes.
+    if (encoded.length > MAX_COMMAND) this.#secrets.addForm(encoded);
+    else if (encoded.length >= 4) this.#secrets.add(encoded);
+    if (this.#login.custom) return this.#secrets.add(response);
+    const proof = PROOF.exec(new TextDecoder().decode(response));
+    if (proof !== null) this.#secrets.add(proof[0]);
   }
 }
 

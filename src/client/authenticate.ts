@@ -6,9 +6,9 @@
 import { allWith, mustExist } from "../core/option_names.ts";
 import type { OptionNames } from "../core/option_names.ts";
 import type { Reply } from "../core/reply.ts";
+import { Secrets } from "../core/secrets.ts";
 import { SmtpError } from "../errors.ts";
 import type { LoginAttempt } from "../errors.ts";
-import { encodeBase64 } from "../sasl/base64.ts";
 import { channelBindingOf } from "../sasl/channel_binding.ts";
 import { createMechanism, mechanismsFor, WITH_PASSWORD } from "../sasl/choose.ts";
 import type { Protection } from "../sasl/choose.ts";
@@ -180,7 +180,8 @@ export async function authenticate(
   const login: Login = {
     conversation,
     initialAllowed: auth.initialResponse ?? true,
-    secrets: [],
+    secrets: conversation.hide(new Secrets()),
+    custom: "mechanism" in auth,
     attempts: [],
   };
   if ("mechanism" in auth) return await withCustomMechanism(login, auth, context);
@@ -243,18 +244,9 @@ async function withCredentials(
   const passedOver = auth.mechanisms !== undefined && !namesPlus(auth);
   const known = passedOver ? { ...context, channelBinding: undefined } : context;
   const makes = names.map((name) => () => createMechanism(name, credentials, known));
-  login.secrets.push(...secretsOf(credentials));
+  if ("pass" in credentials) login.secrets.add(credentials.pass);
+  if ("accessToken" in credentials) login.secrets.add(credentials.accessToken);
   return await tryEach(login, makes, context, fallsBack);
-}
-
-/** The texts that no reply may show, as they are or in base64. */
-function secretsOf(credentials: Credentials): string[] {
-  const secret = "pass" in credentials
-    ? credentials.pass
-    : "accessToken" in credentials
-    ? credentials.accessToken
-    : undefined;
-  return secret === undefined ? [] : [secret, encodeBase64(new TextEncoder().encode(secret))];
 }
 
 async function withCustomMechanism(
@@ -308,7 +300,7 @@ async function tryEach(
       dialogue.note(reply);
       continue;
     }
-    const why = mechanism.refusal === undefined ? "" : ` (${mechanism.refusal})`;
+    const why = dialogue.reason === undefined ? "" : ` (${dialogue.reason})`;
     const error = dialogue.failed(`The server refuses the login: ${reply.toString()}${why}`, {
       reply,
       usable: true,

@@ -4,7 +4,9 @@
  *
  * @module
  */
-import type { Reply } from "../core/reply.ts";
+import { challengeOf, Reply } from "../core/reply.ts";
+import { MASK } from "../core/secrets.ts";
+import type { Secrets } from "../core/secrets.ts";
 import { SmtpError } from "../errors.ts";
 import type { Phase } from "../errors.ts";
 import { NOT_BEGUN } from "./pipeline.ts";
@@ -24,7 +26,8 @@ export class Conversation implements Exchange {
   #ended = false;
   /** Whether the last reply was a yes. */
   #accepted = false;
-  #mask: ((reply: Reply) => Reply) | undefined;
+  /** Whether what was said last is a secret. */
+  #secret = false;
 
   readonly exclusive: boolean;
   awaited: Phase = "command";
@@ -81,7 +84,17 @@ export class Conversation implements Exchange {
 
   /** Whether the reply may have a secret in it. */
   get secret(): boolean {
-    return this.#mask !== undefined;
+    return this.#secret;
+  }
+
+  /**
+   * Hides secrets in all that the server says from now on.
+   *
+   * @param secrets What to hide. Secrets that are added later count, too.
+   * @returns The same, or those that are hidden already, to add to.
+   */
+  hide(secrets: Secrets): Secrets {
+    return this.#session.link.secrets ??= secrets;
   }
 
   /** After its 220 to STARTTLS the server speaks TLS. */
@@ -102,21 +115,15 @@ export class Conversation implements Exchange {
    *
    * @param line The command with its line end, rendered.
    * @param phase What it is about.
-   * @param shown What a trace shows, if the line has a secret in it.
-   * @param mask What a trace shows of the reply, if that may have one too.
+   * @param shown What a trace shows, if the line has a secret in it. It then does not show a challenge either.
    * @returns The reply, whatever it is.
    */
-  say(
-    line: string,
-    phase: Phase,
-    shown: string = line,
-    mask?: (reply: Reply) => Reply,
-  ): Promise<Reply> {
-    this.#mask = mask;
+  say(line: string, phase: Phase, shown?: string): Promise<Reply> {
+    this.#secret = shown !== undefined;
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const { link, trace } = this.#session;
     link.output.text(line);
-    trace?.({ type: "command", line: shown.endsWith("\r\n") ? shown.slice(0, -2) : shown });
+    trace?.({ type: "command", line: shown ?? line.slice(0, -2) });
     return this.listen(phase);
   }
 
@@ -130,8 +137,10 @@ export class Conversation implements Exchange {
     return answer.promise;
   }
 
+  /** Challenges of SCRAM together let a weak password be guessed by whoever reads the trace. */
   shown(reply: Reply): Reply {
-    return this.#mask?.(reply) ?? reply;
+    const hides = this.#secret && reply.code === 334 && challengeOf(reply) !== "";
+    return hides ? new Reply(334, MASK) : reply;
   }
 
   begin(): void {

@@ -3,9 +3,12 @@
  *
  * @module
  */
+import { ProtocolError } from "../core/errors.ts";
+import { maskReply } from "../core/reply.ts";
 import type { Reply } from "../core/reply.ts";
 import { ReplyDecoder } from "../core/reply_decoder.ts";
 import type { ReplyDecoderOptions } from "../core/reply_decoder.ts";
+import type { Secrets } from "../core/secrets.ts";
 import { LockedStreams } from "../sockets/locked_streams.ts";
 import { isOwnSocket } from "../sockets/connection_socket.ts";
 import type { Socket, SocketInfo, TlsOptions } from "../sockets/socket.ts";
@@ -42,6 +45,8 @@ export class Link {
   readonly output: OutputBuffer = new OutputBuffer();
   /** Called when a write has failed. Replies may still arrive. */
   onWriteError: ((error: unknown) => void) | undefined;
+  /** What was said to log in. From then on nothing that the server says shows it, for as long as the connection lasts. */
+  secrets: Secrets | undefined;
 
   /**
    * @param socket An open or opening socket whose streams are not locked.
@@ -156,9 +161,18 @@ export class Link {
     this.#streams.unref();
   }
 
-  /** The next reply, if one is complete. */
+  /** The next reply, if one is complete, with the {@linkcode secrets} masked. */
   takeReply(): Reply | undefined {
-    return this.#decoder.next();
+    const { secrets } = this;
+    if (secrets === undefined) return this.#decoder.next();
+    try {
+      const reply = this.#decoder.next();
+      if (reply !== undefined) maskReply(reply, secrets.maskLines);
+      return reply;
+    } catch (error) {
+      // It shows what is not a reply.
+      throw error instanceof ProtocolError ? new ProtocolError(secrets.mask(error.message)) : error;
+    }
   }
 
   /**

@@ -33,6 +33,15 @@ const REPLACEMENT = "\ufffd";
  */
 export let replyFromWire: (code: number, bytes: Uint8Array, start: number, end: number) => Reply;
 
+/** Takes secrets out of the lines of a reply. Returns the same array if there were none. */
+export type ReplyMask = (lines: readonly string[]) => readonly string[];
+
+/** Lets nobody see the text of a decoder's reply but through a mask, which is called when the text is read for the first time. */
+export let maskReply: (reply: Reply, mask: ReplyMask) => void;
+
+/** The text of a 334 as the server sent it, for the mechanism that answers it. It may repeat a secret: it is not to be shown. */
+export let challengeOf: (reply: Reply) => string;
+
 /**
  * A reply of an SMTP server: a code and one or more lines of text (RFC 5321, section 4.2). It does not change, and no
  * line holds a control character other than the tab: those that a peer sends are replaced by U+FFFD.
@@ -56,6 +65,7 @@ export class Reply {
   #text: Uint8Array | undefined;
   #start = 0;
   #end = 0;
+  #mask: ReplyMask | undefined;
 
   /**
    * Makes a reply, for a server to send or for a test.
@@ -100,6 +110,13 @@ export class Reply {
       reply.#end = end;
       return reply;
     };
+    maskReply = (reply, mask) => {
+      reply.#mask = mask;
+    };
+    challengeOf = (reply) =>
+      reply.#bytes === undefined
+        ? reply.text
+        : decodeLines(reply.#bytes, reply.#start, reply.#end).join("\n");
     // For console.log() on Node, Deno and Bun: it shows fields, and the text is not in one.
     Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: Reply): string {
@@ -114,9 +131,13 @@ export class Reply {
    */
   get lines(): readonly string[] {
     if (this.#lines === undefined) {
-      const lines = this.#lines = decodeLines(this.#bytes!, this.#start, this.#end);
-      if (lines.some((line) => line.includes(REPLACEMENT))) this.#text = this.#copyText();
-      this.#bytes = undefined;
+      const decoded = decodeLines(this.#bytes!, this.#start, this.#end);
+      const lines = this.#lines = this.#mask?.(decoded) ?? decoded;
+      // What was masked must not come back as bytes.
+      if (lines === decoded && lines.some((line) => line.includes(REPLACEMENT))) {
+        this.#text = this.#copyText();
+      }
+      this.#bytes = this.#mask = undefined;
     }
     return this.#lines;
   }
@@ -132,8 +153,9 @@ export class Reply {
    * A copy, made when it is asked for. It may hold control characters: do not show it unchecked.
    */
   get bytes(): Uint8Array {
-    if (this.#lines === undefined) return this.#copyText();
-    return this.#text?.slice() ?? new TextEncoder().encode(this.#lines.join("\n"));
+    if (this.#lines === undefined && this.#mask === undefined) return this.#copyText();
+    const { lines } = this;
+    return this.#text?.slice() ?? new TextEncoder().encode(lines.join("\n"));
   }
 
   /** The text for a person to read: the lines, joined by a line feed, without the enhanced status code. */

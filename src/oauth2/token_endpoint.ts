@@ -14,6 +14,7 @@ import type { AuthorizationServer, Client, ClientAuth } from "oauth4webapi";
 import { printable } from "../core/characters.ts";
 import { mustExist } from "../core/option_names.ts";
 import type { OptionHints, OptionNames } from "../core/option_names.ts";
+import { Secrets } from "../core/secrets.ts";
 import type { Provider } from "./providers.ts";
 import { TokenError } from "./token_error.ts";
 
@@ -108,14 +109,36 @@ const MAX_DESCRIPTION = 300;
 /** How many characters of the server's error code an error shows. The longest registered code has 31. */
 const MAX_ERROR = 60;
 
-/** Replaces a secret. */
-const MASK = "********";
-
-/** The parameters of a request that are secret. */
-const SECRET_PARAMETERS = ["client_secret", "client_assertion", "assertion", "refresh_token"];
+/** The parameters of a request that are secret, those of other grant types that the caller may add among them. */
+const SECRET_PARAMETERS = [
+  ...["client_secret", "client_assertion", "assertion", "refresh_token", "code", "code_verifier"],
+  ...["device_code", "password", "subject_token", "actor_token"],
+];
 
 /** The error codes of passing problems (RFC 6749, section 4.1.2.1; RFC 8628, section 3.5). */
 const TEMPORARY: ReadonlySet<string> = new Set(["temporarily_unavailable", "server_error", "slow_down"]);
+
+/** The error codes that are no secret, whatever the secret looks like: programs compare them. */
+const ERROR_CODES: ReadonlySet<string> = new Set([
+  ...TEMPORARY,
+  ...[
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_resource",
+  ],
+  ...[
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "access_denied",
+    "expired_token",
+    "authorization_pending",
+  ],
+  ...["interaction_required", "login_required", "consent_required", "invalid_token", "insufficient_scope"],
+  ...["use_dpop_nonce", "invalid_dpop_proof", "admin_policy_enforced", "disabled_client", "org_internal"],
+]);
 
 /**
  * Checks the URL of a token endpoint.
@@ -133,10 +156,9 @@ export function readEndpoint(
   const { tokenEndpoint } = provider;
   const url = URL.parse(tokenEndpoint);
   if (url === null) {
+    // It may be one with a password that cannot be parsed.
     throw new TypeError(
-      `Cannot create a token source: tokenEndpoint must be a URL, the current value is ${
-        JSON.stringify(tokenEndpoint)
-      }`,
+      "Cannot create a token source: tokenEndpoint must be a URL, as in https://login.example.com/token",
     );
   }
   if (url.username !== "" || url.password !== "") {
@@ -170,7 +192,8 @@ export function tokenRequest(
 
   return async (parameters, signal) => {
     const all = Object.entries({ ...more, scope, ...parameters }).filter(([, value]) => value !== undefined);
-    const secrets = [...client.secrets];
+    const secrets = new Secrets();
+    for (const secret of client.secrets) if (secret !== undefined) secrets.add(secret);
     try {
       const response = await genericTokenEndpointRequest(
         server,
@@ -182,7 +205,7 @@ export function tokenRequest(
           signal,
           [allowInsecureRequests]: options.allowInsecureRequests ?? false,
           [customFetch]: async (url, init) => {
-            secrets.push(...secretsOf(init.body, init.headers));
+            learn(secrets, init.body, init.headers);
             return await readResponse(await sendRequest(send, url, init as RequestInit), signal);
           },
         },
@@ -217,14 +240,14 @@ async function sendRequest(send: Fetch, url: string, init: RequestInit): Promise
 }
 
 /** The library's errors hold the whole response with its tokens: none of them is passed on, not even as a cause. */
-function toTokenError(error: unknown, secrets: readonly (string | undefined)[]): TokenError {
+function toTokenError(error: unknown, secrets: Secrets): TokenError {
   if (error instanceof TokenError) return error;
   if (error instanceof ResponseBodyError) {
     const { status } = error;
-    const code = printable(mask(error.error, secrets), MAX_ERROR);
+    const code = ERROR_CODES.has(error.error) ? error.error : printable(secrets.mask(error.error), MAX_ERROR);
     const words = error.error_description === undefined
       ? ""
-      : `: ${printable(mask(String(error.error_description), secrets), MAX_DESCRIPTION)}`;
+      : `: ${printable(secrets.mask(String(error.error_description)), MAX_DESCRIPTION)}`;
     return new TokenError("refused", `The authorisation server refused to issue a token: ${code}${words}`, {
       error: code,
       status,
@@ -237,19 +260,14 @@ function toTokenError(error: unknown, secrets: readonly (string | undefined)[]):
   );
 }
 
-function secretsOf(body: unknown, headers: unknown): string[] {
-  const found = body instanceof URLSearchParams ? SECRET_PARAMETERS.map((name) => body.get(name) ?? "") : [];
+/** Servers repeat in their errors what they were sent. */
+function learn(secrets: Secrets, body: unknown, headers: unknown): void {
+  for (const name of SECRET_PARAMETERS) {
+    const value = body instanceof URLSearchParams ? body.get(name) : null;
+    if (value !== null) secrets.add(value);
+  }
   const authorization = (headers as Record<string, string> | undefined)?.["authorization"];
-  return authorization === undefined
-    ? found
-    : [...found, authorization, authorization.slice("Basic ".length)];
-}
-
-/** Removes secrets: servers repeat in their errors what they were sent. */
-function mask(text: string, secrets: readonly (string | undefined)[]): string {
-  let masked = text;
-  for (const secret of secrets) if (secret) masked = masked.replaceAll(secret, MASK);
-  return masked;
+  if (authorization !== undefined) secrets.add(authorization.slice("Basic ".length));
 }
 
 /**

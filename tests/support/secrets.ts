@@ -14,9 +14,9 @@ import type { Auth, SmtpClientOptions } from "../../src/client/options.ts";
 import type { Receipt } from "../../src/client/receipt.ts";
 import { sendMail as send } from "../../src/client/send_mail.ts";
 import { SmtpError } from "../../src/errors.ts";
-import { loggerTrace } from "../../src/trace.ts";
+import { MASK } from "../../src/core/secrets.ts";
+import { formatTrace, loggerTrace } from "../../src/trace.ts";
 import type { Logger } from "../../src/trace.ts";
-import { formatTrace, MASK } from "../../src/trace.ts";
 import type { TraceEvent } from "../../src/trace.ts";
 import { formsOf } from "./secret_forms.ts";
 
