@@ -78,7 +78,7 @@ const AUTH_NAMES: Readonly<Record<string, true>> = Object.assign({}, ...Object.v
  * @throws {TypeError} If they make no sense. The message shows no secret.
  */
 export function checkAuth(auth: Auth): Auth {
-  mustExist("log in", auth, AUTH_NAMES, { within: "auth", hints: AUTH_HINTS });
+  mustExist("log in", auth, AUTH_NAMES, { within: "auth", hints: AUTH_HINTS, secret: true });
   const named = AUTH_KINDS.filter((kind) => kind in auth);
   const defined = named.filter((kind) => auth[kind as keyof Auth] !== undefined);
   if (defined.length > 0 && defined.length < named.length) return checkAuth(withoutUndefined(auth));
@@ -133,11 +133,8 @@ function checkMechanisms(auth: Exclude<Auth, MechanismAuth>): void {
   const known = mechanismsFor(auth);
   const isKnown = (name: unknown) => typeof name === "string" && known.includes(name.toUpperCase());
   if (Array.isArray(auth.mechanisms) && auth.mechanisms.length > 0 && auth.mechanisms.every(isKnown)) return;
-  throw new TypeError(
-    `Cannot log in: auth.mechanisms must be some of ${known.join(", ")}, it is ${
-      JSON.stringify(auth.mechanisms)
-    }`,
-  );
+  // Not what it is: any property of auth may hold the password by mistake.
+  throw new TypeError(`Cannot log in: auth.mechanisms must be an array of ${known.join(", ")}`);
 }
 
 /**

@@ -18,17 +18,19 @@ export type OptionHints = Readonly<Record<string, string>>;
  * @param options The options, as the caller gave them.
  * @param names The names of those that exist.
  * @param more `within`: the option that they are fields of, as in "tls", if they are. `hints`: what to do instead of an option of
- * another library; the hint for `""` stands for all names that have none.
+ * another library; the hint for `""` stands for all names that have none. `secret`: whether a name may be a secret by mistake, as in
+ * `{ [password]: user }`: one is then shown only if it is known what was meant. Default: `false`.
  * @throws {TypeError} If there are others; or if it is not an object. No value is shown: it may be a secret.
  */
 export function mustExist(
   action: string,
   options: unknown,
   names: Readonly<Record<string, true>>,
-  { within, hints = {} }: { within?: string; hints?: OptionHints } = {},
+  { within, hints = {}, secret = false }: { within?: string; hints?: OptionHints; secret?: boolean } = {},
 ): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    const shown = typeof options === "string" ? "a string" : describe(options);
+    const hides = typeof options === "string" || (secret && typeof options === "number");
+    const shown = hides ? `a ${typeof options}` : describe(options);
     throw new TypeError(
       `Cannot ${action}: ${within ?? "options"} must be an object, the current value is ${shown}`,
     );
@@ -43,7 +45,8 @@ export function mustExist(
   const path = within === undefined ? "" : `${within}.`;
   const all = wrong.map((name) => {
     const instead = Object.hasOwn(hints, name) ? hints[name] : nearest(name, names, path) ?? hints[""];
-    return `there is no option ${show(path + name)}, ${instead ?? `only ${Object.keys(names).join(", ")}`}`;
+    const shown = secret && instead === undefined ? "…" : name;
+    return `there is no option ${show(path + shown)}, ${instead ?? `only ${Object.keys(names).join(", ")}`}`;
   });
   throw new TypeError(`Cannot ${action}: ${all.join("; ")}`);
 }

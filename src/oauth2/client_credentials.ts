@@ -128,8 +128,7 @@ export function clientAuthentication(
       return ClientSecretPost(clientSecret);
     default:
       throw new TypeError(
-        'Cannot create a token source: clientSecretMethod must be "client_secret_basic" or "client_secret_post", ' +
-          `the current value is ${JSON.stringify(clientSecretMethod)}`,
+        'Cannot create a token source: clientSecretMethod must be "client_secret_basic" or "client_secret_post"',
       );
   }
 }

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { describe } from "../core/errors.ts";
 import { Reply } from "../core/reply.ts";
 import { LOCAL_ERROR } from "./replies.ts";
 
@@ -45,7 +44,12 @@ export class HandlerCaller {
     if (value instanceof Reply && !value.intermediate) return value;
     // Not taken for a yes: `rcpt: (recipient) => isLocal(recipient)` would be an open relay.
     return this.#toRefusal(
-      new TypeError(`A handler must give a Reply of 2xx, 4xx or 5xx, or nothing: ${describe(value)}`),
+      // Of another object only what it is: the handler of AUTH may give an account, with its password.
+      new TypeError(
+        `A handler must give a Reply of 2xx, 4xx or 5xx, or nothing: ${
+          value instanceof Reply ? value : typeof value
+        }`,
+      ),
     );
   }
 

@@ -5,7 +5,7 @@
  * @module
  */
 import { ConnectionSocket, type Open } from "../connection_socket.ts";
-import { mustBe } from "../../core/errors.ts";
+import { mustBe, show } from "../../core/errors.ts";
 import { mustExist, type OptionHints, type OptionNames } from "../../core/option_names.ts";
 import type { Socket } from "../socket.ts";
 import { WebSocketConnection } from "./connection.ts";
@@ -205,5 +205,7 @@ function settleUrl(url: string | URL): URL {
   if (place?.protocol === "https:") place.protocol = "wss:";
   if ((place?.protocol === "ws:" || place?.protocol === "wss:") && place.hash === "") return place;
   const what = "a URL that begins with ws: or wss: and has no fragment";
-  throw new SyntaxError(mustBe("connect", "url", what, String(url)));
+  // It may have a password in it.
+  const shown = String(url).includes("@") ? "one with an @" : show(String(url));
+  throw new SyntaxError(`Cannot connect: url must be ${what}, the current value is ${shown}`);
 }
