@@ -57,6 +57,7 @@ export { Reply } from "./src/core/reply.ts";
 export type { ReplyJson, ReplyOptions } from "./src/core/reply.ts";
 export type { ReplyDecoderOptions } from "./src/core/reply_decoder.ts";
 export * from "./src/errors.ts";
+export * from "./src/pool/mod.ts";
 export type { ChannelBinding } from "./src/sasl/channel_binding.ts";
 export type * from "./src/sasl/mechanism.ts";
 export * from "./src/sockets/socket.ts";

@@ -5,7 +5,7 @@
  */
 import type { OptionHints } from "../core/option_names.ts";
 
-const ONE_CLIENT = "leave it out: call send() again, and messages share the connection";
+const POOL = "use SmtpPool, or leave it out: call send() again, and messages share the connection";
 const COMPOSE = "make a message with compose() of @streams/smtp/compose";
 const EACH_TIMEOUT = "use timeouts.command, mail, rcpt, data, block and end";
 const PROVIDER = "use hostname, port and security, as the provider gives them";
@@ -42,19 +42,19 @@ export const CLIENT_HINTS: OptionHints = {
   key: "use tls.key",
   lmtp: 'use protocol: "lmtp"',
   localName: "use clientName",
-  maxConnections: ONE_CLIENT,
-  maxMessages: ONE_CLIENT,
-  maxRequeues: ONE_CLIENT,
+  maxConnections: POOL,
+  maxMessages: POOL,
+  maxRequeues: POOL,
   maxResponseSize: "use maxReplyLength",
   name: "use clientName",
   opportunisticTLS: 'use security: "opportunistic"',
   pass: "use auth: { user, pass }",
   password: "use auth: { user, pass }",
-  pool: ONE_CLIENT,
-  poolSize: ONE_CLIENT,
+  pool: POOL,
+  poolSize: POOL,
   proxy: "use socket: a function that connects through the proxy, as in examples/proxy_socks5.ts",
-  rateDelta: "leave it out: wait between two calls of send()",
-  rateLimit: "leave it out: wait between two calls of send()",
+  rateDelta: "use SmtpPool, with its option rateLimit",
+  rateLimit: "use SmtpPool",
   rejectUnauthorized: "use tls.verify",
   requireTLS: 'use security: "starttls"',
   secure: 'use security: "tls" instead of true, "starttls" instead of false',

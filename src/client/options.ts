@@ -304,7 +304,8 @@ const CHANNEL_NAMES: OptionNames<SmtpChannelOptions> = {
   maxReplyLength: true,
 };
 
-const CLIENT_NAMES: OptionNames<SmtpClientOptions> = {
+/** The names of all options of a client. */
+export const CLIENT_NAMES: OptionNames<SmtpClientOptions> = {
   ...CHANNEL_NAMES,
   auth: true,
   clientName: true,

@@ -144,7 +144,10 @@ export function merge(results: readonly TransactionResult[]): Receipt {
 }
 
 /** The recipients that were refused: each with the server's reply to it, or to all. */
-function refusedOf(recipients: readonly string[], { rejected, reply }: SmtpError): RejectedRecipient[] {
+export function refusedOf(
+  recipients: readonly string[],
+  { rejected, reply }: SmtpError,
+): RejectedRecipient[] {
   const known = new Map(rejected.map((one) => [one.recipient, one]));
   return recipients.map((recipient) => known.get(recipient) ?? { recipient, reply: reply! });
 }

@@ -17,7 +17,11 @@ import { TokenError } from "./token_error.ts";
  * @param refused The token that a server has just refused.
  * @returns The token to log in with.
  */
-export type TokenSource = (refused?: string) => Promise<string>;
+export interface TokenSource {
+  (refused?: string): Promise<string>;
+  /** Whether it keeps its token until that expires, so that it may be asked for each login. `SmtpPool` keeps other tokens itself. */
+  readonly keepsToken?: true;
+}
 
 /** A token, and how long it is valid. */
 export interface IssuedToken {
@@ -149,12 +153,13 @@ export function renewing(issue: Issue, options: TokenSourceOptions): TokenSource
     }
   };
 
-  return (refused) => {
+  const source = (refused?: string): Promise<string> => {
     // If the same token was refused on many connections, only the first of them finds it here.
     if (refused !== undefined && refused === current?.accessToken) current = undefined;
     if (current !== undefined && now() < current.renewAt) return Promise.resolve(current.accessToken);
     return pending ??= renew(refused);
   };
+  return Object.assign(source, { keepsToken: true } as const);
 }
 
 /**
