@@ -17,6 +17,8 @@ const CASES: Readonly<Record<string, number>> = {
   sasl: 200,
   server: 300,
   channel: 500,
+  contents: 150,
+  login: 150,
   client: 300,
 };
 

@@ -4,7 +4,9 @@ import { commandParser } from "./command_parser.ts";
 import { channel } from "./channel.ts";
 import { client } from "./client.ts";
 import { codecs } from "./codecs.ts";
+import { contents } from "./contents.ts";
 import { extensions } from "./extensions.ts";
+import { login } from "./login.ts";
 import { replyDecoder } from "./reply_decoder.ts";
 import { Random } from "./random.ts";
 import { sasl } from "./sasl.ts";
@@ -21,6 +23,8 @@ export const targets: readonly Target[] = [
   sasl,
   server,
   channel,
+  contents,
+  login,
   client,
 ];
 
