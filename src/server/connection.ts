@@ -5,8 +5,9 @@
  */
 import type { Reply } from "../core/reply.ts";
 import { Deadline } from "../sockets/deadline.ts";
-import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
+import { type Socket, SocketError, type SocketErrorCode, type TlsInfo } from "../sockets/socket.ts";
 import { AuthAttempt } from "./auth.ts";
+import { readClientCertificate } from "./client_certificate.ts";
 import type { ContentEvent } from "./content_reader.ts";
 import { report } from "./error_log.ts";
 import { HandlerCaller, type MaybePromise } from "./handler_caller.ts";
@@ -73,7 +74,7 @@ export class ServerConnection {
       this.#deadline.renew();
       this.#session.remoteAddress = info.remoteAddress;
       this.#session.localAddress = info.localAddress;
-      this.#session.tls = info.tls;
+      await this.#onTls(info.tls);
       try {
         await this.#serve();
       } finally {
@@ -273,6 +274,12 @@ export class ServerConnection {
     else this.#machine.answer(reply);
   }
 
+  async #onTls(tls: TlsInfo | undefined): Promise<void> {
+    this.#session.tls = tls;
+    const certificate = tls?.peerCertificate;
+    if (certificate !== undefined) this.#session.clientCertificate = await readClientCertificate(certificate);
+  }
+
   async #startTls(): Promise<void> {
     await this.#flush();
     this.#deadline.start(this.#tlsLimit());
@@ -280,7 +287,7 @@ export class ServerConnection {
     const info = await this.#transport.startTls();
     this.#handshaking = false;
     this.#deadline.renew();
-    this.#session.tls = info.tls;
+    await this.#onTls(info.tls);
     this.#machine.secured();
   }
 

@@ -8,7 +8,8 @@ import type { OptionHints } from "../core/option_names.ts";
 const SECOND = "in the second argument of serve()";
 const NO_NAMES = "leave it out: names of clients are not looked up";
 const ONE_CERTIFICATE = "leave it out: there is one certificate, for all of its names";
-const CLIENT_CERTIFICATES = "use tls.caCerts: clients must then show a certificate";
+const CLIENT_CERTIFICATES =
+  "use tls.caCerts, and tls.clientCertificate: clients must then show a certificate";
 const PEM = "use tls.cert and tls.key: PEM, not encrypted";
 const NOT_OFFERED = "leave it out: the extension is not offered";
 const NO_PROXY = "leave it out; serveSocket() serves a connection that another program has accepted";

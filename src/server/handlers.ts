@@ -7,6 +7,7 @@ import type { Mailbox } from "../core/address.ts";
 import type { EsmtpParameters } from "../core/command.ts";
 import type { Reply } from "../core/reply.ts";
 import type { TlsInfo } from "../sockets/socket.ts";
+import type { ClientCertificate } from "./client_certificate.ts";
 
 /** The sender of a message, as `MAIL` names it. */
 export interface ServerSender {
@@ -54,6 +55,11 @@ export interface ServerSession {
   readonly secure: boolean;
   /** What the socket tells about TLS; `undefined` without TLS, and for a socket in memory. */
   readonly tls: TlsInfo | undefined;
+  /**
+   * The certificate that the client has shown and that was checked, with the option `tls.caCerts`; `undefined` without one. Over
+   * a socket given to `serveSocket()`, the one that the socket tells.
+   */
+  readonly clientCertificate: ClientCertificate | undefined;
   /** The name that the client gave with EHLO or HELO; empty before. Nothing proves it. */
   readonly clientName: string;
   /** Whether the client sent EHLO, not HELO. */

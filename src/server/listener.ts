@@ -11,7 +11,7 @@ import { formatAddress, isIpAddress } from "../sockets/settings.ts";
 import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
 import type { ServerAddress } from "./options.ts";
 import { TOO_MANY_CONNECTIONS, toWire } from "./replies.ts";
-import type { SecureServerSocket } from "./tls.ts";
+import type { SecureServer } from "./tls.ts";
 
 /** Where to listen, and what to do with connections. */
 interface ListenerInit {
@@ -24,7 +24,7 @@ interface ListenerInit {
   /** When TLS begins. */
   readonly security: "tls" | "starttls" | "none";
   /** Makes TLS sockets; undefined with `security: "none"`. */
-  readonly secure: SecureServerSocket | undefined;
+  readonly secure: SecureServer | undefined;
   /** Whether there is room for one more connection. */
   readonly hasRoom: () => boolean;
   /** Takes a connection; with `security: "tls"` its handshake is still to come. */
@@ -109,7 +109,7 @@ function onConnection(raw: net.Socket, { security, secure, hasRoom, accept }: Li
   accept(
     secure === undefined ? nodeSocket(raw, { allowHalfOpen: true }) : nodeSocket(raw, {
       secureTransport: security === "tls" ? "on" : "starttls",
-      upgrade: secure,
+      ...secure,
       allowHalfOpen: true,
     }),
   );

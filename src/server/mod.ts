@@ -20,6 +20,7 @@ export type { Mailbox } from "../core/address.ts";
 export type { EsmtpParameters } from "../core/command.ts";
 export { Reply, type ReplyJson, type ReplyOptions } from "../core/reply.ts";
 export type { SecureTransport, Socket, SocketInfo, TlsInfo, TlsOptions } from "../sockets/socket.ts";
+export type { ClientCertificate, ClientNames } from "./client_certificate.ts";
 export * from "./handlers.ts";
 export type {
   ServeOptions,

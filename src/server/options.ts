@@ -99,10 +99,21 @@ export interface ServerTlsOptions {
   /** Its private key, PEM. */
   key: string;
   /**
-   * Certificate authorities, PEM, one text or several: clients must show a certificate that one of them has signed. Default:
-   * none is asked for.
+   * Certificate authorities, PEM, one text or several: clients are asked for a certificate that one of them has signed, for
+   * clients (`clientAuth`) and within its dates. Whose it is, `session.clientCertificate` tells. One that is anything else
+   * is refused in the handshake, before a greeting or a command; a TLS 1.3 client learns of that only after its own side of the
+   * handshake. The names of the authorities are sent to clients. Resumed sessions prove nothing: on Node and Bun there are
+   * none then. On Deno, which cannot do without, one counts only with a certificate that was accepted before.
+   *
+   * Default: none is asked for.
    */
   caCerts?: string | readonly string[];
+  /**
+   * Whether a client without a certificate is refused, too: `"required"`, or served: `"optional"`, where a handler can look
+   * at `session.clientCertificate`. A certificate that is not good is refused either way. Needs `caCerts`. Default:
+   * `"required"`.
+   */
+  clientCertificate?: "required" | "optional";
 }
 
 /** Where a server listens. */
@@ -145,7 +156,12 @@ export interface ServeOptions extends ServeSocketOptions {
 
 const TIMEOUT_NAMES: OptionNames<ServerTimeouts> = { command: true, data: true, tls: true, shutdown: true };
 
-const TLS_NAMES: OptionNames<ServerTlsOptions> = { cert: true, key: true, caCerts: true };
+const TLS_NAMES: OptionNames<ServerTlsOptions> = {
+  cert: true,
+  key: true,
+  caCerts: true,
+  clientCertificate: true,
+};
 
 const SESSION_NAMES: OptionNames<ServeSocketOptions> = {
   protocol: true,

@@ -4,6 +4,7 @@
  * @module
  */
 import type { SecureTransport, TlsInfo } from "../sockets/socket.ts";
+import type { ClientCertificate } from "./client_certificate.ts";
 import type { ServerEnvelope, ServerRecipient, ServerSession } from "./handlers.ts";
 
 /** What client and server have agreed on so far. Only the state machine changes it. */
@@ -40,6 +41,7 @@ export class SessionView implements ServerSession {
   remoteAddress: string | undefined;
   localAddress: string | undefined;
   tls: TlsInfo | undefined;
+  clientCertificate: ClientCertificate | undefined;
   readonly #data: Readonly<SessionData>;
 
   /** @param data The session's data. */

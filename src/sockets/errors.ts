@@ -15,6 +15,8 @@ export interface ErrorContext {
   handshake?: "first" | "later";
   /** The peer, for the message. */
   target?: string | undefined;
+  /** Who the peer is, for the message: whose certificate it is about. Default: `"server"`. */
+  peer?: "server" | "client";
 }
 
 /** Codes of libuv, the resolver and OpenSSL's verification, as Node, Bun and Deno's `node:` modules report them. */
@@ -145,8 +147,13 @@ export function normalizeError(error: unknown, context: ErrorContext = {}): Sock
   const detail = code === "tls-failed" && context.handshake && NOT_TLS.test(message)
     ? NO_TLS[context.handshake]
     : message;
-  const advice = code === "certificate-untrusted" ? adviseTrust(message) : ADVICE[code];
-  const text = `${WORDS[code]}${at}${detail && `: ${detail}`}${advice ? `; ${advice}` : ""}`;
+  const advice = context.peer === "client"
+    ? undefined // it is for clients
+    : code === "certificate-untrusted"
+    ? adviseTrust(message)
+    : ADVICE[code];
+  const words = context.peer === "client" ? WORDS[code].replace("server", "client") : WORDS[code];
+  const text = `${words}${at}${detail && `: ${detail}`}${advice ? `; ${advice}` : ""}`;
   return new SocketError(code, text, { cause: error });
 }
 

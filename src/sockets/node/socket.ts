@@ -26,6 +26,11 @@ export interface NodeSocketInit {
    * backpressure there (see `gate.ts`). Without `upgrade`, the handshake is the client's.
    */
   upgrade?: (raw: net.Socket) => tls.TLSSocket;
+  /**
+   * With `upgrade`: called when the handshake is done, before a byte is read or written. If it throws, the client is not
+   * welcome, and the connection is cut.
+   */
+  check?: ((secure: tls.TLSSocket) => void) | undefined;
   /** For a client: the TLS options, as in {@linkcode SocketOptions.tls}. */
   tls?: TlsOptions;
   /**
@@ -35,6 +40,24 @@ export interface NodeSocketInit {
   allowHalfOpen?: boolean;
   /** See {@linkcode SocketOptions.signal}. */
   signal?: AbortSignal;
+}
+
+/** Does the server's handshake. */
+async function acceptTls(
+  secure: tls.TLSSocket,
+  check: NodeSocketInit["check"],
+  target: string | undefined,
+  signal: AbortSignal,
+): Promise<tls.TLSSocket> {
+  try {
+    await handshake(secure, "secure", signal);
+    check?.(secure);
+    return secure;
+  } catch (error) {
+    secure.on("error", () => {}); // nobody waits for what comes after the first error
+    secure.destroy();
+    throw normalizeError(error, { handshake: "later", target, peer: "client" });
+  }
 }
 
 /**
@@ -60,7 +83,7 @@ export function nodeSocket(raw: net.Socket | tls.TLSSocket, init: NodeSocketInit
     raw,
     upgrade === undefined
       ? startNodeTls
-      : (duplex, _, signal) => handshake(upgrade(duplex as net.Socket), "secure", signal),
+      : (duplex, _, signal) => acceptTls(upgrade(duplex as net.Socket), init.check, target, signal),
   );
   const rest = { secureTransport, allowHalfOpen, signal, startTls, target };
   if (secureTransport !== "on" || isTls) return new ConnectionSocket(connection, rest);
