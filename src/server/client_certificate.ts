@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { Der, OCTET_STRING, SEQUENCE } from "../core/der.ts";
+import { Der, SEQUENCE } from "../core/der.ts";
+import { certificateNames, subjectAltName } from "../sockets/certificate_names.ts";
 
 /** The certificate that a client has shown, and that one of the authorities in `tls.caCerts` has signed. */
 export interface ClientCertificate {
@@ -30,19 +31,15 @@ export interface ClientNames {
   readonly email: readonly string[];
   /** URIs. */
   readonly uri: readonly string[];
-  /** IP addresses, such as `"192.0.2.1"` and `"2001:db8:0:0:0:0:0:1"`. */
+  /** IP addresses, such as `"192.0.2.1"` and `"2001:db8::1"`. */
   readonly ip: readonly string[];
 }
 
-const SUBJECT_ALT_NAME = "551d11";
 /** Tags in a certificate, and of its names (RFC 5280, sections 4.1 and 4.2.1.6). */
 const VERSION = 0xa0;
-const EXTENSIONS = 0xa3;
 const SET = 0x31;
 const EMAIL = 0x81;
-const DNS = 0x82;
 const URI = 0x86;
-const IP = 0x87;
 
 /** Types of attributes that RFC 4514, section 3, abbreviates, by their object identifiers. */
 const ATTRIBUTES: ReadonlyMap<string, string> = new Map([
@@ -74,40 +71,29 @@ export async function readClientCertificate(certificate: Uint8Array): Promise<Cl
   if (signed.tag === VERSION) signed.skip();
   // Serial number, signature algorithm, issuer, validity.
   const subject = readSubject(signed.skip().skip().skip().skip().enter(SEQUENCE));
-  // Public key, and perhaps unique identifiers.
-  while (!signed.done && signed.tag !== EXTENSIONS) signed.skip();
-  const names = readNames(signed.done ? undefined : signed.enter(EXTENSIONS).enter(SEQUENCE));
-  return Object.freeze({ subject, names, fingerprint: hex(new Uint8Array(digest), ":").toUpperCase() });
+  const fingerprint = hex(new Uint8Array(digest), ":").toUpperCase();
+  return Object.freeze({ subject, names: readNames(certificate), fingerprint });
 }
 
-function readNames(extensions: Der | undefined): ClientNames {
-  const names: Record<keyof ClientNames, string[]> = { dns: [], email: [], uri: [], ip: [] };
-  while (extensions !== undefined && !extensions.done) {
-    const extension = extensions.enter(SEQUENCE);
-    if (extension.identifier() !== SUBJECT_ALT_NAME) continue;
-    if (extension.tag !== OCTET_STRING) extension.skip(); // whether it is critical
-    for (const list = extension.enter(OCTET_STRING).enter(SEQUENCE); !list.done;) {
-      const { tag } = list;
-      const content = list.take(tag);
-      if (tag === IP) names.ip.push(...readAddress(content));
-      // Not only visible ASCII: no such name, and perhaps two that look like one (CVE-2021-44532).
-      if (!content.every((byte) => byte > 0x20 && byte < 0x7f)) continue;
-      const text = String.fromCharCode(...content);
-      if (tag === DNS && /^(\*\.)?[\w-]+(\.[\w-]+)*$/.test(text)) names.dns.push(text.toLowerCase());
-      else if (tag === EMAIL && text.includes("@")) names.email.push(text);
-      else if (tag === URI && URL.canParse(text)) names.uri.push(text);
-    }
+function readNames(certificate: Uint8Array): ClientNames {
+  const { hosts, addresses } = certificateNames(certificate);
+  const email: string[] = [];
+  const uri: string[] = [];
+  for (const names = subjectAltName(certificate); names !== undefined && !names.done;) {
+    const { tag } = names;
+    const content = names.take(tag);
+    // Only visible ASCII: anything else is no such name, and perhaps two that look like one (CVE-2021-44532).
+    if (!content.every((byte) => byte > 0x20 && byte < 0x7f)) continue;
+    const text = String.fromCharCode(...content);
+    if (tag === EMAIL && text.includes("@")) email.push(text);
+    else if (tag === URI && URL.canParse(text)) uri.push(text);
   }
-  for (const list of Object.values(names)) Object.freeze(list);
-  return Object.freeze(names);
-}
-
-function readAddress(bytes: Uint8Array): string[] {
-  if (bytes.length === 4) return [bytes.join(".")];
-  if (bytes.length !== 16) return [];
-  return [
-    Array.from({ length: 8 }, (_, i) => (bytes[2 * i]! << 8 | bytes[2 * i + 1]!).toString(16)).join(":"),
-  ];
+  return Object.freeze({
+    dns: Object.freeze(hosts),
+    email: Object.freeze(email),
+    uri: Object.freeze(uri),
+    ip: Object.freeze(addresses),
+  });
 }
 
 /** RFC 4514, section 2: from the last part to the first, `+` between those of one part. */

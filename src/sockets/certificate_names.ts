@@ -37,7 +37,7 @@ const PRESENTED = /^(?:\*\.(?=[^.]+\.))?[a-z\d_-]{1,63}(?:\.[a-z\d_-]{1,63})*$/;
 export function certificateNames(certificate: Uint8Array): CertificateNames {
   const hosts: string[] = [];
   const addresses: string[] = [];
-  const names = namesOf(new Der(certificate).enter(SEQUENCE).enter(SEQUENCE));
+  const names = subjectAltName(certificate);
   while (names !== undefined && !names.done) {
     const { tag } = names;
     const content = names.take(tag);
@@ -53,8 +53,15 @@ export function certificateNames(certificate: Uint8Array): CertificateNames {
   return { hosts, addresses };
 }
 
-/** Finds the subjectAltName extension in what the authority has signed. */
-function namesOf(signed: Der): Der | undefined {
+/**
+ * Finds the subjectAltName extension in what the authority has signed.
+ *
+ * @param certificate The certificate, DER.
+ * @returns A reader for the names; `undefined` if there are none.
+ * @throws {SyntaxError} If it cannot be read, or has more than one such extension.
+ */
+export function subjectAltName(certificate: Uint8Array): Der | undefined {
+  const signed = new Der(certificate).enter(SEQUENCE).enter(SEQUENCE);
   if (signed.tag === VERSION) signed.skip();
   // Serial number, signature algorithm, issuer, validity, subject, public key, and perhaps unique identifiers.
   while (!signed.done && signed.tag !== EXTENSIONS) signed.skip();

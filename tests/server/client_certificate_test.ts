@@ -1,7 +1,7 @@
 import net from "node:net";
 import type { Duplex } from "node:stream";
 import tls from "node:tls";
-import { assertEquals, assertInstanceOf, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import {
   type ClientCertificate,
   serve,
@@ -9,8 +9,9 @@ import {
   type ServerHandlers,
   type SmtpServer,
 } from "../../src/server/mod.ts";
+import { readClientCertificate } from "../../src/server/client_certificate.ts";
 import { SocketError } from "../../src/sockets/mod.ts";
-import { createAuthority, createSelfSigned, type KeyPair } from "../support/certificates.ts";
+import { createAuthority, createSelfSigned, der, type KeyPair } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 
 const authority = await createAuthority("Clients CA");
@@ -229,3 +230,58 @@ test("serve() refuses a clientCertificate that makes no sense", () => {
     'Cannot serve: tls.clientCertificate must be "required" or "optional", the current value is "maybe"',
   );
 });
+
+function toDer(pem: string): Uint8Array {
+  const base64 = /-----BEGIN CERTIFICATE-----([^-]+)/.exec(pem)![1]!;
+  return Uint8Array.from(atob(base64.replace(/\s/g, "")), (char) => char.charCodeAt(0));
+}
+
+test("session.clientCertificate has each name by itself, and none that only looks like one", async () => {
+  const text = (value: string) => new TextEncoder().encode(value);
+  const [DNS, EMAIL, URI, IP] = [0x82, 0x81, 0x86, 0x87];
+  const san = der(
+    0x30,
+    der(DNS, text("Client.TEST")),
+    der(DNS, text("evil.test, DNS:mx.test")),
+    der(DNS, text("mx.test\0.evil.test")),
+    der(EMAIL, text("ada@client.test")),
+    der(EMAIL, text("evil@client.test, email:root@client.test")),
+    der(EMAIL, text("\u00e4@client.test")),
+    der(URI, text("spiffe://client.test/mailer")),
+    der(URI, text("no uri")),
+    der(IP, new Uint8Array([192, 0, 2, 1])),
+    der(IP, new Uint8Array([0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])),
+    der(IP, new Uint8Array([1, 2])),
+  );
+  const { cert } = await authority.issue({ usage: "client", san: [san] });
+  const { names } = await readClientCertificate(toDer(cert));
+  assertEquals(names, {
+    dns: ["client.test"],
+    email: ["ada@client.test"],
+    uri: ["spiffe://client.test/mailer"],
+    ip: ["192.0.2.1", "2001:db8::1"],
+  });
+});
+
+test("session.clientCertificate writes a subject so that nothing in it looks like another part, or acts on a terminal", async () => {
+  const cases: Record<string, string> = {
+    "mail.test": "CN=mail.test",
+    "a,O=Bank": String.raw`CN=a\,O\=Bank`,
+    'x"+y;<z>\\': String.raw`CN=x\"\+y\;\<z\>\\`,
+    "a\u202e\x1b\u2028b": String.raw`CN=a\e2\80\ae\1b\e2\80\a8b`,
+    "J\u00fcrgen": "CN=J\u00fcrgen",
+  };
+  for (const [value, subject] of Object.entries(cases)) {
+    const certificate = certificateOf(value);
+    assertEquals((await readClientCertificate(certificate)).subject, subject);
+  }
+  await assertRejects(() => readClientCertificate(new Uint8Array([0x30, 3, 1, 2])), SyntaxError);
+});
+
+/** As much of a certificate as is read, with a common name. */
+function certificateOf(commonName: string): Uint8Array {
+  const value = der(0x0c, new TextEncoder().encode(commonName));
+  const name = der(0x30, der(0x31, der(0x30, der(0x06, new Uint8Array([0x55, 4, 3])), value)));
+  const nothing = der(0x30);
+  return der(0x30, der(0x30, der(0x02, new Uint8Array([1])), nothing, nothing, nothing, name, nothing));
+}
