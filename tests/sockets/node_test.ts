@@ -5,7 +5,7 @@ import tls from "node:tls";
 import { connect } from "../../src/sockets/connect.ts";
 import { nodeSocket, type NodeSocketInit } from "../../src/sockets/node/socket.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
-import { test } from "../support/harness.ts";
+import { runtime, test } from "../support/harness.ts";
 import { assertFails, certificates } from "./conformance.ts";
 
 test("nodeSocket() wraps an accepted socket", async () => {
@@ -125,6 +125,29 @@ async function serverInit(
     upgrade: (raw) => new tls.TLSSocket(raw, { isServer: true, secureContext, ...rest }),
   };
 }
+
+test(
+  "a client refuses a renegotiation, in which the server could show another certificate",
+  { skip: runtime === "node" ? undefined : "only a server on Node can ask for one" },
+  async () => {
+    const { authority, good } = await certificates();
+    const failed = Promise.withResolvers<NodeJS.ErrnoException | null>();
+    const server = tls.createServer({ ...good, maxVersion: "TLSv1.2" }, (secure) => {
+      secure.on("error", failed.resolve);
+      secure.renegotiate({}, failed.resolve);
+      secure.resume();
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as net.AddressInfo;
+    const address = { hostname: "127.0.0.1", port };
+    const socket = connect(address, { secureTransport: "on", tls: { caCerts: authority.cert } });
+    await socket.opened;
+    await Promise.allSettled([socket.readable.getReader().read(), send(socket, "EHLO client.test\r\n")]);
+    await assertFails(socket.closed, "tls-failed");
+    assertEquals((await failed.promise)?.code, "ERR_SSL_NO_RENEGOTIATION");
+    await new Promise<void>((resolve) => server.close(() => resolve()));
+  },
+);
 
 /** Listens, and hands out what connects as it is. */
 class Server implements AsyncDisposable {

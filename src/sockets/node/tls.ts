@@ -60,6 +60,8 @@ function secureContextOf({ verify, caCerts, cert, key }: TlsSettings): tls.Secur
     const ca = verify ? trustedCertificates(caCerts) : undefined;
     context = builtin("node:tls").createSecureContext({
       ...(ca !== undefined && { ca }),
+      // Under TLS 1.2 Node would let the server show another certificate, after ours was checked. Elsewhere nobody would.
+      secureOptions: builtin("node:crypto").constants.SSL_OP_NO_RENEGOTIATION,
       ...(cert !== undefined && key !== undefined && { cert, key }),
     });
   }
