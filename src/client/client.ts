@@ -285,7 +285,8 @@ export class SmtpClient implements AsyncDisposable {
    * else's words (RFC 3207). `connect()` has done it if the options ask for it.
    *
    * @param tls How, where not as the options say.
-   * @throws {TypeError} If an option of TLS does not exist; nothing was sent.
+   * @throws {TypeError} If an option of TLS is not valid, contradicts one of the session's, or cannot be honoured here; nothing
+   * was sent, and the session goes on.
    * @throws {SmtpError} `"starttls-unavailable"` if it is not offered or refused; the session can go on then.
    */
   async startTls(tls: TlsOptions = this.#session.settings.tls): Promise<void> {
