@@ -42,10 +42,10 @@ export class ProxyDialogue {
 
   /** Reads an HTTP header with the empty line at its end. */
   async readHeader(): Promise<string> {
+    const decoder = new TextDecoder("latin1"); // one character a byte: what follows the header is the server's
     for (;;) {
-      const text = new TextDecoder().decode(this.#rest);
-      const end = text.indexOf("\r\n\r\n");
-      if (end >= 0) return new TextDecoder().decode(this.#take(end + 4));
+      const end = decoder.decode(this.#rest).indexOf("\r\n\r\n");
+      if (end >= 0) return decoder.decode(this.#take(end + 4));
       await this.#fill();
     }
   }

@@ -15,9 +15,17 @@ import { ProxyDialogue } from "./proxy_dialogue.ts";
 export function httpConnect(proxy: URL): OpenSocket {
   const user = decodeURIComponent(proxy.username);
   const pass = decodeURIComponent(proxy.password);
+  // deno-lint-ignore no-control-regex -- RFC 7617, section 2
+  if (/[:\x00-\x1f\x7f]/.test(user) || /[\x00-\x1f\x7f]/.test(pass)) {
+    throw new TypeError("Cannot log in to the proxy: the name has a colon, or there is a control character");
+  }
   return async (address, { signal }) => {
     if ("path" in address) throw new TypeError("Cannot connect: CONNECT does not reach unix sockets");
     const { hostname, port } = address;
+    // Anything else could end the line and add header fields.
+    if (!/^[\w.:-]+$/.test(hostname)) {
+      throw new TypeError(`Cannot connect: ${JSON.stringify(hostname)} is not a host name`);
+    }
     const target = hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
     const dialogue = new ProxyDialogue(proxy, proxy.protocol === "https:" ? 443 : 80, signal);
     try {
@@ -25,7 +33,10 @@ export function httpConnect(proxy: URL): OpenSocket {
       if (user !== "") header.push(`Proxy-Authorization: Basic ${base64(`${user}:${pass}`)}`);
       await dialogue.send(new TextEncoder().encode(`${header.join("\r\n")}\r\n\r\n`));
       const [status = ""] = (await dialogue.readHeader()).split("\r\n", 1);
-      if (!/^HTTP\/1\.[01] 2\d\d\b/.test(status)) throw new Error(`The proxy does not connect: ${status}`);
+      if (!/^HTTP\/1\.[01] 2\d\d(?: |$)/.test(status)) {
+        // A terminal acts on control characters.
+        throw new Error(`The proxy does not connect: ${status.replace(/[^\x20-\x7e]/g, "?").slice(0, 200)}`);
+      }
       return dialogue.handOver();
     } catch (error) {
       await dialogue.close(error);

@@ -13,7 +13,11 @@
  * - `--ca FILE`: certificate authorities to trust besides the system's, PEM.
  * - `--host`, `--port`: the address to listen on. Default: 127.0.0.1 and 8025; port 0 means any free port.
  * - `--origin URL`: another site whose pages may use the bridge. Default: only the page that is served here.
+ *   Another name of this server is one, too.
  * - `--connections N`: the maximum number of connections at a time. Default: 100.
+ * - `--per-client N`: the same for each address that pages come from. Default: 20. Behind another server, which has one address
+ *   for all, it has to be as many as `--connections`.
+ * - `--bytes N`: the maximum number of bytes that a page may send in a connection. Default: 268435456, 256 MiB.
  * - `--library FILE`: the bundled library. Default: smtp.js in the folder of this file.
  *
  * Anyone who can reach the bridge can talk to the mail servers as if from this machine. Before it listens on a public
@@ -47,6 +51,8 @@ const { values: flags } = parseArgs({
     port: { type: "string", default: "8025" },
     origin: { type: "string", multiple: true, default: [] },
     connections: { type: "string", default: "100" },
+    "per-client": { type: "string", default: "20" },
+    bytes: { type: "string", default: "268435456" },
     library: { type: "string", default: new URL("smtp.js", import.meta.url).pathname },
   },
 });
@@ -57,21 +63,34 @@ if (servers.size === 0) {
   Deno.exit(2);
 }
 
-const files: Record<string, { path: string | URL; type: string }> = {
-  "/": { path: new URL("index.html", import.meta.url), type: "text/html; charset=utf-8" },
-  "/page.js": { path: new URL("page.js", import.meta.url), type: "text/javascript; charset=utf-8" },
-  "/smtp.js": { path: flags.library, type: "text/javascript; charset=utf-8" },
-};
+const maxConnections = parseCount("connections", flags.connections);
+const maxPerClient = parseCount("per-client", flags["per-client"]);
+const maxBytes = parseCount("bytes", flags.bytes);
+const allowed = flags.origin.map((url) => new URL(url).origin);
+/** The connections that are being forwarded, by the address of the page. */
+const forwarded = new Map<string, number>();
 
-const http = createServer(answer);
+const files = new Map<string, { path: string | URL; type: string }>([
+  ["/", { path: new URL("index.html", import.meta.url), type: "text/html; charset=utf-8" }],
+  ["/page.js", { path: new URL("page.js", import.meta.url), type: "text/javascript; charset=utf-8" }],
+  ["/smtp.js", { path: flags.library, type: "text/javascript; charset=utf-8" }],
+]);
+
+const http = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, answer);
 const webSockets = new WebSocketServer({
   server: http,
   maxPayload: MAX_MESSAGE,
   perMessageDeflate: false, // mail is mostly base64, and the network to a bridge mostly fast
-  // Browsers let every page open any WebSocket: without this check, any site could use its visitors' bridges.
-  verifyClient: ({ origin }: { origin?: string }) => origin !== undefined && isAllowed(origin),
+  // Browsers let every page open any WebSocket: without this check, any site could use its visitors' bridges. Those that are
+  // refused below count as well, until they are gone.
+  verifyClient: ({ req }: { req: IncomingMessage }) =>
+    origins().includes(only(req, "origin") ?? "") && webSockets.clients.size < 2 * maxConnections,
 });
-webSockets.on("connection", forward);
+webSockets.on("connection", (webSocket: WebSocket, request: IncomingMessage) => {
+  webSocket.on("error", () => {}); // a "close" event follows
+  // Whatever a page does, the bridge goes on for the others.
+  forward(webSocket, request).catch((error) => closeFor(webSocket, error));
+});
 http.listen({ host: flags.host, port: Number(flags.port) }, () => {
   console.log(`Open ${here()} to write to ${[...servers.keys()].join(", ")}`);
 });
@@ -90,16 +109,34 @@ function here(): string {
   return `http://${flags.host.includes(":") ? `[${flags.host}]` : flags.host}:${port}`;
 }
 
-function isAllowed(origin: string): boolean {
-  // The Host header is not trusted: a foreign name may resolve to this address (DNS rebinding).
-  return [here(), here().replace("//127.0.0.1:", "//localhost:"), ...flags.origin].includes(origin);
+function parseCount(name: string, text: string): number {
+  if (/^[1-9]\d{0,14}$/.test(text)) return Number(text);
+  console.error(`--${name} must be a number above 0, the current value is ${text}`);
+  Deno.exit(2);
+}
+
+/** The one value of a header; `undefined` if there is none, or more than one. */
+function only({ rawHeaders }: IncomingMessage, header: string): string | undefined {
+  const values = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]!.toLowerCase() === header);
+  return values.length === 1 ? values[0] : undefined;
+}
+
+/** Where the pages come from that may use the bridge. */
+function origins(): string[] {
+  return [here(), here().replace("//127.0.0.1:", "//localhost:"), ...allowed];
 }
 
 /** Serves the page, its scripts, and the list of servers. */
-async function answer({ url }: IncomingMessage, response: ServerResponse): Promise<void> {
-  const file = files[url ?? ""];
+async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { method, url = "" } = request;
+  const file = files.get(url);
+  response.setHeader("X-Content-Type-Options", "nosniff");
   try {
-    if (file !== undefined) {
+    // A foreign name may resolve to this address (DNS rebinding): its pages learn nothing from here.
+    if (!origins().some((url) => new URL(url).host === only(request, "host"))) {
+      response.writeHead(421).end("Not here");
+    } else if (method !== "GET" && method !== "HEAD") response.writeHead(405).end("Only GET");
+    else if (file !== undefined) {
       const content = await Deno.readFile(file.path);
       response.setHeader("Content-Type", file.type);
       response.setHeader("Content-Security-Policy", "default-src 'self'; style-src 'unsafe-inline'");
@@ -111,22 +148,52 @@ async function answer({ url }: IncomingMessage, response: ServerResponse): Promi
       response.writeHead(404).end("Not found");
     }
   } catch (error) {
-    response.writeHead(500).end(`Cannot read ${url}: ${(error as Error).message}`);
+    console.error(`Cannot answer: ${(error as Error).message}`);
+    if (!response.headersSent) response.writeHead(500);
+    response.end();
   }
 }
 
-/** Forwards a WebSocket to the server in its path, `/smtp/HOST:PORT`, until either side ends. */
-async function forward(webSocket: WebSocket, { url = "" }: IncomingMessage): Promise<void> {
-  webSocket.on("error", () => {}); // a "close" event follows
-  const name = decodeURIComponent(url.replace(/^\/smtp\//, "")).toLowerCase();
+/** The name of a server in a path, `/smtp/HOST:PORT`. Only what was given with `--to` is a server. */
+function nameIn(url: string): string {
+  try {
+    return decodeURIComponent(url.match(/^\/smtp\/([^?#]+)$/)?.[1] ?? "").toLowerCase();
+  } catch {
+    return ""; // a percent sign that escapes nothing
+  }
+}
+
+/** Forwards a WebSocket to the server in its path until either side ends. */
+async function forward(
+  webSocket: WebSocket,
+  { url = "", socket: { remoteAddress } }: IncomingMessage,
+): Promise<void> {
+  const name = nameIn(url);
   const server = servers.get(name);
   // A page cannot see why a handshake was refused, but it can see why a WebSocket was closed.
   if (server === undefined) {
     return webSocket.close(1008, `This bridge does not forward to ${shorten(name, 64)}`);
   }
-  if (webSockets.clients.size > Number(flags.connections)) {
+  const client = String(remoteAddress);
+  const count = forwarded.get(client) ?? 0;
+  const all = forwarded.values().reduce((sum, count) => sum + count, 0);
+  if (count >= maxPerClient || all >= maxConnections) {
     return webSocket.close(1013, "This bridge has too many connections: try again later");
   }
+  forwarded.set(client, count + 1);
+  try {
+    await forwardTo(server, webSocket);
+  } finally {
+    const left = forwarded.get(client)! - 1;
+    if (left > 0) forwarded.set(client, left);
+    else forwarded.delete(client);
+  }
+}
+
+async function forwardTo(
+  server: { hostname: string; port: number; tls: boolean },
+  webSocket: WebSocket,
+): Promise<void> {
   const { hostname, port } = server;
   const socket = connect({ hostname, port }, {
     ...(server.tls ? { secureTransport: "on", tls: { caCerts } } : { secureTransport: "off" }),
@@ -150,11 +217,15 @@ async function forward(webSocket: WebSocket, { url = "" }: IncomingMessage): Pro
 /** The bytes from the page. A slow reader makes the page wait, through TCP's flow control. */
 function fromPage(webSocket: WebSocket, onPass: () => void): ReadableStream<Uint8Array> {
   let wanted = true;
+  let received = 0;
   return new ReadableStream<Uint8Array>({
     start(controller) {
       webSocket.on("message", (data: Uint8Array, binary: boolean) => {
         if (!wanted) return;
         if (!binary) return webSocket.close(1003, "Only binary messages are forwarded");
+        if ((received += data.length) > maxBytes) {
+          return webSocket.close(1009, `This bridge forwards up to ${maxBytes} bytes`);
+        }
         onPass();
         controller.enqueue(new Uint8Array(data));
         if (controller.desiredSize! <= 0) webSocket.pause();

@@ -3,14 +3,12 @@
  * browser is the system's.
  * @module
  */
-import { execFileSync, spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
 import { after, test } from "../support/harness.ts";
 import { findChromium, NAMES } from "./find_chromium.ts";
+
+export { ExampleBridge } from "../support/example_bridge.ts";
 
 /** The part of puppeteer's `Page` that is used here. */
 export interface Page {
@@ -123,65 +121,5 @@ export class Chromium implements AsyncDisposable {
   /** Closes its pages. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#context.close();
-  }
-}
-
-/** Whether the page of the bridge is bundled. */
-let isBundled = false;
-
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-
-/** The example's bridge, run the way users run it. */
-export class ExampleBridge implements AsyncDisposable {
-  /** The page. */
-  readonly url: string;
-  readonly #process: ChildProcess;
-
-  private constructor(url: string, process: ChildProcess) {
-    this.url = url;
-    this.#process = process;
-  }
-
-  /**
-   * Runs the commands of `deno task example:browser`, without a shell.
-   * @param args The arguments of the bridge.
-   */
-  static async start(args: string[]): Promise<ExampleBridge> {
-    const { tasks } = JSON.parse(readFileSync(`${ROOT}/deno.json`, "utf8"));
-    const [bundle, run] = (tasks["example:browser"].command as string).split(" && ").map((command) =>
-      command.split(" ").slice(1)
-    ) as [string[], string[]];
-    const deno = process.env.SMTP_DENO!;
-    const options = { cwd: ROOT, env: { ...process.env, NO_COLOR: "1" } };
-    if (!isBundled) execFileSync(deno, bundle, { ...options, stdio: "pipe" });
-    isBundled = true;
-    const child = spawn(deno, [...run, "--port", "0", ...args], {
-      ...options,
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    let output = "";
-    const { promise, resolve, reject } = Promise.withResolvers<string>();
-    const onOutput = (chunk: unknown) => {
-      output += chunk;
-      const url = output.match(/^Open (\S+)/m);
-      if (url !== null) resolve(url[1]!);
-    };
-    child.stdout.on("data", onOutput);
-    child.stderr.on("data", onOutput);
-    child.on("exit", (code) => reject(new Error(`The bridge ended with ${code}:\n${output}`)));
-    return new ExampleBridge(await promise, child);
-  }
-
-  /** The memory of the bridge, in bytes. */
-  get memory(): number {
-    const status = readFileSync(`/proc/${this.#process.pid}/status`, "utf8");
-    return Number(status.match(/^VmRSS:\s*(\d+) kB/m)![1]) * 1024;
-  }
-
-  /** Stops it. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    const ended = new Promise((resolve) => this.#process.once("exit", resolve));
-    this.#process.kill();
-    await ended;
   }
 }
