@@ -96,8 +96,10 @@ const server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => 
     pipe(client, upstream);
     return;
   }
-  // What the client says before its SYN would have been answered waits until then.
-  later(() => pipe(client, upstream), 2 * delay);
-  later(open, 3 * delay);
+  // What the client says before its SYN would have been answered waits until then, and comes behind the server's SYN.
+  later(() => {
+    later(open);
+    pipe(client, upstream);
+  }, 2 * delay);
 });
 server.listen(0, "127.0.0.1", () => announce((server.address() as AddressInfo).port));
