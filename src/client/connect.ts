@@ -10,7 +10,7 @@ import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { SocketInfo, TlsInfo, TlsOptions } from "../sockets/socket.ts";
 import { joinTraces, loggerTrace } from "../trace.ts";
-import type { SessionState } from "../trace.ts";
+import type { SessionState, TraceEvent } from "../trace.ts";
 import { recallBroken } from "./broken_extensions.ts";
 import { Conversation } from "./conversation.ts";
 import {
@@ -53,7 +53,12 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
   // The mechanisms are loaded only for a login, and a login that makes no sense opens nothing.
   if (auth !== undefined) auth = (await import("./authenticate.ts")).checkAuth(auth);
   const traces = [settings.trace, logger && loggerTrace(logger)];
-  const trace = joinTraces(traces, (error) => pipeline.fail(thrown("trace", error, "command")));
+  const all = joinTraces(traces, (error) => pipeline.fail(thrown("trace", error, "command")));
+  // Replies come masked. A command of the caller's may hold a secret, too.
+  const trace = all && ((event: TraceEvent) => {
+    const { secrets } = link;
+    all(secrets && event.type === "command" ? { ...event, line: secrets.mask(event.line) } : event);
+  });
   if (signal?.aborted) throw aborted(signal, "connect");
   const link = new Link(openSocket(settings), settings.replyLimits);
   const { timeouts, maxBytesInFlight } = settings;

@@ -62,7 +62,9 @@ export class Secrets {
     const text = isText ? secret : new TextDecoder().decode(bytes);
     this.addForm(text);
     this.addForm(text.replaceAll(" ", "+"));
+    for (const form of ["NFKC", "NFD"]) this.addForm(text.normalize(form));
     this.addForm(binary); // UTF-8 taken for Latin-1, or escaped byte by byte
+    for (const instead of ["", "?"]) this.addForm(text.replaceAll(/[^ -~]/g, instead)); // in another encoding
     if (binary.length >= SHORT) this.addForm(hex, HEX_PART);
     for (const before of [0, 1, 2]) {
       // The characters that hold nothing but these bytes, if so many others come before them.

@@ -293,3 +293,21 @@ for (const [where, verb, said, act] of PLACES) {
     }
   });
 }
+
+test("a command of the caller's with the password in it is not shown in the trace and the logger", async () => {
+  for (const inTransaction of [false, true]) {
+    const { socket, sent, done } = serve(
+      "PLAIN",
+      undefined,
+      (verb) => verb === "X-LOGIN" ? "500 What?" : undefined,
+    );
+    const seen = new Seen();
+    const client = await SmtpClient.connect(seen.options(socket, password));
+    if (inTransaction) await client.mail(ENVELOPE.from);
+    assertEquals((await client.command(`X-LOGIN ${PASS} ${sent.responses[0]}`)).code, 500);
+    await client.quit();
+    await done;
+    assert(seen.texts.includes("C: X-LOGIN ********"));
+    seen.mustHide(sent, [], "command()");
+  }
+});

@@ -50,6 +50,8 @@ for (
       "\u041f\u0410\u0420\u041e\u041b\u042c! \\u043f\\u0430\\u0440\\u043e\\u043b\\u044c!",
       MASK,
     ],
+    ["p\u00e4ssw\u00f6rd1", "p\ufffdssw\ufffdrd1 p?ssw?rd1 and pa\u0308sswo\u0308rd1", `${MASK} and ${MASK}`],
+    ["\uff50assword", "password", MASK],
     ["hunter2!", "&#104;&#x75;nter2!", MASK],
     ["hunter2!", "&#1114112;&#x110000; hunter2!", `&#1114112;&#x110000; ${MASK}`],
     // Short secrets: whole, in base64 too; the shortest only as words.
