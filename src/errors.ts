@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { escapeUnsafe } from "./core/errors.ts";
 import type { Reply } from "./core/reply.ts";
 import type { SocketErrorCode } from "./sockets/socket.ts";
 
@@ -179,11 +180,15 @@ export class SmtpError extends Error {
    * Makes an error.
    *
    * @param code What went wrong.
-   * @param message What to tell a person.
+   * @param message What to tell a person. It may quote the server: what a terminal would act on is escaped.
    * @param init What else is known.
    */
   constructor(code: SmtpErrorCode, message: string, init: SmtpErrorInit) {
-    super(message, init.cause === undefined ? undefined : { cause: init.cause });
+    // It may quote a reply, whose lines it keeps.
+    super(
+      message.split("\n").map(escapeUnsafe).join("\n"),
+      init.cause === undefined ? undefined : { cause: init.cause },
+    );
     this.code = code;
     this.phase = init.phase;
     this.outcome = init.outcome ?? "not-sent";

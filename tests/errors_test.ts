@@ -454,3 +454,18 @@ test("docs/errors.md has a row for each code, that says what it means, what happ
     assertEquals([mail, again], [outcomes.map((outcome) => `\`${outcome}\``).join(", "), temporary], code);
   }
 });
+
+test("SmtpError's message escapes what a server says to a terminal, and keeps its lines", () => {
+  const error = new SmtpError(
+    "command-refused",
+    "The server refuses RCPT: 550-no\x1b[2J\u202e\u2066\n550 \u2028x\x9b",
+    {
+      phase: "rcpt",
+    },
+  );
+  assertEquals(
+    error.message,
+    String.raw`The server refuses RCPT: 550-no\x1b[2J\u202e\u2066` + "\n" + String.raw`550 \u2028x\x9b`,
+  );
+  assertEquals(error.stack!.includes("\u202e"), false);
+});
