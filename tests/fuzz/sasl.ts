@@ -22,7 +22,7 @@ import type { ScramHash } from "../../src/sasl/scram_keys.ts";
 import { AUTH_MECHANISMS, AuthAttempt } from "../../src/server/auth.ts";
 import { BYTES, mutate, noise } from "./mutate.ts";
 import type { Random } from "./random.ts";
-import { bytesOf, isFitToShow, must, mustEqual, type Notes, type Target, textOf } from "./target.ts";
+import { bytesOf, isFitToShow, must, mustEqual, type Notes, type Target, textOf, utf8 } from "./target.ts";
 
 /** SASL. */
 export const sasl: Target = {
@@ -45,11 +45,6 @@ const PASSWORDS = [
 ];
 const USERS = ["ada", "ada@client.test", "a,b=c", "j\u00fcrgen"];
 const SPOILT = ["\u202e", "a\0b", "a\r\nb", "\ud800", "\x7f"];
-
-const encoder = new TextEncoder();
-
-/** Bytes of a text beyond ASCII, one character each. */
-const utf8 = (text: string) => textOf(encoder.encode(text));
 
 /** Takes a step of a mechanism; `undefined` if it refuses to. */
 async function attempt<T>(secret: string, step: () => T | Promise<T>): Promise<T | undefined> {

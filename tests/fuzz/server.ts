@@ -19,7 +19,7 @@ import { ADDRESSES, COMMANDS, CONTENTS } from "./corpus.ts";
 import { BYTES, mutate } from "./mutate.ts";
 import type { Random } from "./random.ts";
 import { type Call, type CallKind, type Conversation, readStrictly } from "./strict_reading.ts";
-import { bytesOf, must, type Notes, type Target, textOf } from "./target.ts";
+import { bytesOf, must, type Notes, type Target, textOf, utf8 } from "./target.ts";
 
 /** The server. */
 export const server: Target = {
@@ -363,7 +363,7 @@ class FuzzedServer {
   }
 }
 
-const line = (text: string) => `${text}\r\n`;
+const line = (text: string) => `${utf8(text)}\r\n`;
 
 /** What a client says in a session: mostly what clients say, with something wrong in it. */
 function script(random: Random): Step[] {

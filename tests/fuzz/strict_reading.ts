@@ -81,6 +81,10 @@ class StrictReading {
   #transaction: { readonly from: string | null | undefined; readonly to: (string | undefined)[] } | undefined;
   /** The client has to answer a challenge. */
   #challenged = false;
+  /** Errors since the last message that was accepted, lines that were no commands, and commands before a login. */
+  #errors = 0;
+  #unrecognized = 0;
+  #unauthenticated = 0;
   /** The greeting was a refusal. */
   #unserved = false;
 
@@ -112,6 +116,7 @@ class StrictReading {
       }
       const what = `${JSON.stringify(line)} is answered with ${reply.code} ${reply.text}`;
       reads = this.#readLine(line, reply, what);
+      this.#countErrors(line, reply, what);
     }
     this.#readEnd();
   }
@@ -204,6 +209,26 @@ class StrictReading {
     const isKnown = /^(?:RSET|NOOP|QUIT)$/.test(verb) && command !== undefined;
     if (isKnown && !this.#unserved) must(code < 400 || ends, `It is a command: ${what}`);
     return !ends;
+  }
+
+  /** The limits on errors: a session ends with the last one that is allowed. */
+  #countErrors(line: string, { code, text }: Heard, what: string): void {
+    const { maxErrors, maxUnrecognized, maxUnauthenticatedCommands, requireAuth } = this.#options;
+    if (/Command not recognized/.test(text)) this.#unrecognized++;
+    if (
+      /Command not recognized|Syntax|^(?:5\.5\.\d )?(?:Line|Bad|Sender already|Not during|Already)/.test(text)
+    ) this.#errors++;
+    must(
+      this.#errors <= maxErrors! && this.#unrecognized <= maxUnrecognized!,
+      `There were too many errors: ${what}`,
+    );
+    const counts = requireAuth === true && this.#user === undefined && code < 400 &&
+      readCommand(line) !== undefined;
+    if (counts && !/^(?:AUTH|QUIT)\b/i.test(line)) this.#unauthenticated++;
+    must(
+      this.#unauthenticated <= maxUnauthenticatedCommands!,
+      `There were too many commands without a login: ${what}`,
+    );
   }
 
   /** Takes the call that belongs to a reply, if there is one. */
@@ -330,6 +355,7 @@ class StrictReading {
     } else {
       this.#called("message", final, undefined, verdict);
       must(call === undefined || this.#calls[0] !== call, `message() was asked, and not heard: ${verdict}`);
+      if (final.code < 300) this.#errors = 0;
       this.#notes.count(final.code < 300 ? "messages accepted" : "messages refused by the handler");
       if (final.code >= 300) {
         must(call !== undefined || final.code === 421, `Nobody has refused it: ${verdict}`);
@@ -386,9 +412,11 @@ class StrictReading {
     if (left.length > 0 && left.at(-1)!.startsWith("421")) left.pop();
     mustEqual(left, [], "These replies answer nothing");
     // What was decided last may not have been heard any more.
-    const calls = this.#wasCut || this.#wasEnded ? this.#calls.slice(1) : this.#calls;
+    const mayBe = this.#wasCut || this.#wasEnded;
+    if (mayBe) this.#calls.shift();
+    if (mayBe && this.#calls[0]?.kind === "reset") this.#calls.shift();
     mustEqual(
-      calls.map(({ kind, argument }) => `${kind} ${argument}`),
+      this.#calls.map(({ kind, argument }) => `${kind} ${argument}`),
       [],
       "These handlers are called for nothing",
     );

@@ -106,6 +106,11 @@ export function bytesOf(text: string): Uint8Array<ArrayBuffer> {
   return Uint8Array.from(text, (character) => character.charCodeAt(0));
 }
 
+/** The bytes of a text in UTF-8, one character each. */
+export function utf8(text: string): string {
+  return textOf(new TextEncoder().encode(text));
+}
+
 /** Bytes as text, one character each. */
 export function textOf(bytes: Uint8Array): string {
   let text = "";
