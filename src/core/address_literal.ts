@@ -1,5 +1,5 @@
 /**
- * Address literals: `[192.0.2.1]`, `[IPv6:2001:db8::1]`, `[tag:text]` (RFC 5321, section 4.1.3).
+ * Address literals, `[192.0.2.1]`, `[IPv6:2001:db8::1]`, `[tag:text]` (RFC 5321, section 4.1.3), and the addresses in them.
  *
  * @module
  */
@@ -22,6 +22,17 @@ export function isAddressLiteral(text: string): boolean {
   if (colon < 0) return false;
   if (colon === 5 && text.slice(1, 5).toLowerCase() === "ipv6") return isIPv6(text, colon + 1, end);
   return isTag(text, 1, colon) && every(text, DCONTENT, colon + 1, end);
+}
+
+/**
+ * Tells whether a text is an IP address, without brackets.
+ *
+ * @param text The text.
+ * @returns Its version; `undefined` if it is none.
+ */
+export function ipVersion(text: string): 4 | 6 | undefined {
+  if (isIPv4(text, 0, text.length)) return 4;
+  return isIPv6(text, 0, text.length) ? 6 : undefined;
 }
 
 /** Four numbers of one to three digits, up to 255. */
