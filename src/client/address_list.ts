@@ -6,6 +6,7 @@
 import { formatMailbox, parseMailbox, toAsciiDomain } from "../core/address.ts";
 import { isAscii } from "../core/characters.ts";
 import { renderCommand } from "../core/command.ts";
+import { mustBe } from "../core/errors.ts";
 import type { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
@@ -26,9 +27,13 @@ export interface NamedAddress {
  * @param extensions What the server offers.
  * @returns The command with its line end.
  * @throws {SmtpError} `"extension-missing"` if it needs SMTPUTF8.
- * @throws {TypeError} If it is empty or has control characters.
+ * @throws {TypeError} If it is empty, has control characters, or ends with the parameter of the command.
+ * @throws {RangeError} If the command is longer than 512 bytes.
  */
 export function renderQuery(verb: "VRFY" | "EXPN", argument: string, { smtpUtf8 }: Extensions): string {
+  if (/ SMTPUTF8$/i.test(argument)) {
+    throw new TypeError(mustBe(`say ${verb}`, "the argument", "without a parameter at its end", argument));
+  }
   const line = renderCommand({ verb, argument: withAsciiDomain(argument) }, { smtpUtf8: true });
   if (isAscii(line)) return line;
   // RFC 6531, section 3.7.4.2: the reply may then be beyond ASCII, too.

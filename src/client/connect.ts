@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isAddressLiteral } from "../core/address_literal.ts";
 import { renderLine } from "../core/command.ts";
 import { Extensions } from "../core/extensions.ts";
 import type { Reply } from "../core/reply.ts";
@@ -188,10 +189,11 @@ export async function hello(
 /** A client without a name gives its address (RFC 5321, section 4.1.4). */
 function localName({ localAddress }: SocketInfo): string {
   if (localAddress === undefined) return LOCAL_NAME;
-  const ipv6 = localAddress.startsWith("[") ? localAddress.slice(1, localAddress.indexOf("]")) : undefined;
-  if (ipv6 !== undefined) return `[IPv6:${ipv6.split("%")[0]}]`;
-  const ipv4 = localAddress.slice(0, localAddress.lastIndexOf(":"));
-  return ipv4.split(".").length === 4 ? `[${ipv4}]` : LOCAL_NAME;
+  const literal = localAddress.startsWith("[")
+    ? `[IPv6:${localAddress.slice(1, localAddress.indexOf("]")).split("%")[0]}]`
+    : `[${localAddress.slice(0, localAddress.lastIndexOf(":"))}]`;
+  // A socket of the caller's says what it likes.
+  return isAddressLiteral(literal) ? literal : LOCAL_NAME;
 }
 
 /** STARTTLS, if the settings require or allow it. */

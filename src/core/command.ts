@@ -15,7 +15,7 @@ import {
   MAX_MECHANISM_LENGTH,
   MECHANISM,
 } from "./characters.ts";
-import { show } from "./errors.ts";
+import { mustBe, show } from "./errors.ts";
 
 /**
  * The parameters of MAIL and RCPT: keyword and value, or `true` for a keyword alone (RFC 5321, section
@@ -96,6 +96,12 @@ export interface RenderOptions {
  */
 const MAX_COMMAND_LENGTH = 12_288;
 
+/**
+ * The most bytes of a command without the parameters of extensions, with its end (RFC 5321, section 4.5.3.1.4). Some servers take
+ * what is behind that for another line, and an argument could have a command of its own there.
+ */
+const MAX_PLAIN_LENGTH = 512;
+
 const HYPHEN = 0x2d;
 
 /** One character class and no backtracking, so linear; on Deno 64 ns for a usual line, a loop takes 155. */
@@ -109,7 +115,7 @@ const NOT_PRINTABLE = /[^ -~]/;
  * @returns The command line with its CRLF.
  * @throws {TypeError} If an argument holds a control character, a character beyond ASCII that the server does not take, or
  * what the argument's grammar does not allow.
- * @throws {RangeError} If the line is longer than 12,288 bytes.
+ * @throws {RangeError} If the line is longer than 12,288 bytes, or without parameters than 512.
  *
  * @example
  * ```ts
@@ -123,11 +129,12 @@ export function renderCommand(command: CommandWithArguments, options?: RenderOpt
     case "MAIL": {
       const { reversePath, parameters } = command;
       const path = reversePath === null ? "" : formatMailbox(reversePath);
-      return renderLine(`MAIL FROM:<${path}>${renderParameters(parameters)}`, options);
+      return renderLine(plain(`MAIL FROM:<${path}>`) + renderParameters(parameters), options);
     }
     case "RCPT": {
       const { forwardPath, parameters } = command;
-      return renderLine(`RCPT TO:<${formatMailbox(forwardPath)}>${renderParameters(parameters)}`, options);
+      const path = plain(`RCPT TO:<${formatMailbox(forwardPath)}>`);
+      return renderLine(path + renderParameters(parameters), options);
     }
     case "EHLO":
     case "HELO":
@@ -146,10 +153,17 @@ export function renderCommand(command: CommandWithArguments, options?: RenderOpt
     case "EXPN":
     case "ETRN":
       if (!command.argument) throw new TypeError(`Cannot send ${command.verb}: it needs an argument`);
-      return renderLine(`${command.verb} ${command.argument}`, options);
+      // Of these only ETRN has a word for its argument, and no text.
+      if (command.verb === "ETRN" && command.argument.includes(" ")) {
+        throw new TypeError(mustBe("send ETRN", "argument", "one word", command.argument));
+      }
+      return renderLine(plain(`${command.verb} ${command.argument}`), options);
     case "HELP":
     case "NOOP":
-      return renderLine(command.argument ? `${command.verb} ${command.argument}` : command.verb, options);
+      return renderLine(
+        command.argument ? plain(`${command.verb} ${command.argument}`) : command.verb,
+        options,
+      );
     default:
       throw new TypeError(
         `Cannot send a command: the verb ${show(String((command as Command).verb))} is not known`,
@@ -195,8 +209,17 @@ export function renderLine(line: string, options?: RenderOptions): string {
   return line + "\r\n";
 }
 
-function failTooLong(bytes: number): never {
-  throw new RangeError(`Cannot send a line: it is ${bytes} bytes long, the most is ${MAX_COMMAND_LENGTH}`);
+/** A command up to its parameters; what is longer than 512 bytes is refused. */
+function plain(line: string): string {
+  // A character takes up to three bytes.
+  if (line.length < MAX_PLAIN_LENGTH / 3) return line;
+  const bytes = new TextEncoder().encode(line).length + 2;
+  if (bytes > MAX_PLAIN_LENGTH) failTooLong(bytes, MAX_PLAIN_LENGTH);
+  return line;
+}
+
+function failTooLong(bytes: number, most = MAX_COMMAND_LENGTH): never {
+  throw new RangeError(`Cannot send a line: it is ${bytes} bytes long, the most is ${most}`);
 }
 
 function codePoint(code: number): string {

@@ -44,3 +44,13 @@ test("SmtpClient.vrfy() and expn() say that SMTPUTF8 is missing, and the session
     await assertRejects(() => client.vrfy("é\r\nNOOP"), TypeError, "control character");
     await client.noop();
   }));
+
+test("an argument of vrfy(), expn() and etrn() is no parameter of the command", () =>
+  converse(`${hello("SMTPUTF8", "ETRN")}\nC: NOOP\nS: 250 Ok\n${QUIT}`, async (client) => {
+    for (const query of ["jane SMTPUTF8", "é SMTPUTF8", "jane smtputf8"]) {
+      await assertRejects(() => client.vrfy(query), TypeError, "without a parameter at its end");
+      await assertRejects(() => client.expn(query), TypeError, "without a parameter at its end");
+    }
+    await assertRejects(() => client.etrn("example.org QUEUE=x"), TypeError, "must be one word");
+    await client.noop();
+  }));

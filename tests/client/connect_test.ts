@@ -9,6 +9,7 @@ import { ehlo, hello, QUIT } from "../support/conversation.ts";
 import { test } from "../support/harness.ts";
 import { rejectsWith } from "../support/rejects_with.ts";
 import { replay } from "../support/replay.ts";
+import { tapped } from "../support/model_server.ts";
 
 const AUTH = { user: "tim", pass: "tanstaaftanstaaf" };
 const PLAIN = `C: AUTH PLAIN ${btoa("\0tim\0tanstaaftanstaaf")}`;
@@ -249,3 +250,22 @@ for (
     await played.done;
   });
 }
+
+test("SmtpClient gives its address to EHLO only if a socket of the caller's says one, and no more words than one", async () => {
+  const addresses = {
+    "192.0.2.1:4025": "[192.0.2.1]",
+    "[2001:db8::1%eth0]:4025": "[IPv6:2001:db8::1]",
+    "192.0.2.1 SIZE=1.2.3:25": "localhost",
+    "[::1 SIZE=1]:25": "localhost",
+    "[]:25": "localhost",
+    "mx.test:25": "localhost",
+  };
+  for (const [localAddress, name] of Object.entries(addresses)) {
+    const played = replay(`S: 220 mx.test\nC: EHLO ${name}\nS: 250 mx.test\n${QUIT}`, "whole");
+    const socket = tapped(played.socket, () => {});
+    const opened = socket.opened.then((info) => ({ ...info, localAddress }));
+    const client = await SmtpClient.connect({ socket: { ...socket, opened }, security: "none" });
+    await client.quit();
+    await played.done;
+  }
+});

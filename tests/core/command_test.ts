@@ -342,3 +342,37 @@ test("renderLine() agrees with its promise on any text", () => {
     { numRuns: 3000 },
   );
 });
+
+test("renderCommand() keeps an argument from being cut into a command: 512 bytes without parameters", () => {
+  const address = (length: number) => ({ localPart: "a".repeat(length), domain: "example.org" });
+  assertEquals(renderCommand({ verb: "RCPT", forwardPath: address(488) }).length, 512);
+  assertEquals(renderCommand({ verb: "MAIL", reversePath: address(486) }).length, 512);
+  const parameters = { ORCPT: `rfc822;${"x".repeat(490)}` };
+  assertEquals(renderCommand({ verb: "RCPT", forwardPath: address(488), parameters }).length, 1_016);
+  for (
+    const command of [
+      { verb: "RCPT", forwardPath: address(489) },
+      { verb: "MAIL", reversePath: address(487) },
+      { verb: "RCPT", forwardPath: { localPart: `${"a ".repeat(250)}RCPT TO:<b@c>`, domain: "d" } },
+      ...(["VRFY", "EXPN", "HELP", "NOOP"] as const).map((verb) => ({ verb, argument: "x ".repeat(253) })),
+      { verb: "ETRN", argument: "x".repeat(506) },
+      { verb: "VRFY", argument: "é".repeat(253) },
+    ] as CommandWithArguments[]
+  ) {
+    assertThrows(
+      () => renderCommand(command, { smtpUtf8: true }),
+      RangeError,
+      "the most is 512",
+      command.verb,
+    );
+  }
+});
+
+test("renderCommand() takes one word for ETRN", () => {
+  assertEquals(renderCommand({ verb: "ETRN", argument: "@example.org" }), "ETRN @example.org\r\n");
+  assertThrows(
+    () => renderCommand({ verb: "ETRN", argument: "a.test b.test" }),
+    TypeError,
+    "must be one word",
+  );
+});
