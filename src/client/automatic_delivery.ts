@@ -8,6 +8,7 @@ import { SmtpError } from "../errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { callback } from "../trace.ts";
 import { doubtPipelining, LOST, markBroken, provePipelining } from "./broken_extensions.ts";
+import { findCommand, namesRecipient } from "./command_lines.ts";
 import type { Content } from "./content.ts";
 import { Delivery } from "./delivery.ts";
 import type { RenderedEnvelope } from "./envelope.ts";
@@ -38,6 +39,9 @@ export class AutomaticDelivery extends Delivery {
   readonly #content: Content;
   readonly #options: DeliveryOptions;
   readonly #pipelining: boolean;
+  #transfer: "data" | "bdat";
+  /** Whether the content has a line that a server could take for a command, and BDAT is not known to work. */
+  #needsProof = false;
   /** How many recipients were named to the server; `undefined` before MAIL. */
   #named: number | undefined;
   /** Whether the envelope left before the server had answered the content ahead of it, under DATA. */
@@ -45,7 +49,11 @@ export class AutomaticDelivery extends Delivery {
   /** Whether a connection that is lost now shows that the server cannot handle a group of commands. */
   #pipeliningTested = false;
 
-  readonly exclusive = false;
+  /** No BDAT follows DATA: a server that takes commands there for smuggled ones would read the content as commands, too. */
+  get exclusive(): boolean {
+    const { held } = this.session;
+    return this.#options.transfer === "bdat" && typeof held !== "string" && held.awaitsDataEnd;
+  }
 
   /**
    * @param session The session.
@@ -59,6 +67,7 @@ export class AutomaticDelivery extends Delivery {
     this.#content = content;
     this.#options = options;
     this.#pipelining = session.pipelining;
+    this.#transfer = options.transfer;
     options.signal?.addEventListener("abort", this.#onAbort);
   }
 
@@ -72,9 +81,26 @@ export class AutomaticDelivery extends Delivery {
   override receive(reply: Reply): void {
     const isReset = this.transaction.awaited === "reset";
     super.receive(reply);
-    if (this.transaction.bdatUnknown) this.#onBdatUnknown();
     if (!isReset && this.#pipelining && this.session.quirks.pipelining === "untested") {
       provePipelining(this.session);
+    }
+  }
+
+  /**
+   * Until a BDAT was answered with 250, a content with a line that could be a command goes by DATA, whose content waits for 354.
+   * That is for one message: further ones, and those that cannot go by DATA, ask with a chunk of what stands before that line. The
+   * pump does that, as for a content that is large or comes in pieces.
+   */
+  #avoidBdat(): void {
+    const { session } = this;
+    const { chunking } = session.quirks;
+    const { bytes, binary } = this.#content;
+    if (this.#transfer === "data" || chunking === "proven") return;
+    if (bytes === undefined || bytes.length > SMALL || findCommand(bytes) < 0) return;
+    if (chunking === "avoided" || binary || session.settings.transfer !== "auto") this.#needsProof = true;
+    else {
+      session.quirks = { ...session.quirks, chunking: "avoided" };
+      this.#transfer = "data";
     }
   }
 
@@ -107,7 +133,7 @@ export class AutomaticDelivery extends Delivery {
     if (this.#named === undefined) return this.#beginEnvelope();
     if (transaction.awaitsReply) return false;
     const { rcpts, recipients } = this.#envelope;
-    const { transfer, recipientsPolicy } = this.#options;
+    const { recipientsPolicy } = this.#options;
     if (
       transaction.refusal !== undefined || (recipientsPolicy === "all" && transaction.rejected.length > 0)
     ) {
@@ -117,11 +143,14 @@ export class AutomaticDelivery extends Delivery {
       this.write(rcpts[this.#named++]!);
     } else if (transaction.accepted.length === 0) {
       transaction.stop();
-    } else if (transfer === "data") {
-      transaction.data();
-      this.write("DATA\r\n");
     } else {
-      this.#sendContent();
+      this.#avoidBdat();
+      if (this.#transfer === "data") {
+        transaction.data();
+        this.write("DATA\r\n");
+      } else {
+        this.#sendContent();
+      }
     }
     return true;
   }
@@ -130,7 +159,7 @@ export class AutomaticDelivery extends Delivery {
   #beginEnvelope(): boolean {
     const { transaction } = this;
     const { mail, rcpts, recipients } = this.#envelope;
-    const { transfer, recipientsPolicy } = this.#options;
+    const { recipientsPolicy } = this.#options;
     transaction.mail();
     if (!this.#pipelining) {
       this.#named = 0;
@@ -141,10 +170,14 @@ export class AutomaticDelivery extends Delivery {
     this.#named = recipients.length;
     // With "all", a refused recipient must be able to stop the message: the content waits for the replies. So it does
     // for BDAT over LMTP: with nobody to deliver to, RFC 2033 leaves open whether BDAT LAST has a reply.
-    const waits = recipientsPolicy === "all" ||
-      (transfer === "bdat" && this.session.settings.protocol === "lmtp");
+    let waits = recipientsPolicy === "all" ||
+      (this.#transfer === "bdat" && this.session.settings.protocol === "lmtp");
+    if (!waits) {
+      this.#avoidBdat();
+      waits = this.#transfer === "bdat" && !this.#pumps && namesRecipient(this.#content.bytes!);
+    }
     const group = rcpts.length === 1 ? mail + rcpts[0] : mail + rcpts.join("");
-    if (!waits && transfer === "data") {
+    if (!waits && this.#transfer === "data") {
       transaction.data();
       this.write(group + "DATA\r\n");
     } else {
@@ -157,14 +190,14 @@ export class AutomaticDelivery extends Delivery {
   /** Under DATA the server has said 354, perhaps although it has refused every recipient. */
   #sendContent(): void {
     const { session: { link }, transaction } = this;
-    const { transfer, onProgress } = this.#options;
+    const transfer = this.#transfer;
     if (!transaction.wanted) {
       // A server that wants content gets its end, and no empty message reaches anybody.
       link.output.text(".\r\n");
       return this.contentComplete(3);
     }
-    const { bytes } = this.#content;
-    if (bytes === undefined || bytes.length > SMALL || onProgress !== undefined) {
+    const bytes = this.#content.bytes!;
+    if (this.#pumps) {
       void this.pumpContent(this.#content, transfer);
     } else if (transfer === "bdat") {
       const encoder = this.#content.binary ? undefined : new DataEncoder({ transparency: false });
@@ -175,6 +208,13 @@ export class AutomaticDelivery extends Delivery {
       link.output.content(new DataEncoder(), bytes);
       this.contentComplete(link.position - start);
     }
+  }
+
+  /** Whether the content does not leave in one go with what else leaves then. */
+  get #pumps(): boolean {
+    const { bytes } = this.#content;
+    return bytes === undefined || bytes.length > SMALL || this.#options.onProgress !== undefined ||
+      this.#needsProof;
   }
 
   /** Nothing more will be written: lets the next begin, and settles when the last reply has come. */
@@ -198,7 +238,7 @@ export class AutomaticDelivery extends Delivery {
    */
   get #letsOthersFollow(): boolean {
     const { quirks, settings } = this.session;
-    if (this.#options.transfer === "bdat") return settings.protocol === "smtp";
+    if (this.#transfer === "bdat") return settings.protocol === "smtp";
     return !quirks.broken.has("PIPELINING after DATA");
   }
 
@@ -225,16 +265,6 @@ export class AutomaticDelivery extends Delivery {
     );
     this.session.held = this.transaction = newTransaction(this.session, this.#options);
     this.drive();
-  }
-
-  /** The server reads the content as if it were commands: nothing helps but to hang up. */
-  #onBdatUnknown(): void {
-    const { reply } = this.transaction.refusal!;
-    markBroken(this.session, "CHUNKING", `the server answers BDAT with ${reply.toString()}`);
-    const message = `The server announces CHUNKING and does not know BDAT: ${reply.toString()}`;
-    const init = { phase: "content", reply, temporary: true } as const;
-    this.reject("protocol-error", message, { ...init, outcome: "not-sent", usable: false });
-    this.session.pipeline.fail(new SmtpError("protocol-error", message, init));
   }
 
   protected override onProgress(sent: number): void {

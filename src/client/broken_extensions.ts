@@ -1,5 +1,6 @@
 /**
- * Servers that announce an extension and fail at it: later connections use what an earlier one has found out.
+ * Servers that announce an extension and fail at it, or are known not to: later connections use what an earlier one has found
+ * out.
  *
  * @module
  */
@@ -29,9 +30,13 @@ const entries = new Map<string, Entry[]>();
  */
 const pipelining = new Map<string, "works" | number>();
 
+/** When servers have last answered a BDAT with 250, on the clock of `performance.now()`. */
+const chunking = new Map<string, number>();
+
 /** The server fails at an extension that it announces: this session and the next ones do without. */
 export function markBroken(session: Session, extension: BrokenExtension, detail: string): void {
   remember(serverOf(session.settings), extension);
+  if (extension === "CHUNKING") chunking.delete(chunkingKey(session));
   session.quirks = {
     ...session.quirks,
     broken: new Set([...session.quirks.broken, extension]),
@@ -62,6 +67,18 @@ export function doubtPipelining(session: Session, detail: string): void {
   keep(pipelining, server, now);
 }
 
+/** The server has answered a BDAT with 250: it, and whatever stands in front of it, reads a chunk as a chunk. */
+export function proveChunking(session: Session): void {
+  if (session.quirks.chunking === "proven") return;
+  session.quirks = { ...session.quirks, chunking: "proven" };
+  if (session.settings.address !== undefined) keep(chunking, chunkingKey(session), performance.now());
+}
+
+/** What was learnt in the clear may have been somebody else's words: it does not count under TLS (RFC 3207, section 4.2). */
+function chunkingKey({ settings, link }: Session): string {
+  return `${link.secure ? "TLS " : ""}${serverOf(settings)}`;
+}
+
 /** Sets a value, and drops the oldest where there are too many. */
 function keep<T>(map: Map<string, T>, server: string, value: T): void {
   map.delete(server);
@@ -75,7 +92,12 @@ export function recallBroken(session: Session): void {
   for (const extension of broken) {
     session.trace?.({ type: "broken-extension", extension, detail: "the server failed at it before" });
   }
-  session.quirks = { ...session.quirks, broken: new Set(broken) };
+  const proven = performance.now() - (chunking.get(chunkingKey(session)) ?? -Infinity) < LIFETIME;
+  session.quirks = {
+    ...session.quirks,
+    broken: new Set(broken),
+    chunking: proven ? "proven" : "untested",
+  };
 }
 
 /** What entries are kept under: nothing for a socket of the caller's, which says nothing about the next one. */
@@ -116,4 +138,5 @@ export function recall(server: string | undefined, now: number = Date.now()): Br
 export function forgetBroken(): void {
   entries.clear();
   pipelining.clear();
+  chunking.clear();
 }

@@ -6,6 +6,7 @@
  */
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
+import { markBroken, proveChunking } from "./broken_extensions.ts";
 import type { Outcome, Phase, RejectedRecipient, SmtpErrorCode } from "../errors.ts";
 import type { Content } from "./content.ts";
 import {
@@ -108,10 +109,26 @@ export abstract class Delivery implements Exchange {
     if ((awaited === "rcpt" || awaited === "data") && transaction.awaited !== awaited) {
       this.#envelopeTaken = performance.now();
     }
+    if (transaction.bdatKnown) proveChunking(this.session);
+    if (transaction.isBdatUnknown(this.#knowsBdat)) this.#onBdatUnknown();
     if (wasReset && transaction.resetRefusal !== undefined) {
       // It may hang up: then it has done nothing of what followed, see explain(). What followed whole has replies of its own.
       this.session.pipeline.failWhenAnswered(resetRefused(transaction.resetRefusal));
     }
+  }
+
+  get #knowsBdat(): boolean {
+    return this.session.quirks.chunking === "proven";
+  }
+
+  /** The server reads the content as if it were commands: nothing helps but to hang up. */
+  #onBdatUnknown(): void {
+    const { reply } = this.transaction.refusal!;
+    markBroken(this.session, "CHUNKING", `the server answers BDAT with ${reply.toString()}`);
+    const message = `The server announces CHUNKING and does not know BDAT: ${reply.toString()}`;
+    const init = { phase: "content", reply, temporary: true } as const;
+    this.reject("protocol-error", message, { ...init, outcome: "not-sent", usable: false });
+    this.session.pipeline.fail(new SmtpError("protocol-error", message, init));
   }
 
   proceed(): void {
@@ -170,7 +187,10 @@ export abstract class Delivery implements Exchange {
     const pump = this.#pump = new Pump(link, content, {
       turn: () => pipeline.touch(),
       progress: (sent) => this.onProgress(sent),
+      known: () =>
+        !this.#knowsBdat ? "nothing" : this.transaction.accepted.length > 0 ? "transaction" : "bdat",
       chunk: (command) => this.#onChunk(command),
+      answered: () => this.#answered(),
       end: (command) => this.contentComplete(link.position - start, command),
     });
     let failure: SmtpError | undefined;
@@ -203,6 +223,11 @@ export abstract class Delivery implements Exchange {
     session.pipeline.touch();
     // Nor over LMTP: how many replies BDAT LAST has after a chunk that was refused is left open by RFC 2033.
     if (session.pipelining && session.settings.protocol === "smtp") return undefined;
+    return this.#answered();
+  }
+
+  #answered(): Promise<void> | undefined {
+    if (!this.transaction.awaitsReply) return undefined;
     return new Promise((resolve) => this.#onAnswer = resolve);
   }
 

@@ -5,6 +5,7 @@
  */
 import type { Reply } from "../core/reply.ts";
 import type { InvalidRecipient, RejectedRecipient, SmtpError } from "../errors.ts";
+import { lengthAhead } from "./command_lines.ts";
 import { Content, toBytes } from "./content.ts";
 import { ContentCheck } from "./content_check.ts";
 import type { ContentRules } from "./content_check.ts";
@@ -145,21 +146,29 @@ export class ManualDelivery extends Delivery {
     return this.#inTurn(async () => {
       this.#mustAllow("bdat", "BDAT");
       this.#mustHaveRecipients("BDAT");
-      const bytes = new Uint8Array(toBytes(chunk)); // a trace is called between the command and the chunk
+      let bytes: Uint8Array = new Uint8Array(toBytes(chunk)); // a trace is called between the command and the chunk
       this.#check?.push(bytes);
-      const command = `BDAT ${bytes.length}${last ? " LAST" : ""}\r\n`;
+      if (this.session.quirks.chunking !== "proven") {
+        // Nothing that a server without BDAT could take for a command leaves before it has taken what stands ahead of that.
+        const ahead = lengthAhead(bytes);
+        if (ahead > 0) await this.#chunk(bytes.subarray(0, ahead));
+        bytes = bytes.subarray(ahead);
+      }
+      if (!last) return await this.#chunk(bytes);
+      const command = `BDAT ${bytes.length} LAST\r\n`;
       const end = this.session.link.position + command.length + bytes.length;
       this.countContent(command.length + bytes.length);
-      const sent = (transaction: Transaction) => last ? transaction.end(end) : transaction.chunk();
-      const answer = this.#say(command, sent, bytes);
-      if (last) {
-        answer.catch(() => {}); // the result says it, too
-        return await this.result;
-      }
-      const reply = await answer;
-      if (!reply.positive) throw messageRefused({ command: "chunk", reply }, this.transaction.rejected);
-      return reply;
+      this.#say(command, (transaction) => transaction.end(end), bytes).catch(() => {}); // the result says it, too
+      return await this.result;
     });
+  }
+
+  async #chunk(chunk: Uint8Array): Promise<Reply> {
+    const command = `BDAT ${chunk.length}\r\n`;
+    this.countContent(command.length + chunk.length);
+    const reply = await this.#say(command, (transaction) => transaction.chunk(), chunk);
+    if (!reply.positive) throw messageRefused({ command: "chunk", reply }, this.transaction.rejected);
+    return reply;
   }
 
   /**

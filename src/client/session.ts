@@ -40,6 +40,11 @@ export interface Quirks {
   readonly broken: ReadonlySet<BrokenExtension>;
   /** Whether it has answered a group of commands on this connection. */
   readonly pipelining: "untested" | "proven";
+  /**
+   * Whether it has answered a BDAT with 250, here or lately on another connection. `"avoided"`: not yet, and a message has gone by
+   * DATA for that.
+   */
+  readonly chunking: "untested" | "avoided" | "proven";
 }
 
 /** A connection is new for this long, in milliseconds: if the server closes it, that is not because it was idle. */
@@ -58,7 +63,7 @@ export class Session {
   /** What both sides have agreed on. */
   agreed: Agreement;
   /** What was found out about the server. */
-  quirks: Quirks = { broken: new Set(), pipelining: "untested" };
+  quirks: Quirks = { broken: new Set(), pipelining: "untested", chunking: "untested" };
   /**
    * The transaction that the server may hold open: the last one of ours, `"unknown"` if the caller has opened one with
    * single commands, `"none"` if there is none.

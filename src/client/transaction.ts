@@ -107,6 +107,8 @@ export class Transaction {
   #goAhead = false;
   /** How the content was sent, once some of it was. */
   #transfer: "data" | "bdat" | undefined;
+  /** Whether the server has taken a chunk. */
+  #chunkTaken = false;
   /** Where in the output the content ends, once it does. */
   #end: number | undefined;
   #endReplies = 0;
@@ -233,7 +235,10 @@ export class Transaction {
         this.#onData(reply);
         break;
       case "chunk":
-        if (reply.positive) break;
+        if (reply.positive) {
+          this.#chunkTaken = true;
+          break;
+        }
         this.#contentRefusal ??= reply;
         if (this.#state === "bdat") this.#state = "refused";
         break;
@@ -288,6 +293,7 @@ export class Transaction {
   #onEnd(reply: Reply): void {
     const index = this.#endReplies++;
     this.#endReply = reply;
+    if (this.#transfer === "bdat" && reply.positive) this.#chunkTaken = true;
     if (this.#rules.protocol === "lmtp" && this.#accepted.length > 0) this.#onLmtpEnd(reply, index);
     else if (!reply.positive) this.#contentRefusal ??= reply;
     if (this.#endReplies < this.#endRepliesDue) return;
@@ -359,10 +365,28 @@ export class Transaction {
     return this.#endReply !== undefined && !this.awaitsReply && this.refusal === undefined;
   }
 
-  /** Whether the server accepted the envelope and does not know BDAT. It then reads the content as commands. */
-  get bdatUnknown(): boolean {
-    const code = this.#contentRefusal?.code;
-    return this.#transfer === "bdat" && this.#accepted.length > 0 && (code === 500 || code === 502);
+  /** Whether the content went by DATA, and its reply is missing. */
+  get awaitsDataEnd(): boolean {
+    return this.#transfer === "data" && !this.finished;
+  }
+
+  /** Whether the server has answered a BDAT with 250: it knows the command. */
+  get bdatKnown(): boolean {
+    return this.#chunkTaken;
+  }
+
+  /**
+   * Whether the server accepted the envelope and does not know BDAT. It then reads the content as commands. Where it has
+   * not announced CHUNKING itself, Exim answers "503 BDAT command used when CHUNKING not advertised".
+   *
+   * @param proven Whether it has taken a chunk before: then it takes more to tell that it knows none.
+   */
+  isBdatUnknown(proven: boolean): boolean {
+    const refusal = this.#contentRefusal;
+    if (this.#transfer !== "bdat" || this.#accepted.length === 0 || refusal === undefined) return false;
+    const { code, text } = refusal;
+    if (code === 500 || code === 502) return true;
+    return !proven && (code === 501 || code === 504 || (code === 503 && text.includes("BDAT")));
   }
 
   /**

@@ -415,7 +415,8 @@ function check(
     const error = sending.error!;
     assert(error instanceof SmtpError, `Not an SmtpError: ${error}`);
     if (error.outcome === "unknown") {
-      const whole = handedOver.includes(`end m${index}\r\n${server.dataCommands ? ".\r\n" : ""}`);
+      const byData = sending.from !== null && server.dataSenders.has(sending.from);
+      const whole = handedOver.includes(`end m${index}\r\n${byData ? ".\r\n" : ""}`);
       assert(whole || error.code === "aborted", `${about}, but the content was not handed over`);
       if (calm && error.usable && usable) assert(whole, `${about}, but the content never left`);
     } else {
@@ -454,7 +455,7 @@ function expected({ protocol }: ModelOptions, { plan, from }: Sending, server: M
   if (refused !== undefined && (accepted.length === 0 || plan.policy === "all")) {
     return `recipients-refused ${refused[0]}`;
   }
-  if (server.dataCommands && data !== 354) return `message-refused ${data}`;
+  if (from !== null && server.dataSenders.has(from) && data !== 354) return `message-refused ${data}`;
   if (from !== null && server.refusedChunks.has(from)) return `message-refused ${plan.decisions!.chunk}`;
   if (protocol !== "lmtp") return final === 250 ? "taken" : `message-refused ${final}`;
   return accepted.some(([, reply]) => reply === 250) ? "taken" : `message-refused ${accepted.at(-1)![1]}`;

@@ -1,6 +1,8 @@
 /** Commands and extensions, against other people's servers. The documentation lists what each of them shows. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readFileSync } from "node:fs";
+import { connect, createServer, type Socket } from "node:net";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { formatTrace, SmtpClient } from "../../mod.ts";
 import type { Envelope, SmtpClientOptions } from "../../mod.ts";
@@ -215,6 +217,98 @@ for (
 
 // Postfix
 
+/** A body that sends a mail of its own to a server that reads it as commands. */
+const SMUGGLED = [
+  ...[
+    "RSET",
+    "MAIL FROM:<ceo@example.com>",
+    "RCPT TO:<smuggled@example.org>",
+    "DATA",
+    "Subject: Pay this",
+    "",
+  ],
+  ...["At once", ".", "QUIT", ""],
+].join("\n");
+
+/** Stands in front of a server and announces what that does not know. */
+async function announcing(
+  port: number,
+  ...keywords: string[]
+): Promise<{ port: number; stop(): Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect(port, "localhost");
+    let greeted = false;
+    far.on("data", (data) => {
+      const text = data.toString("latin1");
+      const isHello = !greeted && text.startsWith("250-");
+      greeted ||= isHello;
+      near.write(
+        isHello ? text.replace(/^250 /m, keywords.map((one) => `250-${one}\r\n`).join("") + "250 ") : data,
+      );
+    });
+    near.pipe(far);
+    far.on("end", () => near.end());
+    for (const socket of [near, far]) sockets.add(socket.on("error", () => socket.destroy()));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as AddressInfo).port,
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+for (const { name, missing, start } of subjects) {
+  if (!["OpenSMTPD", "smtp-server", "Haraka", "aiosmtpd"].includes(name)) continue;
+  test(`${name} behind a proxy that announces CHUNKING: a body with SMTP commands sends no mail`, {
+    skip: missing,
+    timeout: 60_000,
+  }, async () => {
+    const { mail, port, stop } = await start();
+    // OpenSMTPD refuses commands that leave together.
+    const proxy = await announcing(port, "CHUNKING", ...(name === "OpenSMTPD" ? [] : ["PIPELINING"]));
+    try {
+      const message = `${messageHeader("smuggled")}${SMUGGLED}`;
+      await using client = await SmtpClient.connect(plain(proxy.port));
+      assertEquals(client.extensions.chunking, true);
+      assertEquals((await client.send({ from: FROM, to: TO }, message)).accepted, [TO]);
+      await using other = await SmtpClient.connect(plain(proxy.port, { transfer: "bdat" }));
+      const error = await rejectsWith("protocol-error", () => other.send({ from: FROM, to: TO }, message));
+      assertEquals([error.outcome, error.temporary], ["not-sent", true]);
+      const mails = await mail!.settled(1);
+      assertEquals(mails.map(({ sender }) => sender), [FROM]);
+      assertDelivered(mails[0]!, message);
+    } finally {
+      await proxy.stop();
+      await stop();
+    }
+  });
+}
+
+for (const { name, missing, start, protocol = "smtp" } of subjects) {
+  if (!["Postfix", "Exim", "Dovecot LMTP"].includes(name)) continue;
+  test(`${name}: a body with SMTP commands by BDAT`, { skip: missing, timeout: 60_000 }, async () => {
+    const { mail, port, stop } = await start();
+    try {
+      const message = `${messageHeader("commands")}${SMUGGLED}`;
+      const { options, lines } = traced(plain(port, { protocol, transfer: "bdat" }));
+      await using client = await SmtpClient.connect(options);
+      await client.send({ from: FROM, to: TO }, message);
+      await client.send({ from: FROM, to: TO }, message);
+      const chunks = lines.filter((line) => line.startsWith("C: BDAT")).map((line) => line.endsWith("LAST"));
+      assertEquals(chunks, [false, true, true]); // the second needs no chunk to ask with
+      const mails = await mail!.settled(2);
+      assertEquals(mails.length, 2);
+      for (const one of mails) assertDelivered(one, message);
+    } finally {
+      await stop();
+    }
+  });
+}
+
 function postfix(name: string, configuration: string, body: (postfix: Postfix) => Promise<void>): void {
   declare(`Postfix: ${name}`, postfixMissing(), () => startPostfix(configuration), body);
 }
@@ -255,7 +349,7 @@ postfix("VRFY, ETRN, and what it does not know", "fast_flush_domains = example.o
 
 postfix(
   "XCLIENT, XFORWARD and AUTH= say whom the mail comes from",
-  "",
+  "inet_protocols = all\n",
   async (postfix) => {
     await using client = await SmtpClient.connect(plain(postfix.submissionPort));
     await client.xforward({
@@ -267,6 +361,10 @@ postfix(
     });
     await client.send({ from: FROM, to: TO }, "A: Hi");
     await logged(postfix, /orig_queue_id=4XFIRST, orig_client=first\.test\[192\.0\.2\.9\]/);
+    const injected = "h LOGIN=admin@victim.test";
+    await client.xforward({ name: "a.test", addr: "2001:db8::9", helo: injected, ident: "4X SOURCE=LOCAL" });
+    await client.send({ from: FROM, to: TO }, "A: Hi");
+    await logged(postfix, /orig_queue_id=4X\?SOURCE=LOCAL, orig_client=a\.test\[2001:db8::9\]/);
     assertEquals((await client.xclient({ name: "spike.test", addr: "192.0.2.7", login: "jane" })).code, 220);
     assertEquals([client.authenticated, client.extensions.domain], [true, "mx.test"]);
     await client.send({ from: FROM, to: TO, auth: "origin@example.com" }, "A: Hi");

@@ -95,6 +95,8 @@ export class ModelServer {
   readonly violations: string[] = [];
   /** Whether the client has said DATA. */
   dataCommands = false;
+  /** Senders of messages that went by DATA. */
+  readonly dataSenders = new Set<string>();
   /** Senders of messages of which a chunk that is not the last was refused. */
   readonly refusedChunks = new Set<string>();
   /** Resolves when the connection has ended. */
@@ -230,6 +232,7 @@ export class ModelServer {
     const transaction = this.#transaction;
     if (this.#onlyReset) return await this.#say("503 only RSET");
     if (transaction === undefined) return await this.#say("503 need MAIL");
+    this.dataSenders.add(transaction.from);
     if (transaction.to.length === 0 && !(this.#options.alwaysGoAhead && this.#options.protocol !== "lmtp")) {
       return await this.#say("554 no valid recipients");
     }
