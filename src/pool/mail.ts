@@ -82,7 +82,10 @@ export class Mail {
     this.options = options;
     this.#withdrawal = withdrawal;
     const { to } = envelope;
-    this.#envelope = { ...envelope, to: Array.isArray(to) ? [...to] : to };
+    this.#envelope = {
+      ...envelope,
+      to: Array.isArray(to) ? to.map(copyOf) : copyOf(to as string | Recipient),
+    };
     try {
       this.#message = hold(message);
       this.#length = lengthOf(this.#message);
@@ -225,6 +228,10 @@ export class Mail {
     this.#message = undefined;
     return true;
   }
+}
+
+function copyOf(recipient: string | Recipient): string | Recipient {
+  return typeof recipient === "object" && recipient !== null ? { ...recipient } : recipient;
 }
 
 function lengthOf(message: Message | undefined): number | undefined {

@@ -35,6 +35,21 @@ poolTest(
   },
 );
 
+poolTest(
+  "SmtpPool.send() sends to whom it was given, although the caller changes the recipient while it waits",
+  {},
+  async (pool, server) => {
+    const recipient = { address: "you@mx.test" };
+    const to = [recipient];
+    const sent = pool.send({ from: "me@client.test", to }, TEXT);
+    const alone = pool.send({ from: "me@client.test", to: recipient }, TEXT);
+    recipient.address = "other@mx.test";
+    to.push({ address: "third@mx.test" });
+    assertEquals([(await sent).accepted, (await alone).accepted], [["you@mx.test"], ["you@mx.test"]]);
+    assertEquals(recipientsOf(server), ["you", "you"]);
+  },
+);
+
 poolTest("SmtpPool opens as many connections as there may be for a server without PIPELINING", {
   maxConnections: 3,
 }, async (pool, server) => {
