@@ -20,6 +20,9 @@ const AHEAD = 2;
 /** How long a connection that was idle may take to answer NOOP, in milliseconds. One that is well takes one round trip. */
 const PROBE_LIMIT = 5_000;
 
+/** So many turns of the event loop are enough for it to look at sockets at least once, on each runtime. */
+const TURNS = 2;
+
 /** After how long without anything to do a connection is looked at before it gets a mail, in milliseconds. */
 const STALE_AFTER = 50;
 
@@ -200,14 +203,14 @@ export class PoolConnection {
   }
 
   /**
-   * Looks whether it is still there, after it was idle. What the server has said or done meanwhile is known after one turn of the
+   * Looks whether it is still there, after it was idle. What the server has said or done meanwhile is known after some turns of the
    * event loop, if the program was too busy to see it. A server or a firewall that has forgotten it without a word does not answer
    * NOOP, and there a mail would have an outcome that nobody knows.
    */
   async check(): Promise<void> {
     const idle = this.#idleFor();
     this.#state = "checking";
-    await new Promise((resolve) => void setTimeout(resolve, 0));
+    for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => void setTimeout(resolve, 0));
     if (idle >= this.#limits.probeAfter && this.alive) {
       try {
         await abortable(this.#client!.noop(), undefined, { timeout: PROBE_LIMIT });

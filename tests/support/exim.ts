@@ -24,7 +24,8 @@ export function eximMissing(): string | undefined {
  * Starts Exim and waits until it accepts connections.
  * @param maxNonMail How many commands that belong to no message it takes in a session, before it closes with 554. An RSET
  * before each message that it receives is free, one after a transaction without a message is not. Exim's default: 10.
- * @param more Further lines of the main configuration. One for `tls_advertise_hosts` takes the place of ours.
+ * @param more Further lines of the main configuration. One for `tls_advertise_hosts` or
+ * `smtp_accept_max_per_connection` takes the place of ours.
  */
 export function startExim(maxNonMail = 100_000, more = ""): Promise<PeerServer> {
   return startPeer({
@@ -79,7 +80,7 @@ dsn_advertise_hosts = *
 smtputf8_advertise_hosts = *
 prdr_enable = true
 smtp_accept_max = 100
-smtp_accept_max_per_connection = 0
+${more.includes("smtp_accept_max_per_connection") ? "" : "smtp_accept_max_per_connection = 0"}
 smtp_accept_max_nonmail = ${maxNonMail}
 smtp_accept_queue_per_connection = 0
 smtp_enforce_sync = true

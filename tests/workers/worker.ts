@@ -2,7 +2,7 @@
  * The worker under test: it does what the test asks for, and reports the result.
  * @module
  */
-import { SmtpClient, type SmtpClientOptions } from "../../mod.ts";
+import { SmtpClient, type SmtpClientOptions, SmtpPool, type SmtpPoolOptions } from "../../mod.ts";
 import { connect } from "../../src/sockets/connect.ts";
 import type { Socket, SocketAddress, SocketOptions } from "../../src/sockets/socket.ts";
 
@@ -15,6 +15,8 @@ export interface Order {
   options?: SocketOptions;
   /** For the client. */
   client?: Omit<SmtpClientOptions, "signal" | "trace">;
+  /** For the pool. */
+  pool?: Omit<SmtpPoolOptions, "signal" | "trace">;
   to?: string[];
   size?: number;
 }
@@ -24,6 +26,9 @@ export interface Answer {
   value?: unknown;
   error?: { name: string; code?: string; message: string; isTypeError: boolean; outcome?: string };
 }
+
+/** Pools in the scope of the module, by their ports: requests share them. */
+const pools = new Map<number, SmtpPool>();
 
 const scenarios = {
   /** The globals of other runtimes, for which the library could mistake this one. */
@@ -41,6 +46,28 @@ const scenarios = {
       rejected: receipt.rejected.map(({ recipient, reply }) => [recipient, reply?.code]),
       reply: receipt.reply.toString(),
     };
+  },
+
+  /** Sends a mail to each recipient, through a pool that the requests share. */
+  async pool({ pool: options = {}, to = [], size }: Order): Promise<unknown> {
+    let pool = pools.get(options.port!);
+    if (pool === undefined) pools.set(options.port!, pool = new SmtpPool(options));
+    const mails = to.map((address) => ({
+      envelope: { from: "me@client.test", to: address },
+      message: "Subject: Hi\r\n\r\nHello\r\n",
+    }));
+    const results: string[] = [];
+    if (size !== undefined) {
+      for await (const { receipt, error } of pool.sendAll(mails)) {
+        results.push(receipt?.accepted[0] ?? String(error));
+      }
+      return results.sort();
+    }
+    for (const sent of mails.map(({ envelope, message }) => pool.send(envelope, message))) {
+      results.push((await sent).accepted[0]!);
+    }
+    await pool.drain();
+    return results;
   },
 
   /** Opens a session, goes over to TLS with these options, and asks for REQUIRETLS: in the order that the caller likes. */

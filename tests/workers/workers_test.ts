@@ -41,6 +41,42 @@ if (folder === undefined) {
     assertEquals([implicit.answer, implicit.users], [accepted, ["ada"]]);
   });
 
+  testWorker(
+    "a pool in the scope of the module serves one request after the other, and many at once",
+    async (workerd) => {
+      let connections = 0;
+      const taken: string[] = [];
+      await using server = serve({ hostname: "127.0.0.1", serverName: "mx.test" }, {
+        connect: () => void connections++,
+        message: (_, { envelope }) => void taken.push(envelope.to[0]!),
+      });
+      const { port } = await server.listening;
+      const pool = { hostname: "localhost", port: port!, security: "none" } as const;
+      const send = (...names: string[]) => {
+        const to = names.map((name) => `${name}@server.test`);
+        return workerd.run({ scenario: "pool", address: { hostname: "localhost", port: 1 }, pool, to });
+      };
+      assertEquals(await send("1", "2"), { value: ["1@server.test", "2@server.test"] });
+      assertEquals(connections, 1); // the calls of one turn share a connection
+      assertEquals(await send("3"), { value: ["3@server.test"] });
+      assertEquals(connections, 2); // a connection belongs to its request
+      const names = Array.from({ length: 12 }, (_, i) => [`a${i}`, `b${i}`]);
+      const answers = await Promise.all(names.map((pair) => send(...pair)));
+      assertEquals(answers, names.map((pair) => ({ value: pair.map((name) => `${name}@server.test`) })));
+      assertEquals([connections, taken.length, new Set(taken).size], [14, 27, 27]);
+      const all = Array.from({ length: 50 }, (_, i) => `all${i + 10}@server.test`);
+      const order = {
+        scenario: "pool",
+        address: { hostname: "localhost", port: 1 },
+        pool,
+        to: all,
+        size: 1,
+      } as const;
+      assertEquals(await workerd.run({ ...order, to: [...all] }), { value: all });
+      assertEquals([connections, taken.length], [19, 77]); // those of a sendAll() share five
+    },
+  );
+
   testWorker("a refused recipient and a refused login are reported", async (workerd) => {
     const to = ["you@server.test", "nobody@server.test"];
     const { answer } = await mail(workerd, {}, { security: "none" }, { to });
