@@ -165,7 +165,7 @@ export class Dispatcher {
    */
   abort(reason: PoolError): void {
     void this.end(reason);
-    for (const connection of this.#connections) connection.abort(reason.cause);
+    for (const connection of this.#connections) connection.abort(reason.cause ?? reason);
   }
 
   /** Something has changed: looks at everything at the end of this turn. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { mustExist } from "../core/option_names.ts";
 import { SmtpError } from "../errors.ts";
 import { isWorkers } from "../sockets/runtime.ts";
 import { SmtpClient } from "../client/client.ts";
@@ -240,15 +241,20 @@ export class SmtpPool implements AsyncDisposable {
 
   /**
    * Ends the pool: it takes no more mails, those that wait fail with the code `"client-closed"` and were not sent, those on their
-   * way get their answers, and every connection is closed as RFC 5321 asks. To send all that waits before, call `drain()`; to end
-   * at once, abort the `signal` of the options.
+   * way get their answers, and every connection is closed as RFC 5321 asks. To send all that waits before, call `drain()`.
    *
+   * @param options `force`: whether connections are cut, and mails on their way fail, with the outcome that is true for each.
+   * Default: `false`.
    * @returns Resolves when the last connection is closed. Never rejects.
    */
-  async close(): Promise<void> {
+  async close(options: { force?: boolean } = {}): Promise<void> {
+    mustExist("close the pool", options, { force: true });
     this.#ended ??= closed();
     this.#signal?.removeEventListener("abort", this.#onAbort);
-    await Promise.all([...this.#dispatchers].map((dispatcher) => this.#endOne(dispatcher, this.#ended!)));
+    await Promise.all([...this.#dispatchers].map((dispatcher) => {
+      if (options.force) dispatcher.abort(this.#ended!);
+      return this.#endOne(dispatcher, this.#ended!);
+    }));
   }
 
   /** Sends all that waits, and ends the pool. */

@@ -20,6 +20,7 @@ const PAGES: Record<string, Record<string, string>> = {
     errorCodes: "Error codes",
     errorProperties: "Errors",
   },
+  smtp_pool: { options: "Options", methods: "Methods", events: "Events", properties: "Properties" },
   smtp_channel: { options: "Options", methods: "Methods", arguments: "Arguments", events: "Events" },
   emailjs_smtp_client: {
     options: "Options",
@@ -69,7 +70,7 @@ function tablesOf(markdown: string): Map<string, Row[]> {
 /** The names of a file's tests. A name made in a loop matches whatever the loop puts in. */
 function testNames(source: string): RegExp[] {
   const calls = source.matchAll(
-    /\b(test|conversation|unconnected)\(\s*(?:"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`|'((?:[^'\\]|\\.)*)')/g,
+    /\b(test|conversation|unconnected|poolTest|hostsTest)\(\s*(?:"((?:[^"\\]|\\.)*)"|`((?:[^`\\]|\\.)*)`|'((?:[^'\\]|\\.)*)')/g,
   );
   return [...calls].map(([, , plain, template, single]) => {
     const parts = (plain ?? template ?? single!).split(/\$\{[^}]*\}/);

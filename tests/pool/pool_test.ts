@@ -467,3 +467,20 @@ poolTest("SmtpPool sends small bytes as they were when send() was called, and no
     TEXT.trimEnd(),
   ]]);
 }, []);
+
+poolTest("SmtpPool.close() with force waits for no server, and the outcome of each mail is true", {
+  maxConnections: 1,
+}, async (pool, server) => {
+  server.answer = (line) => line === "." || line === "QUIT" ? "silence" : undefined;
+  const sends = ["1", "2"].map((name) => failure(sendTo(pool, name)));
+  await turns();
+  const since = performance.now();
+  void pool.close(); // somebody has been patient before
+  await pool.close({ force: true });
+  assertEquals(performance.now(), since);
+  assertEquals((await Promise.all(sends)).map((error) => [error!.code, error!.outcome]), [
+    ["aborted", "unknown"],
+    ["client-closed", "not-sent"],
+  ]);
+  await assertRejects(() => pool.close({ now: true } as never), TypeError, 'there is no option "now"');
+}, []);
