@@ -123,12 +123,20 @@ export class PoolConnection {
   get room(): number {
     if (this.#state !== "open" || !this.alive) return 0;
     const capacity = this.host.onTrial ? 1 : this.capacity;
-    return Math.min(capacity - this.#inHand.size, this.#limits.maxMessagesPerConnection - this.#handed);
+    return Math.min(capacity - this.#inHand.size, this.#maxMessages - this.#handed);
   }
 
   /** Whether it has taken as many mails as it may. */
   get exhausted(): boolean {
-    return this.#handed >= this.#limits.maxMessagesPerConnection;
+    return this.#handed >= this.#maxMessages;
+  }
+
+  /** The server may have a limit of its own, and say so (RFC 9422). */
+  get #maxMessages(): number {
+    return Math.min(
+      this.#limits.maxMessagesPerConnection,
+      this.#client!.extensions.limits.mailMax ?? Infinity,
+    );
   }
 
   /** Whether it was idle for so long that it has to be looked at before it gets a mail. */

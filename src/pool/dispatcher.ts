@@ -61,9 +61,9 @@ export class Dispatcher {
   readonly #queue: MailQueue;
   readonly #connections: Set<PoolConnection> = new Set();
   /** When the next mail may go, or a server be tried for it. */
-  readonly #alarm: Alarm = new Alarm(() => this.#lookSoon(), true);
+  readonly #alarm: Alarm = new Alarm(() => this.lookSoon(), true);
   /** When a connection has been idle for long enough. */
-  readonly #upkeep: Alarm = new Alarm(() => this.#lookSoon(), false);
+  readonly #upkeep: Alarm = new Alarm(() => this.lookSoon(), false);
   #isLooking = false;
   /** Why no more mails are taken. */
   #ended: PoolError | undefined;
@@ -111,14 +111,14 @@ export class Dispatcher {
     } catch (error) {
       this.#fail(mail, error as Error); // a function of the caller's has thrown
     }
-    this.#lookSoon();
+    this.lookSoon();
   }
 
   /** Resolves when the queue has room. */
   get ready(): Promise<void> {
     if (this.#hasRoom(performance.now())) return Promise.resolve();
     this.#room ??= Promise.withResolvers();
-    this.#lookSoon(); // the alarm has to ring for whoever waits
+    this.lookSoon(); // the alarm has to ring for whoever waits
     return this.#room.promise;
   }
 
@@ -153,7 +153,7 @@ export class Dispatcher {
         if (connection.opening) connection.abort(reason);
         else if (connection.alive) this.#retire(connection);
       }
-      this.#lookSoon();
+      this.lookSoon();
     }
     if (this.#connections.size > 0) await (this.#gone ??= Promise.withResolvers()).promise;
   }
@@ -168,8 +168,8 @@ export class Dispatcher {
     for (const connection of this.#connections) connection.abort(reason.cause ?? reason);
   }
 
-  /** Something has changed: looks at everything at the end of this turn. */
-  #lookSoon(): void {
+  /** Something has changed, here or with a server: looks at everything at the end of this turn. */
+  lookSoon(): void {
     if (this.#isLooking) return;
     this.#isLooking = true;
     queueMicrotask(() => {
@@ -251,7 +251,7 @@ export class Dispatcher {
     }
     this.#onResult(mail, connection, result, at);
     if (!connection.alive && !connection.leaving && connection.load === 0) this.#remove(connection);
-    this.#lookSoon();
+    this.lookSoon();
   }
 
   #onResult(mail: Mail, connection: PoolConnection, result: Receipt | Error, at: Date): void {
@@ -263,7 +263,7 @@ export class Dispatcher {
     if (!isError || result.outcome === "refused") {
       connection.onAnswer();
       host.worked();
-    } else {
+    } else if (!isRefusedByUs(result)) {
       const isFirst = connection.onLoss(result);
       if (isFirst && connection.answered === 0) this.#onFailure(host, result, LOSS_WEIGHT);
       // Those behind the first were only in bad company.
@@ -350,11 +350,11 @@ export class Dispatcher {
     } catch (error) {
       this.#connections.delete(connection);
       this.#onUnopened(host, error as Error, at);
-      return this.#lookSoon();
+      return this.lookSoon();
     }
     host.opened();
     if (this.#ended !== undefined) this.#retire(connection);
-    this.#lookSoon();
+    this.lookSoon();
     await connection.closed;
     this.#onClosed(connection);
   }
@@ -372,7 +372,7 @@ export class Dispatcher {
 
   async #check(connection: PoolConnection): Promise<void> {
     await connection.check();
-    this.#lookSoon();
+    this.lookSoon();
   }
 
   /** A connection takes no more mails, and is closed after those that it has. */
@@ -396,7 +396,7 @@ export class Dispatcher {
 
   #remove(connection: PoolConnection): void {
     this.#connections.delete(connection);
-    this.#lookSoon();
+    this.lookSoon();
   }
 
   /** If all servers are given up, nobody waits for them. */
@@ -487,7 +487,7 @@ export class Dispatcher {
     if (mail.aborted !== undefined) return this.#fail(mail, aborted(mail.aborted.reason));
     mail.watch((reason) => {
       this.#giveUp(mail, aborted(reason));
-      this.#lookSoon();
+      this.lookSoon();
     });
     if (time > 0) this.#queue.rest(mail, now + time);
     else this.#queue.push(mail, now);
@@ -511,4 +511,9 @@ function aborted(cause: unknown): SmtpError {
     cause,
     usable: true,
   });
+}
+
+/** The session takes no more messages, as was agreed (`MAILMAX`, RFC 9422): nobody is at fault. */
+function isRefusedByUs({ code, temporary }: SmtpError): boolean {
+  return code === "client-closed" && temporary;
 }

@@ -229,6 +229,7 @@ export class SmtpPool implements AsyncDisposable {
           ...(this.#signal !== undefined && { signal: this.#signal }),
         });
         host.worked();
+        for (const dispatcher of this.#dispatchers) dispatcher.lookSoon();
         return verification;
       } catch (error) {
         if (!(error instanceof SmtpError)) throw error;

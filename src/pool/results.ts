@@ -15,8 +15,8 @@ import { Receipt } from "../client/receipt.ts";
 export interface Try {
   /** When it began. */
   readonly at: Date;
-  /** The server, as in `"smtp.example.com:587"`; `undefined` if none was reached. */
-  readonly host: string | undefined;
+  /** The server, as in `"smtp.example.com:587"`. */
+  readonly host: string;
   /** What became of the mail: `"accepted"` if the server took it for somebody. */
   readonly outcome: "accepted" | Outcome;
   /** The server's reply that decided, if there was one. */

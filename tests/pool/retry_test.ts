@@ -42,6 +42,16 @@ poolTest("SmtpPool goes on where a server ends each session after some mails, wh
 });
 
 poolTest(
+  "SmtpPool sends as many mails over a connection as the server announces (LIMITS)",
+  { maxConnections: 1 },
+  async (pool, server) => {
+    await Promise.all(Array.from({ length: 25 }, (_, i) => sendTo(pool, `${i}`)));
+    assertEquals([server.asked, server.taken.length, pool.stats().retried], [3, 25, 0]);
+  },
+  ["PIPELINING", "CHUNKING", "LIMITS MAILMAX=10"],
+);
+
+poolTest(
   "SmtpPool gives up a mail that ends every connection, and no other",
   { retry: { attempts: 3 } },
   async (pool, server) => {
