@@ -60,13 +60,13 @@ export async function openSession(settings: Settings, extent: "ready" | "greetin
     const { secrets } = link;
     all(secrets && event.type === "command" ? { ...event, line: secrets.mask(event.line) } : event);
   });
-  if (signal?.aborted) throw aborted(signal, "connect");
   const link = new Link(openSocket(settings), settings.replyLimits);
   const { timeouts, maxBytesInFlight } = settings;
   const pipeline: Pipeline = new Pipeline(link, { timeouts, maxBytesInFlight, trace });
   const session = new Session(settings, link, pipeline, trace);
   endOnAbort(session);
   try {
+    if (signal?.aborted) throw aborted(signal, "connect"); // a socket of the caller's is closed for that, too
     await establish(session);
     await Conversation.hold(session, async (conversation) => {
       await readGreeting(session, conversation);

@@ -6,7 +6,7 @@ import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import type { Receipt } from "../../src/client/receipt.ts";
 import type { ServerHandlers } from "../../src/server/handlers.ts";
-import { serveSocket } from "../../src/server/serve_socket.ts";
+import type { ServeSocketOptions } from "../../src/server/options.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
 import { ModelServer } from "../support/model_server.ts";
 import { type Books, lastLine, type Mail, mailOf } from "./books.ts";
@@ -26,22 +26,37 @@ export const WAYS: readonly Way[] = ["data", "bdat", "single", "steps", "lmtp"];
 /** How many messages a conversation has. */
 const MESSAGES = 3;
 
+/** Whether our own server knows the way. It has no BDAT and no LMTP: then another one serves. */
+export function isForOwnServer(way: Way): boolean {
+  return way === "data" || way === "single";
+}
+
+/** The options of our own server. */
+export function serverOptions(way: Way): ServeSocketOptions {
+  return { serverName: "mx.test", hide: way === "single" ? ["PIPELINING"] : [], onError: () => {} };
+}
+
 /**
- * Serves a conversation: with our own server where it knows the way, with another one for BDAT and LMTP.
+ * The handlers of our own server: what they have read whole they take.
  *
- * @param way How messages go.
- * @param socket The client.
  * @param books What is told of each message that is taken.
- * @returns Resolves when the session is over.
+ * @param onClose Called at the end of a session.
  */
-export async function serveConversation(way: Way, socket: Socket, books: Books): Promise<void> {
-  if (way === "data" || way === "single") {
-    return await serveSocket(
-      socket,
-      { serverName: "mx.test", hide: way === "single" ? ["PIPELINING"] : [], onError: () => {} },
-      handlersOf(books),
-    );
-  }
+export function handlersOf(books: () => Books, onClose: () => void = () => {}): ServerHandlers {
+  return {
+    auth: () => true,
+    async message(content, { envelope }) {
+      let text = "";
+      const decoder = new TextDecoder("latin1");
+      for await (const bytes of content) text += decoder.decode(bytes);
+      books().take(envelope.from!, envelope.to, text);
+    },
+    close: onClose,
+  };
+}
+
+/** Serves BDAT or LMTP. Resolves when the session is over. */
+export async function serveModel(way: Way, socket: Socket, books: Books): Promise<void> {
   const model = new ModelServer(socket, {
     protocol: way === "lmtp" ? "lmtp" : "smtp",
     pipelining: way !== "steps",
@@ -53,20 +68,7 @@ export async function serveConversation(way: Way, socket: Socket, books: Books):
   for (const { from, to, content } of model.delivered) books.take(from, to, content);
 }
 
-/** The handlers of our own server: what they have read whole they take. */
-function handlersOf(books: Books): ServerHandlers {
-  return {
-    auth: () => true,
-    async message(content, { envelope }) {
-      let text = "";
-      const decoder = new TextDecoder("latin1");
-      for await (const bytes of content) text += decoder.decode(bytes);
-      books.take(envelope.from!, envelope.to, text);
-    },
-  };
-}
-
-/** What is sent to whoever asks: the options of the client, but for the connection. */
+/** The options of the client, but for the connection. */
 export function clientOptions(way: Way): SmtpClientOptions {
   return {
     hostname: "localhost",

@@ -6,10 +6,21 @@
 // What a session loads when it is needed is here before the first one begins: loading takes turns that nobody can count.
 import "../../src/client/authenticate.ts";
 import { forgetBroken } from "../../src/client/broken_extensions.ts";
+import { serveSocket } from "../../src/server/serve_socket.ts";
 import { Clock } from "../fuzz/clock.ts";
 import { FaultWire, type FaultWireOptions } from "../support/fault_wire.ts";
 import { Books, type Figures } from "./books.ts";
-import { clientOptions, converse, isWhole, mailsOf, serveConversation, type Way } from "./conversation.ts";
+import {
+  clientOptions,
+  converse,
+  handlersOf,
+  isForOwnServer,
+  isWhole,
+  mailsOf,
+  serveModel,
+  serverOptions,
+  type Way,
+} from "./conversation.ts";
 
 /** How to hold it. */
 export interface PlayOptions extends FaultWireOptions {
@@ -17,6 +28,8 @@ export interface PlayOptions extends FaultWireOptions {
   readonly abort?: { readonly what: "session" | "messages"; readonly signal: AbortSignal } | undefined;
   /** Called when it has begun. */
   readonly onBegun?: () => void;
+  /** Called when the client has done all that it does. */
+  readonly onHeld?: () => void;
 }
 
 /** What was found. */
@@ -27,6 +40,8 @@ export interface Played {
   /** How many bytes have passed in each direction. */
   readonly up: number;
   readonly down: number;
+  /** How many milliseconds the client has waited for timers, on the clock of its own. */
+  readonly waited: number;
 }
 
 /** Turns in which nothing passes, after which only a timer can make it go on. */
@@ -49,21 +64,29 @@ export async function playInMemory(way: Way, options: PlayOptions = {}): Promise
   const books = new Books();
   const mails = mailsOf("a", way, books);
   const { abort } = options;
+  let waited = 0;
   clock.install();
   try {
-    const served = serveConversation(way, wire.server, books);
+    const served = isForOwnServer(way)
+      ? serveSocket(wire.server, serverOptions(way), handlersOf(() => books))
+      : serveModel(way, wire.server, books);
     const client = {
       ...clientOptions(way),
       socket: wire.client,
       ...(abort?.what === "session" && { signal: abort.signal }),
     };
-    const held = converse(
+    const began = performance.now();
+    const talk = converse(
       way,
       client,
       mails,
       books,
       abort?.what === "messages" ? { signal: abort.signal } : {},
     );
+    const held = talk.then(() => {
+      waited = performance.now() - began;
+      options.onHeld?.();
+    });
     options.onBegun?.();
     const both = [served, held, settled(wire.client.closed), settled(wire.server.closed)];
     if (!await settle(clock, wire, Promise.all(both))) books.violations.push("It does not end");
@@ -72,7 +95,7 @@ export async function playInMemory(way: Way, options: PlayOptions = {}): Promise
     clock.uninstall();
   }
   const figures = books.figures((mail) => isWhole(mail, wire.up.text));
-  return { figures, violations: books.violations, up: wire.up.passed, down: wire.down.passed };
+  return { figures, violations: books.violations, up: wire.up.passed, down: wire.down.passed, waited };
 }
 
 function settled(promise: Promise<unknown>): Promise<void> {
