@@ -161,8 +161,12 @@ for (
             client.send(ENVELOPE, "A:"),
             client.send(ENVELOPE, "A:"),
           ]);
-          const lost = (outcome: string) =>
-            outcome === "receipt" ? outcome : `connection-lost ${outcome} temporary`;
+          const lost = (outcome: string, index: number) => {
+            if (outcome === "receipt") return outcome;
+            // In one packet the end comes before the third mail is written, which therefore never left.
+            const isLate = index === 2 && pieces === "whole";
+            return `connection-lost ${isLate ? "not-sent" : outcome} temporary`;
+          };
           assertEquals(told(results), outcomes.map(lost));
           await played.done.catch(() => {});
         },
