@@ -1,5 +1,5 @@
 /**
- * Runs all benchmarks, one after the other, with lengths and numbers of rounds that fit the variance of each, in some 80 minutes:
+ * Runs all benchmarks, one after the other, with lengths and numbers of rounds that fit the variance of each, in some 75 minutes:
  *
  * ```sh
  * deno task bench --json FILE [--pairs 3] [--benches wan,latency] [--runtimes deno,bun,node] [--seconds S]
