@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isControl } from "./characters.ts";
+import { isUnsafe } from "./characters.ts";
 import { show } from "./errors.ts";
 
 /** The longest local part and list that a hint spells out. */
@@ -36,12 +36,15 @@ function bare(text: string): string {
   return text.slice(open + 1, -1);
 }
 
-/** The address with its local part in quotes, if that is short and holds nothing that belongs into a header. */
+/**
+ * The address with its local part in quotes, if that is short and holds nothing that belongs into a header. It is shown as it
+ * is, to be copied: so it holds nothing that turns text around.
+ */
 function inQuotes(text: string): string | undefined {
   const at = text.lastIndexOf("@");
   if (at <= 0 || at > MAX_HINT || text.indexOf("@") !== at) return undefined;
-  for (let i = 0; i < at; i++) {
-    if (isControl(text.charCodeAt(i)) || '<>"\u2028\u2029'.includes(text[i]!)) return undefined;
+  for (let i = 0; i < text.length; i++) {
+    if (isUnsafe(text.charCodeAt(i)) || '<>"'.includes(text[i]!)) return undefined;
   }
   return `"${text.slice(0, at).replaceAll("\\", "\\\\")}"${text.slice(at)}`;
 }

@@ -122,7 +122,7 @@ export class Extensions {
       if (!parameters.has(keyword)) parameters.set(keyword, rest);
       if (keyword === "AUTH" && rest !== "") mechanisms.push(rest);
     }
-    if (mechanisms.length > 1) parameters.set("AUTH", mechanisms.join(" "));
+    if (mechanisms.length > 0) parameters.set("AUTH", mechanisms.join(" "));
     return new Extensions(words(lines[0]!)[0] ?? "", parameters);
   }
 

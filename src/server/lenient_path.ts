@@ -35,7 +35,9 @@ export function barePathEnd(text: string): number {
  * @returns The path that says the same in the grammar of RFC 5321, section 4.1.2; anything else unchanged.
  */
 export function quoteLocalPart(path: string): string {
-  const at = path.lastIndexOf("@");
+  // An address literal may have an @ in it, and begins with the only bracket: `<a@[tag:b@c]>`.
+  const literal = path.endsWith("]>") ? path.lastIndexOf("@[") : -1;
+  const at = literal < 0 ? path.lastIndexOf("@") : literal;
   // After a source route, if there is one: a colon has no place in what is quoted here.
   const start = path.lastIndexOf(":", at) + 1 || 1;
   if (at <= start) return path;

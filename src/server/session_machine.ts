@@ -309,12 +309,17 @@ export class SessionMachine {
     if (this.#endsBeforeContent(line, reply)) return;
     if (reply.code !== 500) return this.#refuse(reply);
     if (isHttp(line)) return this.#end(replies.NOT_HTTP);
+    this.#onUnrecognized(reply);
+  }
+
+  #onUnrecognized(reply: Reply): void {
     this.#refuse(reply);
     if (++this.#unrecognized >= this.#settings.maxUnrecognized) this.close(replies.TOO_MANY_ERRORS);
   }
 
   #onOutOfSequence(command: Command, reply: Reply): undefined {
     if (this.#endsBeforeContent(command.verb, reply)) return;
+    if (reply === replies.UNRECOGNIZED) return void this.#onUnrecognized(reply);
     // A pipelining client could not know; and a list of a hundred recipients is not a hundred errors.
     const innocent = this.#state === "refused" || reply === replies.NO_RECIPIENTS;
     if (innocent) this.#send(reply);

@@ -41,3 +41,12 @@ for (
     assertEquals(/; /.test(error.message), false, error.message);
   });
 }
+
+test("parseMailbox() suggests nothing that would turn the text of a terminal around", () => {
+  for (const character of ["\u202e", "\u2066", "\u200f", "\u2028"]) {
+    for (const text of [`a..b${character}@example.org`, `a${character}..b@example.org`]) {
+      const { message } = assertThrows(() => parseMailbox(text), SyntaxError);
+      assertEquals(message.includes(character), false);
+    }
+  }
+});

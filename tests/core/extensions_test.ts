@@ -101,6 +101,11 @@ test("Extensions.parse() takes the AUTH= of old servers, alone and beside AUTH",
   assertEquals(parse("AUTH").auth, []);
 });
 
+test("Extensions.parse() takes the mechanisms of a second AUTH where the first names none", () => {
+  assertEquals(parse("AUTH", "AUTH=LOGIN").auth, ["LOGIN"]);
+  assertEquals(parse("AUTH=", "DSN", "AUTH PLAIN").get("auth"), "PLAIN");
+});
+
 test("Extensions.parse() does not make ASCII of letters beyond it", () => {
   // "ſ" and "ı" become S and I in upper case.
   const extensions = parse("ſTARTTLS", "PıPELINING", "AUTH PLAıN PLAIN x@y");

@@ -80,6 +80,8 @@ const LENIENT: [path: string, localPart: string, domain?: string][] = [
   ["<jörg.@example.com>", "jörg."],
   ["<@relay.example,@[192.0.2.1]:a.@example.com>", "a."],
   ["<a.@[IPv6:2001:db8::1]>", "a.", "[IPv6:2001:db8::1]"],
+  ["<jane@[tag:x@y]>", "jane", "[tag:x@y]"],
+  ["<a.@[tag:x:y@z]>", "a.", "[tag:x:y@z]"],
   ["jane@example.com", "jane"],
   ["jane.@example.com", "jane."],
   [" \t jane@example.com", "jane"],

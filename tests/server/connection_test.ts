@@ -461,6 +461,23 @@ test("serveSocket() hangs up on a web browser", async () => {
   `);
 });
 
+test("serveSocket() counts LHLO among the commands that it does not know, after a refused MAIL too", async () => {
+  await assertTranscript(
+    `
+    ${GREETED}
+    C: MAIL FROM:<ada@client.test> NO=1
+    S: 555 5.5.4 Parameter not recognized or not implemented
+    C: LHLO client.test
+    C: LHLO client.test
+    S: 500 5.5.1 Command not recognized
+    S: 500 5.5.1 Command not recognized
+    S: 421 4.7.0 Too many errors
+    (end)
+  `,
+    { options: { maxUnrecognized: 2 } },
+  );
+});
+
 test("serveSocket() hangs up after too many errors", async () => {
   await assertTranscript(
     `
