@@ -32,9 +32,9 @@ export function isDomain(text: string): boolean {
   return text.length <= 255 && DOMAIN.test(text);
 }
 
-/** `address-literal`. */
+/** `address-literal`, of any length. */
 export function isLiteral(text: string): boolean {
-  return text.length <= 255 && LITERAL.test(text) && literalsAreValid(text);
+  return LITERAL.test(text) && literalsAreValid(text);
 }
 
 /** `IPv6-addr`: eight groups, or fewer and one `::` that stands for two groups or more; an IPv4 address counts as two. */

@@ -27,9 +27,6 @@ import { bytesOf, isFitToShow, must, type Notes, type Target, textOf } from "./t
 /** The login of a client. */
 export const login: Target = { name: "login", play };
 
-/** How much of a secret may not be shown: six characters, and what base64 makes of the bits at both ends. */
-const SHORTEST = 8;
-
 /** Longer than any case takes, in milliseconds. */
 const PATIENCE = 30_000;
 
@@ -111,8 +108,10 @@ async function play(random: Random, notes: Notes): Promise<void> {
   }
   const shown = [...trace, ...describe(failure)].join("\n");
   for (const form of formsOf(secret)) {
-    for (let at = 0; at + SHORTEST <= form.length; at++) {
-      const part = form.slice(at, at + SHORTEST);
+    // Six characters of the secret, and what base64 makes of the bits at both ends.
+    const length = /^[\dA-F]+$/i.test(form) ? 14 : form.includes("%") ? 24 : /^\d+,/.test(form) ? 60 : 8;
+    for (let at = 0; at + length <= form.length; at++) {
+      const part = form.slice(at, at + length);
       must(
         !shown.includes(part),
         `The password is shown, as ${JSON.stringify(part)}: ${shown.slice(0, 3_000)}`,

@@ -165,7 +165,7 @@ class StrictReading {
     if (line.endsWith("\n")) {
       must(code >= 400, `A line with a bad end: ${what}`);
       this.#challenged = false;
-      return !ends;
+      return !ends && !/^BDAT(?![A-Za-z0-9])/i.test(line); // the content would be read as commands
     }
     if (this.#challenged) return this.#readResponse(reply, what) && !ends;
     const text = decodeUtf8(line);
@@ -183,7 +183,12 @@ class StrictReading {
     switch (verb) {
       case "EHLO":
       case "HELO":
-        return this.#readHello(verb === "EHLO", (text ?? "").slice(4).trim(), reply, what) && !ends;
+        return this.#readHello(
+          verb === "EHLO",
+          (text ?? "").slice(4).replaceAll(/^[ \t]+|[ \t]+$/g, ""),
+          reply,
+          what,
+        ) && !ends;
       case "MAIL":
         return this.#readMail(reply, what) && !ends;
       case "RCPT":
@@ -411,10 +416,10 @@ class StrictReading {
     // Too many errors, time that is up, a shutdown.
     if (left.length > 0 && left.at(-1)!.startsWith("421")) left.pop();
     mustEqual(left, [], "These replies answer nothing");
-    // What was decided last may not have been heard any more.
-    const mayBe = this.#wasCut || this.#wasEnded;
-    if (mayBe) this.#calls.shift();
-    if (mayBe && this.#calls[0]?.kind === "reset") this.#calls.shift();
+    // What was decided last was not heard any more.
+    if (this.#wasCut) return;
+    if (this.#wasEnded) this.#calls.shift();
+    if (this.#wasEnded && this.#calls[0]?.kind === "reset") this.#calls.shift();
     mustEqual(
       this.#calls.map(({ kind, argument }) => `${kind} ${argument}`),
       [],
