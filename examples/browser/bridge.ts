@@ -21,7 +21,8 @@
  * - `--library FILE`: the bundled library. Default: smtp.js in the folder of this file.
  *
  * Anyone who can reach the bridge can talk to the mail servers as if from this machine. Before it listens on a public
- * address, put a server in front of it that does `https:` and authenticates users.
+ * address, put a server in front of it that does `https:`, authenticates users, and limits how long a request may take: Deno's
+ * HTTP server ignores Node's options for that.
  *
  * @module
  */
@@ -76,7 +77,7 @@ const files = new Map<string, { path: string | URL; type: string }>([
   ["/smtp.js", { path: flags.library, type: "text/javascript; charset=utf-8" }],
 ]);
 
-const http = createServer({ headersTimeout: 10_000, requestTimeout: 30_000 }, answer);
+const http = createServer(answer);
 const webSockets = new WebSocketServer({
   server: http,
   maxPayload: MAX_MESSAGE,
