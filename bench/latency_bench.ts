@@ -24,7 +24,7 @@ import { pinned, SENDER_CPU, stepAside } from "./support/machine.ts";
 import { prepare, type Runtime } from "./support/prepare.ts";
 import { run } from "./support/process.ts";
 import { startLoginPostfix, startRelay } from "./support/receivers.ts";
-import { SENDERS } from "./support/senders.ts";
+import { OURS_POOL, SENDERS } from "./support/senders.ts";
 
 /** The distances, in milliseconds for the way there and back. */
 const ROUND_TRIPS = [20, 50, 100];
@@ -38,7 +38,7 @@ const TO = "recipient@example.org";
 
 /** Libraries that can do the login. */
 const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
-  "PLAIN": [OURS, "nodemailer", "nodemailer smtp-connection", "@upyo/smtp"],
+  "PLAIN": [OURS, OURS_POOL, "nodemailer", "nodemailer smtp-connection", "@upyo/smtp"],
   "SCRAM-SHA-256": [OURS],
 };
 

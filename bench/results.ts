@@ -29,7 +29,8 @@ const ABOUT: Readonly<Record<string, string>> = {
     "not counted. " +
     "Programs in C are whole processes, which wait for the reply to QUIT; smtp-source uses neither TLS nor a login.",
   large: "Messages of 100 MB. CPU is the sender's user and system time for one message; less is better.",
-  pool: "Ten connections to `smtp-sink`, messages of 1 KiB.",
+  pool:
+    "Pools of ten connections, messages of 1 KiB. Ours is `SmtpPool`, and beside it ten clients that share the work.",
   start: "A whole process: it starts, sends one mail over STARTTLS with a login, and ends. Less is better.",
   server:
     "Messages into a server: ours, the npm package smtp-server, and `smtp-sink`, which ignores what it receives.",

@@ -40,7 +40,8 @@ const STEPS: readonly Step[] = [
   { bench: "wan", args: ["--case", "distance"] },
   // Each run is the mean of three messages of 100 MB.
   { bench: "large", pairs: 1 },
-  { bench: "pool", seconds: 1 },
+  { bench: "pool", args: ["--case", "10 connections, 1 KiB"], seconds: 1 },
+  { bench: "pool", args: ["--case", "sharing a CPU"], seconds: 1 },
   { bench: "start" },
   { bench: "server", seconds: 1 },
   // Memory hardly varies.

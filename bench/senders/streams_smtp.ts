@@ -5,28 +5,9 @@
  *
  * @module
  */
-import { sendMail, SmtpClient, type SmtpClientOptions } from "../../mod.ts";
-import { CLIENT_NAME, FROM, inParallel, type Job, measure, type Outbox, TO } from "./sender.ts";
-
-/** Makes the library's options for a job. */
-function clientOptions(job: Job): SmtpClientOptions {
-  return {
-    hostname: job.host,
-    port: job.port,
-    security: job.security as "none" | "starttls" | "tls",
-    clientName: CLIENT_NAME,
-    transfer: job.transfer,
-    ...(job.ca !== undefined && { tls: { caCerts: [job.ca], serverName: "localhost" } }),
-    ...(job.user !== undefined &&
-      {
-        auth: {
-          user: job.user,
-          pass: job.pass!,
-          ...(job.mechanism !== undefined && { mechanisms: [job.mechanism] }),
-        },
-      }),
-  };
-}
+import { sendMail, SmtpClient } from "../../mod.ts";
+import { FROM, inParallel, type Job, measure, type Outbox, TO } from "./sender.ts";
+import { clientOptions } from "./streams_smtp_options.ts";
 
 async function open(job: Job): Promise<Outbox> {
   const clients = await Promise.all(

@@ -19,9 +19,13 @@ export interface SenderResult {
   readonly peakMemory: number;
 }
 
+/** Our pool, where it is measured beside our client. */
+export const OURS_POOL = `${OURS} pool`;
+
 /** The programs in `bench/senders`, by their names in tables. */
 export const SENDERS: Readonly<Record<string, string>> = {
   [OURS]: "streams_smtp",
+  [OURS_POOL]: "streams_smtp_pool",
   "nodemailer": "nodemailer",
   "nodemailer smtp-connection": "nodemailer_connection",
   "emailjs": "emailjs",
