@@ -12,10 +12,10 @@ import type { Mail } from "./mail.ts";
 import type { PoolSettings } from "./options.ts";
 
 /**
- * With PIPELINING alone the envelope of the next mail leaves together with the content of the one before: it takes two mails to
- * have that.
+ * With PIPELINING alone the envelope of the next mail leaves together with the content of the one before. When the content of the
+ * second leaves, a third has to be there.
  */
-const AHEAD = 2;
+const AHEAD = 3;
 
 /** How long a connection that was idle may take to answer NOOP, in milliseconds. One that is well takes one round trip. */
 const PROBE_LIMIT = 5_000;
@@ -43,6 +43,8 @@ export class PoolConnection {
   #state: "opening" | "open" | "checking" | "leaving" = "opening";
   #client: SmtpClient | undefined;
   readonly #inHand: Set<Mail> = new Set();
+  #capacity = 1;
+  #maxMessages = Infinity;
   #handed = 0;
   #answered = 0;
   #usedAt = this.begunAt;
@@ -112,31 +114,19 @@ export class PoolConnection {
 
   /** How many mails it takes at a time, as the server's extensions have it. */
   get capacity(): number {
-    const { pipelining, chunking } = this.#client!.extensions;
-    const { transfer = "auto", protocol = "smtp" } = this.host.client;
-    if (!pipelining) return 1;
-    const whole = chunking && (transfer === "bdat" || (transfer === "auto" && protocol === "smtp"));
-    return whole ? this.#limits.maxInFlight : Math.min(AHEAD, this.#limits.maxInFlight);
+    return this.#capacity;
   }
 
   /** How many more mails it takes now. A server on trial gets one at a time. */
   get room(): number {
     if (this.#state !== "open" || !this.alive) return 0;
-    const capacity = this.host.onTrial ? 1 : this.capacity;
+    const capacity = this.host.onTrial ? 1 : this.#capacity;
     return Math.min(capacity - this.#inHand.size, this.#maxMessages - this.#handed);
   }
 
   /** Whether it has taken as many mails as it may. */
   get exhausted(): boolean {
     return this.#handed >= this.#maxMessages;
-  }
-
-  /** The server may have a limit of its own, and say so (RFC 9422). */
-  get #maxMessages(): number {
-    return Math.min(
-      this.#limits.maxMessagesPerConnection,
-      this.#client!.extensions.limits.mailMax ?? Infinity,
-    );
   }
 
   /** Whether it was idle for so long that it has to be looked at before it gets a mail. */
@@ -147,14 +137,16 @@ export class PoolConnection {
   /** Whether it is to be closed: too old, or idle for too long. */
   isSpare(now: number): boolean {
     if (this.#state !== "open" || !this.alive) return false;
-    return this.spareAt <= now || (this.idle && this.#idleFor() >= this.#limits.idleTimeout);
+    return this.begunAt + this.#limits.maxAge <= now ||
+      (this.idle && this.#idleFor() >= this.#limits.idleTimeout);
   }
 
-  /** When it is to be closed, as things are now. */
+  /** When it is to be closed, as things are now; `Infinity` if something else comes first. */
   get spareAt(): number {
+    if (this.#state !== "open" || !this.alive) return Infinity;
     const { maxAge, idleTimeout } = this.#limits;
     const agedAt = this.begunAt + maxAge;
-    return this.idle ? Math.min(agedAt, this.#usedAt + idleTimeout) : agedAt;
+    return this.#inHand.size > 0 ? agedAt : Math.min(agedAt, this.#usedAt + idleTimeout);
   }
 
   /**
@@ -165,6 +157,10 @@ export class PoolConnection {
   async open(): Promise<void> {
     this.#client = await SmtpClient.connect({ ...this.host.client, signal: this.#abort.signal });
     if (this.#state === "opening") this.#state = "open";
+    this.#capacity = this.#readCapacity();
+    // The server may have a limit of its own, and say so (RFC 9422).
+    const { mailMax = Infinity } = this.#client.extensions.limits;
+    this.#maxMessages = Math.min(this.#limits.maxMessagesPerConnection, mailMax);
     this.#use();
   }
 
@@ -174,23 +170,24 @@ export class PoolConnection {
   }
 
   /**
-   * Sends a mail.
+   * Sends a mail. Whoever calls this says {@linkcode onDone} afterwards.
    *
    * @param mail The mail.
    * @returns What the server says.
    * @throws As `SmtpClient.send()`.
    */
-  async send(mail: Mail): Promise<Receipt> {
+  send(mail: Mail): Promise<Receipt> {
     this.#inHand.add(mail);
     this.#handed++;
     this.#isChecked = false;
     this.#use();
-    try {
-      return await this.#client!.send(mail.envelope, mail.message, mail.options);
-    } finally {
-      this.#inHand.delete(mail);
-      this.#use();
-    }
+    return this.#client!.send(mail.envelope, mail.message, mail.options);
+  }
+
+  /** A mail is no longer in hand. */
+  onDone(mail: Mail): void {
+    this.#inHand.delete(mail);
+    this.#use();
   }
 
   /** The server has answered a mail. */
@@ -240,6 +237,14 @@ export class PoolConnection {
   /** Gives it up at once, open or not. */
   abort(reason: unknown): void {
     this.#abort.abort(reason);
+  }
+
+  #readCapacity(): number {
+    const { pipelining, chunking } = this.#client!.extensions;
+    const { transfer = "auto", protocol = "smtp" } = this.host.client;
+    if (!pipelining) return 1;
+    const whole = chunking && (transfer === "bdat" || (transfer === "auto" && protocol === "smtp"));
+    return whole ? this.#limits.maxInFlight : Math.min(AHEAD, this.#limits.maxInFlight);
   }
 
   #use(): void {

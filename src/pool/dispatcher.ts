@@ -54,6 +54,19 @@ export interface Shared {
   readonly totals: { sent: number; failed: number; retried: number };
 }
 
+/** The connections to a server, counted. */
+interface Counts {
+  readonly all: number;
+  readonly alive: number;
+  readonly opening: number;
+  readonly ending: number;
+  /** Those that are being opened or looked at. */
+  readonly expected: number;
+  /** How many mails one takes at a time. */
+  readonly capacity: number;
+  readonly hasRoom: boolean;
+}
+
 /** Brings mails and connections together. */
 export class Dispatcher {
   readonly #shared: Shared;
@@ -64,6 +77,8 @@ export class Dispatcher {
   readonly #alarm: Alarm = new Alarm(() => this.lookSoon(), true);
   /** When a connection has been idle for long enough. */
   readonly #upkeep: Alarm = new Alarm(() => this.lookSoon(), false);
+  /** When it is to be looked for connections that nobody needs. */
+  #spareAt = Infinity;
   #isLooking = false;
   /** Why no more mails are taken. */
   #ended: PoolError | undefined;
@@ -172,39 +187,42 @@ export class Dispatcher {
   lookSoon(): void {
     if (this.#isLooking) return;
     this.#isLooking = true;
-    queueMicrotask(() => {
-      this.#isLooking = false;
-      try {
-        this.#look();
-      } catch (error) {
-        // A mistake, ours or that of a function of the caller's, must not keep anybody waiting.
-        const cause = new PoolError("aborted", `The pool has failed: ${messageOf(error)}`, {
-          phase: "command",
-          cause: error,
-        });
-        for (const mail of [...this.#queue.waiting()]) this.#giveUp(mail, cause);
-      }
-    });
+    queueMicrotask(this.#onTurnEnd);
   }
+
+  readonly #onTurnEnd = (): void => {
+    this.#isLooking = false;
+    try {
+      this.#look();
+    } catch (error) {
+      // A mistake, ours or that of a function of the caller's, must not keep anybody waiting.
+      const cause = new PoolError("aborted", `The pool has failed: ${messageOf(error)}`, {
+        phase: "command",
+        cause: error,
+      });
+      for (const mail of [...this.#queue.waiting()]) this.#giveUp(mail, cause);
+    }
+  };
 
   #look(): void {
     const now = performance.now();
     if (this.#queue.size > 0) {
       this.#handOut(now);
-      this.#openConnections(now);
-      this.#giveUpMails(now);
+      if (this.#queue.size > 0) this.#openConnections(now);
+      if (this.#queue.size > 0) this.#giveUpMails(now);
     }
-    this.#closeSpare(now);
+    if (this.#looksAtConnections || now >= this.#spareAt) this.#closeSpare(now);
     this.#tellWaiting(now);
-    this.#setAlarms(now);
+    this.#setAlarm(now);
   }
 
   #handOut(now: number): void {
-    while (this.#queue.dueAt(now) <= now) {
+    while (this.#queue.size > 0) {
       const connection = this.#roomiest();
       if (connection === undefined) return;
       if (connection.stale) {
         // Those that are looked at already may be enough.
+        if (this.#queue.dueAt(now) > now) return;
         if (this.#expected(connection.host) * connection.capacity >= this.#queue.size) return;
         void this.#check(connection);
         continue;
@@ -241,16 +259,17 @@ export class Dispatcher {
   async #deliver(mail: Mail, connection: PoolConnection): Promise<void> {
     const at = new Date();
     mail.unwatch();
-    const sent = connection.send(mail);
-    if (connection.exhausted) this.#retire(connection);
     let result: Receipt | Error;
     try {
+      const sent = connection.send(mail);
+      if (connection.exhausted) this.#retire(connection);
       result = await sent;
     } catch (error) {
       result = error as Error;
     }
+    connection.onDone(mail);
     this.#onResult(mail, connection, result, at);
-    if (!connection.alive && !connection.leaving && connection.load === 0) this.#remove(connection);
+    if (connection.load === 0) this.#onIdle(connection);
     this.lookSoon();
   }
 
@@ -296,9 +315,9 @@ export class Dispatcher {
   #openConnections(now: number): void {
     if (this.#queue.dueAt(now) > now) return;
     for (const host of this.#shared.hosts) {
-      const own = [...this.#connections].filter((connection) => connection.host === host);
-      if (own.some(({ ending }) => ending)) return; // it will turn out in this turn what that means for the server
-      const isUsed = own.some(({ alive }) => alive);
+      const own = this.#countOf(host);
+      if (own.ending > 0) return; // it will turn out in this turn what that means for the server
+      const isUsed = own.alive > 0;
       if (!isUsed && host.notBefore > now) continue;
       for (let count = this.#wanted(host, own, now); count > 0; count--) void this.#open(host);
       // A better server that is tried keeps nobody from the one that is used, nor for long from the next.
@@ -307,16 +326,30 @@ export class Dispatcher {
     }
   }
 
+  #countOf(host: Host): Counts {
+    const counts = { all: 0, alive: 0, opening: 0, ending: 0, expected: 0, capacity: 1, hasRoom: false };
+    for (const connection of this.#connections) {
+      if (connection.host !== host) continue;
+      counts.all++;
+      if (connection.expected) counts.expected++;
+      if (connection.opening) counts.opening++;
+      else if (connection.ending) counts.ending++;
+      else if (connection.alive) {
+        counts.alive++;
+        counts.capacity = connection.capacity;
+        counts.hasRoom ||= connection.room > 0;
+      }
+    }
+    return counts;
+  }
+
   /** How many connections to open to a server. */
-  #wanted(host: Host, own: readonly PoolConnection[], now: number): number {
-    const { maxConnections } = this.#shared.settings;
-    const free = maxConnections - own.length;
-    const alive = own.filter(({ alive }) => alive);
+  #wanted(host: Host, own: Counts, now: number): number {
+    const free = this.#shared.settings.maxConnections - own.all;
     // One shows whether the server is there at all, and what it offers; only then the others follow.
-    if (alive.length === 0) return own.some(({ opening }) => opening) ? 0 : Math.min(1, free);
-    if (host.onTrial || host.furtherNotBefore > now || alive.some(({ room }) => room > 0)) return 0;
-    const needed = Math.ceil(this.#queue.size / alive[0]!.capacity);
-    return Math.min(needed - this.#expected(host), free);
+    if (own.alive === 0) return own.opening > 0 ? 0 : Math.min(1, free);
+    if (host.onTrial || host.furtherNotBefore > now || own.hasRoom) return 0;
+    return Math.min(Math.ceil(this.#queue.size / own.capacity) - own.expected, free);
   }
 
   /** How many connections to a server will soon take mails. */
@@ -353,6 +386,7 @@ export class Dispatcher {
       return this.lookSoon();
     }
     host.opened();
+    this.#onIdle(connection);
     if (this.#ended !== undefined) this.#retire(connection);
     this.lookSoon();
     await connection.closed;
@@ -372,6 +406,7 @@ export class Dispatcher {
 
   async #check(connection: PoolConnection): Promise<void> {
     await connection.check();
+    this.#onIdle(connection);
     this.lookSoon();
   }
 
@@ -419,19 +454,42 @@ export class Dispatcher {
     });
   }
 
+  /**
+   * Whether it has to be looked at connections each time: they are closed after the last mail, or when a better server works. Else
+   * only their ages count, which {@linkcode Dispatcher.#spareAt} knows.
+   */
+  get #looksAtConnections(): boolean {
+    return !this.#keepsConnections || this.#shared.hosts.length > 1;
+  }
+
   #closeSpare(now: number): void {
-    const { hosts } = this.#shared;
     let isBetterUsed = false;
-    for (const host of hosts) {
+    let spareAt = Infinity;
+    for (const host of this.#shared.hosts) {
       let isUsed = false;
       for (const connection of this.#connections) {
         if (connection.host !== host || !connection.alive) continue;
         isUsed ||= !host.onTrial;
         const isDone = !this.#keepsConnections && this.#queue.size === 0;
         if (isBetterUsed || isDone || connection.isSpare(now)) this.#retire(connection);
+        else spareAt = Math.min(spareAt, connection.spareAt);
       }
       isBetterUsed ||= isUsed;
     }
+    this.#setUpkeep(spareAt, now);
+  }
+
+  /** A connection has nothing to do: it was opened, or looked at, or has its last reply. */
+  #onIdle(connection: PoolConnection): void {
+    const { alive, leaving, load, spareAt } = connection;
+    if (!alive && !leaving && load === 0) return this.#remove(connection);
+    if (spareAt < this.#spareAt) this.#setUpkeep(spareAt, performance.now());
+  }
+
+  /** One that is used meanwhile is spare later, never earlier. */
+  #setUpkeep(spareAt: number, now: number): void {
+    this.#spareAt = spareAt;
+    this.#upkeep.set(spareAt, now);
   }
 
   #tellWaiting(now: number): void {
@@ -443,7 +501,9 @@ export class Dispatcher {
       this.#empty.resolve();
       this.#empty = undefined;
     }
-    if (this.#connections.size === 0) this.#gone?.resolve();
+    if (this.#connections.size > 0) return;
+    this.#upkeep.clear();
+    this.#gone?.resolve();
   }
 
   get #isEmpty(): boolean {
@@ -460,25 +520,21 @@ export class Dispatcher {
     return this.#queue.size - (1 - RESTING_WEIGHT) * this.#queue.atRest < limit;
   }
 
-  #setAlarms(now: number): void {
-    let mails = Infinity;
+  #setAlarm(now: number): void {
+    let next = Infinity;
     if (this.#queue.size > 0 || this.#room !== undefined) {
       const due = this.#queue.dueAt(now);
-      if (due > now) mails = due;
+      if (due > now) next = due;
       for (const { notBefore, furtherNotBefore } of this.#shared.hosts) {
-        for (const time of [notBefore, furtherNotBefore]) if (time > now) mails = Math.min(mails, time);
+        if (notBefore > now) next = Math.min(next, notBefore);
+        if (furtherNotBefore > now) next = Math.min(next, furtherNotBefore);
       }
       for (const { opening, begunAt } of this.#connections) {
         const late = begunAt + PATIENCE;
-        if (opening && late > now) mails = Math.min(mails, late);
+        if (opening && late > now) next = Math.min(next, late);
       }
     }
-    this.#alarm.set(mails, now);
-    let spare = Infinity;
-    for (const connection of this.#connections) {
-      if (connection.alive) spare = Math.min(spare, connection.spareAt);
-    }
-    this.#upkeep.set(spare, now);
+    this.#alarm.set(next, now);
   }
 
   /** Puts a mail into the queue. */

@@ -30,6 +30,16 @@ export interface Again {
   readonly wait: number;
 }
 
+/** What earlier tries have decided. */
+interface Decided {
+  readonly accepted: string[];
+  readonly rejected: RejectedRecipient[];
+  /** One for each try that the server has taken the mail in, for somebody. */
+  readonly receipts: Receipt[];
+}
+
+const NO_DOMAINS: string[] = [];
+
 /** A mail on its way through a pool. */
 export class Mail {
   /** Its place in the order of the calls. */
@@ -45,15 +55,13 @@ export class Mail {
   /** How often recipients were refused for now. */
   refusals = 0;
   /** The domains whose rate it still needs before it may go. */
-  domains: string[] = [];
+  domains: string[] = NO_DOMAINS;
   #envelope: Envelope;
   #message: Message | undefined;
   /** How many bytes it had when it was given, if they are in memory. */
   readonly #length: number | undefined;
   /** What earlier tries have decided. */
-  readonly #accepted: string[] = [];
-  readonly #rejected: RejectedRecipient[] = [];
-  readonly #receipts: Receipt[] = [];
+  #earlier: Decided | undefined;
   readonly #result: PromiseWithResolvers<PoolReceipt> = Promise.withResolvers();
   #settled = false;
   /** Gives it up while it waits, and only then. */
@@ -149,19 +157,23 @@ export class Mail {
    * @param onAbort Called with the reason.
    */
   watch(onAbort: (reason: unknown) => void): void {
+    if (this.options.signal === undefined && this.#withdrawal === undefined) return;
     this.#onAbort = ({ target }) => onAbort((target as AbortSignal).reason);
     for (const signal of this.#signals) signal?.addEventListener("abort", this.#onAbort);
   }
 
   /** It waits no longer. */
   unwatch(): void {
+    if (this.#onAbort === undefined) return;
     for (const signal of this.#signals) signal?.removeEventListener("abort", this.#onAbort!);
     this.#onAbort = undefined;
   }
 
   /** The signal that was aborted, if one was. */
   get aborted(): AbortSignal | undefined {
-    return this.#signals.find((signal) => signal?.aborted);
+    const { options: { signal } } = this;
+    if (signal?.aborted) return signal;
+    return this.#withdrawal?.aborted ? this.#withdrawal : undefined;
   }
 
   get #signals(): readonly (AbortSignal | undefined)[] {
@@ -175,9 +187,10 @@ export class Mail {
    * @param again For whom.
    */
   narrow(result: Receipt | SmtpError, { left, rejected, refused }: Again): void {
-    this.#accepted.push(...result.accepted);
-    this.#rejected.push(...rejected);
-    if (result instanceof Receipt) this.#receipts.push(result);
+    const earlier = this.#earlier ??= { accepted: [], rejected: [], receipts: [] };
+    earlier.accepted.push(...result.accepted);
+    earlier.rejected.push(...rejected);
+    if (result instanceof Receipt) earlier.receipts.push(result);
     if (refused) this.refusals++;
     this.#envelope = { ...this.#envelope, to: left };
   }
@@ -188,17 +201,20 @@ export class Mail {
    * @param result What came of it. An error that is not an `SmtpError` is a mistake in the arguments, and no try.
    */
   finish(result: Receipt | Error): void {
+    const earlier = this.#earlier;
     if (!(result instanceof Receipt)) {
       const isRefused = result instanceof SmtpError && result.outcome === "refused";
       // Somebody has got it, and the others were refused: that is a receipt.
-      if (!isRefused || this.#receipts.length === 0) return this.fail(result);
+      if (!isRefused || earlier === undefined || earlier.receipts.length === 0) return this.fail(result);
       const rejected = refusedOf(this.recipients.map(addressOf), result);
-      return this.#succeed(Receipt.merged(this.#accepted, [...this.#rejected, ...rejected], this.#receipts));
+      return this.#succeed(
+        Receipt.merged(earlier.accepted, [...earlier.rejected, ...rejected], earlier.receipts),
+      );
     }
-    if (this.#accepted.length === 0 && this.#rejected.length === 0) return this.#succeed(result);
-    const accepted = [...this.#accepted, ...result.accepted];
-    const rejected = [...this.#rejected, ...result.rejected];
-    this.#succeed(Receipt.merged(accepted, rejected, [...this.#receipts, result]));
+    if (earlier === undefined) return this.#succeed(result);
+    const accepted = [...earlier.accepted, ...result.accepted];
+    const rejected = [...earlier.rejected, ...result.rejected];
+    this.#succeed(Receipt.merged(accepted, rejected, [...earlier.receipts, result]));
   }
 
   /**
@@ -209,10 +225,13 @@ export class Mail {
   fail(error: Error): void {
     if (!this.#end(error)) return;
     if (!(error instanceof SmtpError)) return this.#result.reject(error);
-    const accepted = [...this.#accepted, ...error.accepted];
-    const rejected = [...this.#rejected, ...error.rejected];
-    const retryAt = error instanceof PoolError ? error.retryAt : undefined;
-    this.#result.reject(PoolError.of(error, { accepted, rejected, tries: this.tries, retryAt }));
+    const { accepted = [], rejected = [] } = this.#earlier ?? {};
+    this.#result.reject(PoolError.of(error, {
+      accepted: [...accepted, ...error.accepted],
+      rejected: [...rejected, ...error.rejected],
+      tries: this.tries,
+      retryAt: error instanceof PoolError ? error.retryAt : undefined,
+    }));
   }
 
   #succeed(receipt: Receipt): void {

@@ -306,6 +306,11 @@ function readTime(name: string, value: number | undefined, otherwise: number): n
   throw new RangeError(mustBe(MAKE, name, "a number of milliseconds from 0", value));
 }
 
+/** The options of `send()` if there are none. */
+export const NO_OPTIONS: PoolSendOptions = {};
+
+const NOTHING_SAID = { priority: "normal", client: {} } as const;
+
 /**
  * Takes the pool's own option out of those of a mail, and checks all of them.
  *
@@ -314,6 +319,7 @@ function readTime(name: string, value: number | undefined, otherwise: number): n
  * @throws {TypeError} If there are others, or one makes no sense.
  */
 export function readSendOptions(options: PoolSendOptions): { priority: QueuePriority; client: SendOptions } {
+  if (options === NO_OPTIONS) return NOTHING_SAID;
   const isObject = typeof options === "object" && options !== null && !Array.isArray(options);
   const { priority = "normal", ...client } = isObject ? options : { ...options };
   checkSendOptions(isObject ? client : options);

@@ -19,7 +19,7 @@ import type { Shared } from "./dispatcher.ts";
 import { Host } from "./hosts.ts";
 import type { HostStats } from "./hosts.ts";
 import { Mail } from "./mail.ts";
-import { readPoolOptions, readSendOptions } from "./options.ts";
+import { NO_OPTIONS, readPoolOptions, readSendOptions } from "./options.ts";
 import type { PoolSendOptions, SmtpPoolOptions } from "./options.ts";
 import { Rates } from "./rate.ts";
 import { PoolError } from "./results.ts";
@@ -126,7 +126,11 @@ export class SmtpPool implements AsyncDisposable {
    * @throws {PoolError} If no server has taken it; `outcome` says what became of the message, and `tries` lists every try.
    * @throws {TypeError} If an argument has an option that does not exist.
    */
-  async send(envelope: Envelope, message: Message, options: PoolSendOptions = {}): Promise<PoolReceipt> {
+  async send(
+    envelope: Envelope,
+    message: Message,
+    options: PoolSendOptions = NO_OPTIONS,
+  ): Promise<PoolReceipt> {
     try {
       return await this.#send(this.#current, envelope, message, options);
     } catch (error) {
@@ -172,8 +176,8 @@ export class SmtpPool implements AsyncDisposable {
     const dispatcher = isWorkers() ? this.#newDispatcher(true) : this.#current;
     try {
       yield* sendEach(source, {
-        send: ({ envelope, message, options = {} }, withdrawal) =>
-          this.#send(dispatcher, envelope, message, options, withdrawal),
+        send: async ({ envelope, message, options = NO_OPTIONS }, withdrawal) =>
+          await this.#send(dispatcher, envelope, message, options, withdrawal),
         ready: () => dispatcher.readyToPull(),
         maxResults: this.#shared.settings.maxQueue,
       });
@@ -264,7 +268,7 @@ export class SmtpPool implements AsyncDisposable {
     await this.close();
   }
 
-  async #send(
+  #send(
     dispatcher: Dispatcher,
     envelope: Envelope,
     message: Message,
@@ -273,7 +277,7 @@ export class SmtpPool implements AsyncDisposable {
   ): Promise<PoolReceipt> {
     const mail = this.#read(envelope, message, options, withdrawal);
     dispatcher.add(mail);
-    return await mail.result;
+    return mail.result;
   }
 
   /** Everything that can be wrong whatever the server offers is found here. */

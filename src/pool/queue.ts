@@ -23,7 +23,7 @@ const PRIORITIES: readonly QueuePriority[] = ["high", "normal", "low"];
 /** One in so many mails is of a lower priority, so that none waits for ever. */
 const SHARE_OF_LOWER = 8;
 
-/** The mails of one priority that wait for a token of the same domain; for `""` they need none, or have them all. */
+/** The mails of one priority that wait for a token of the same domain. */
 interface Lane {
   readonly domain: string;
   readonly level: Level;
@@ -35,6 +35,8 @@ interface Lane {
 
 /** The mails of one priority. */
 interface Level {
+  /** Those that need no token, or have them all, by the order of the calls. */
+  readonly free: Heap<Mail>;
   readonly lanes: Map<string, Lane>;
   /**
    * The lanes that are not closed, by their first mails. A lane is here again for each new first mail; an entry for a mail that
@@ -46,7 +48,11 @@ interface Level {
 /** The mails that wait. Times are milliseconds on the clock of `performance.now()`. */
 export class MailQueue {
   readonly #rates: Rates;
-  readonly #levels: readonly Level[] = PRIORITIES.map(() => ({ lanes: new Map(), open: new Heap() }));
+  readonly #levels: readonly Level[] = PRIORITIES.map(() => ({
+    free: new Heap(),
+    lanes: new Map(),
+    open: new Heap(),
+  }));
   /** Lanes that wait for a token, by when they get it. */
   readonly #closed: Heap<Lane> = new Heap();
   /** Mails that were tried and have to wait, by when they are tried again. */
@@ -99,21 +105,12 @@ export class MailQueue {
     if (this.#rates.all.opensAt > now) return undefined;
     this.#wake(now);
     for (const level of this.#order()) {
-      for (let lane = this.#first(level, now); lane !== undefined; lane = this.#first(level, now)) {
-        const mail = this.#shift(lane);
-        if (lane.domain !== "") {
-          this.#rates.of(lane.domain, now)?.take(now);
-          mail.domains.shift();
-          if (mail.domains.length > 0) {
-            this.#add(mail);
-            continue;
-          }
-        }
-        this.#rates.all.take(now);
-        this.#size--;
-        this.#taken++;
-        return mail;
-      }
+      const mail = this.#takeFrom(level, now);
+      if (mail === undefined) continue;
+      this.#rates.all.take(now);
+      this.#size--;
+      this.#taken++;
+      return mail;
     }
     return undefined;
   }
@@ -126,14 +123,17 @@ export class MailQueue {
    */
   dueAt(now: number): number {
     this.#wake(now);
-    const isOpen = this.#levels.some((level) => this.#first(level, now) !== undefined);
+    const isOpen = this.#levels.some((level) =>
+      firstOf(level.free) !== undefined || this.#firstLane(level, now) !== undefined
+    );
     const due = isOpen ? now : Math.min(this.#closed.lowest, this.#resting.lowest);
     return Math.max(due, this.#rates.all.opensAt);
   }
 
   /** The mails that wait for a connection or for their rate. */
   *waiting(): IterableIterator<Mail> {
-    for (const { lanes } of this.#levels) {
+    for (const { free, lanes } of this.#levels) {
+      yield* unsettled(free);
       for (const { mails } of lanes.values()) yield* unsettled(mails);
     }
   }
@@ -164,15 +164,30 @@ export class MailQueue {
     return turn % SHARE_OF_LOWER ** 2 === 0 ? [low, normal, high] : [normal, low, high];
   }
 
+  #takeFrom(level: Level, now: number): Mail | undefined {
+    for (;;) {
+      const first = firstOf(level.free);
+      const lane = this.#firstLane(level, now);
+      if (lane === undefined || (first !== undefined && first.order < lane.mails.lowest)) {
+        return level.free.pop();
+      }
+      const mail = this.#shift(lane);
+      this.#rates.of(lane.domain, now)?.take(now);
+      mail.domains.shift();
+      if (mail.domains.length === 0) return mail;
+      this.#add(mail);
+    }
+  }
+
   /** The open lane whose first mail came first. */
-  #first({ open }: Level, now: number): Lane | undefined {
+  #firstLane({ open }: Level, now: number): Lane | undefined {
     for (;;) {
       const lane = open.peek();
       if (lane === undefined) return undefined;
       if (lane.closed || lane.mails.lowest !== open.lowest) open.pop();
       else if (lane.mails.peek()!.settled) this.#shift(lane);
       else {
-        const opensAt = lane.domain === "" ? now : this.#rates.of(lane.domain, now)?.opensAt ?? now;
+        const opensAt = this.#rates.of(lane.domain, now)?.opensAt ?? now;
         if (opensAt <= now) return lane;
         lane.closed = true;
         this.#closed.push(lane, opensAt);
@@ -181,14 +196,16 @@ export class MailQueue {
   }
 
   #enter(mail: Mail, now: number): void {
-    const domains = this.#rates.byDomain ? mail.domainsOfRecipients() : [];
-    mail.domains = domains.filter((domain) => this.#rates.of(domain, now) !== undefined);
+    if (this.#rates.byDomain) {
+      mail.domains = mail.domainsOfRecipients().filter((domain) => this.#rates.of(domain, now) !== undefined);
+    }
     this.#add(mail);
   }
 
   #add(mail: Mail): void {
     const level = this.#levels[PRIORITIES.indexOf(mail.priority)]!;
-    const [domain = ""] = mail.domains;
+    const [domain] = mail.domains;
+    if (domain === undefined) return level.free.push(mail, mail.order);
     let lane = level.lanes.get(domain);
     if (lane === undefined) {
       lane = { domain, level, mails: new Heap(), closed: false };
@@ -211,6 +228,12 @@ export class MailQueue {
     if (mails.size > 0) level.open.push(lane, mails.lowest);
     else level.lanes.delete(domain);
   }
+}
+
+/** The first mail that was not settled meanwhile; those before it leave. */
+function firstOf(mails: Heap<Mail>): Mail | undefined {
+  while (mails.peek()?.settled) mails.pop();
+  return mails.peek();
 }
 
 function* unsettled(mails: Iterable<Mail>): IterableIterator<Mail> {

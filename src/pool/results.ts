@@ -55,7 +55,8 @@ export class PoolReceipt extends Receipt {
    * @param tries Every try.
    */
   constructor(receipt: Receipt, tries: readonly Try[]) {
-    super(receipt.accepted, receipt.rejected, receipt.reply, receipt, receipt.parts);
+    const { parts } = receipt;
+    super(receipt.accepted, receipt.rejected, receipt.reply, receipt, parts.length > 1 ? parts : undefined);
     this.tries = tries;
   }
 }

@@ -36,6 +36,7 @@ export function judge(mail: Mail, result: Receipt | SmtpError, policy: Policy): 
   const { recipients, failures, refusals, options } = mail;
   const { retry } = policy;
   const isError = result instanceof SmtpError;
+  if (!isError && result.rejected.length === 0) return undefined;
   const others = isError ? fateOf(result, policy) : "decided";
   const fates = fatesOf(recipients, result, others, policy);
   const left = recipients.filter((_, index) => fates[index] !== "decided");
