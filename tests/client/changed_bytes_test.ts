@@ -118,7 +118,7 @@ for (const chunking of [false, true]) {
         bytes.set(text);
         let changed = false;
         wire.onWrite = (chunk) => {
-          if (changed || chunk.length < 100_000) return;
+          if (changed || chunk.length < 60_000) return; // the commands
           changed = true;
           change(bytes);
         };
