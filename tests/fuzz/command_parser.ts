@@ -1,6 +1,8 @@
 /**
- * Fuzzes the parser of a client's lines.
+ * Fuzzes the parser of a client's lines, and what cuts its bytes into lines.
  *
+ * - However the bytes are cut, the lines are those that a model finds which reads all bytes at once; never more than the longest
+ *   line is kept.
  * - In ASCII it accepts exactly what a grammar of regular expressions accepts, with the same parts.
  * - Whatever it accepts, addresses beyond ASCII included, is written again as a line that means the same.
  * - Nothing that it gives holds a control character, other than a tab in the argument of a command that takes any text.
@@ -11,11 +13,12 @@
 import { formatMailbox } from "../../src/core/address.ts";
 import { type Command, renderCommand } from "../../src/core/command.ts";
 import { CommandSyntaxError, parseCommand } from "../../src/server/command_parser.ts";
+import { LineDecoder } from "../../src/server/line_decoder.ts";
 import { ADDRESSES, COMMANDS } from "./corpus.ts";
 import { type ModelCommand, readCommand } from "./grammar.ts";
-import { CHARACTERS, mutate, noise } from "./mutate.ts";
-import type { Random } from "./random.ts";
-import { hold, must, mustEqual, type Target } from "./target.ts";
+import { BYTES, CHARACTERS, mutate, noise } from "./mutate.ts";
+import { Random } from "./random.ts";
+import { bytesOf, cut, hold, must, mustEqual, type Target, utf8 } from "./target.ts";
 
 /** The command parser. */
 export const commandParser: Target = {
@@ -25,8 +28,48 @@ export const commandParser: Target = {
     notes.log(JSON.stringify(line));
     notes.count(parse(line, false) === undefined ? "refused" : "accepted");
     hold(line, check);
+    if (random.chance(0.2)) checkLines(random);
   },
 };
+
+function checkLines(random: Random): void {
+  const lines = Array.from({ length: 1 + random.below(5) }, () => `${utf8(random.pick(COMMANDS))}\r\n`);
+  const bytes = mutate(random, lines.join(""), BYTES, lines);
+  const maxLength = random.pick([20, 60, 512]);
+  const bareLineFeeds = random.chance(0.3);
+  const cuts = random.below(0x7fff_ffff);
+  hold(bytes, (text) => {
+    const decoder = new LineDecoder(maxLength, bareLineFeeds);
+    const found: (string | null)[] = [];
+    for (const piece of cut(text, new Random(cuts))) {
+      decoder.push(bytesOf(piece));
+      for (let line; (line = decoder.next()) !== undefined;) {
+        found.push(typeof line === "string" ? line : null);
+      }
+      must(decoder.bufferedLength <= maxLength, `It keeps ${decoder.bufferedLength} bytes`);
+    }
+    mustEqual(found, readLines(text, maxLength, bareLineFeeds), "It finds the lines");
+  });
+}
+
+/** The lines of a text; `null` for one that is refused. */
+function readLines(text: string, maxLength: number, bareLineFeeds: boolean): (string | null)[] {
+  const ends = bareLineFeeds ? /(?<=\n)/ : /(?<=\r\n)/;
+  return text.split(ends).flatMap((line) => {
+    if (!line.endsWith(bareLineFeeds ? "\n" : "\r\n")) {
+      // It is refused for a line feed as soon as that has come, if it is not too long until then.
+      const lineFeed = line.indexOf("\n");
+      return lineFeed >= 0 && lineFeed < maxLength ? [null] : [];
+    }
+    const content = line.replace(/\r?\n$/, "");
+    if (line.length > maxLength || content.includes("\n")) return [null];
+    try {
+      return [new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytesOf(content))];
+    } catch {
+      return [null];
+    }
+  });
+}
 
 function said(random: Random): string {
   if (random.chance(0.05)) return noise(random, CHARACTERS);

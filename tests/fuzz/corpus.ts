@@ -124,6 +124,7 @@ export const ADDRESSES: readonly string[] = [
   "bob@[IPv6:::ffff:192.0.2.1]",
   "bob@[IPv6:1:2:3:4:5:6:7:8]",
   "bob@[x-tag:some>thing]",
+  "bob@[x-tag:a@b]",
   "bob@a_b.example",
   "bob@xn--mnchen-3ya.test",
   "bob@m\u00fcnchen.test",

@@ -9,16 +9,16 @@ import { play, targets } from "./targets.ts";
 
 /** How many cases take about a second. */
 const CASES: Readonly<Record<string, number>> = {
-  "reply-decoder": 3_000,
-  "command-parser": 5_000,
-  codecs: 1_500,
-  addresses: 3_000,
+  "reply-decoder": 2_000,
+  "command-parser": 3_000,
+  codecs: 1_000,
+  addresses: 2_000,
   extensions: 3_000,
-  sasl: 200,
-  server: 300,
-  channel: 500,
-  contents: 150,
-  login: 150,
+  sasl: 100,
+  server: 200,
+  channel: 300,
+  contents: 60,
+  login: 60,
   client: 300,
 };
 

@@ -230,7 +230,7 @@ class LoginServer {
       if (answer === false) this.isHonest = false; // it was told something else before
       if (reply === "cut") throw new Error("cut");
       this.isSatisfying = /^2/.test(reply) &&
-        (answer === true || !/^(?:SCRAM|CRAM|XOAUTH2|OAUTHBEARER)/.test(name) || isEarly(name, step));
+        (answer === true || needsNoMore(name, initial === undefined ? step : step + 1));
       await this.#say(reply);
       if (!/^334/.test(reply)) return;
       const next = await this.#line();
@@ -298,9 +298,16 @@ class LoginServer {
   }
 }
 
-/** Whether a mechanism that carries a token may be let in here: before it was refused. */
-function isEarly(name: string, step: number): boolean {
-  return (name === "XOAUTH2" || name === "OAUTHBEARER") && step <= 0;
+/**
+ * Whether a mechanism believes a 235, whatever the client has said: those that carry the secret itself prove nothing, nor does
+ * CRAM-MD5 once a challenge was answered; a token is not believed to be accepted once it was refused.
+ *
+ * @param name The mechanism.
+ * @param responses How many responses the client has sent, with an empty one where it waited for its turn.
+ */
+function needsNoMore(name: string, responses: number): boolean {
+  if (name === "PLAIN" || name === "LOGIN") return true;
+  return name === "CRAM-MD5" ? responses > 0 : name.startsWith("SCRAM-") ? false : responses <= 1;
 }
 
 /** The server's side of a mechanism: takes a response, gives a challenge, or whether the client gets in. */
