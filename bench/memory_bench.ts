@@ -3,15 +3,18 @@
  * - the peak memory of a process that sends 1 GB as a stream, compared with 1 KB;
  * - microseconds per message and the heap that remains, from 1,000 to 1,000,000 messages over one connection in memory, and
  *   microseconds per recipient, from 1 to 10,000. There the ratio is the cost at the first step divided by the cost at this
- *   step: 1 means constant.
+ *   step: 1 means constant;
+ * - what a twentieth of 10,000 connections, 1,000,000 messages and 1,000 pools leaves behind: `deno task faults --what soak` runs
+ *   all of it.
  *
  * ```sh
- * deno task bench:memory [--pairs 5] [--json FILE] [--case growth]
+ * deno task bench:memory [--pairs 5] [--json FILE] [--case growth|soak]
  * ```
  *
  * @module
  */
 import { compare, formatValue, median, OURS, type Result, type Subject } from "./support/compare.ts";
+import { runElsewhere } from "../tests/support/elsewhere.ts";
 import { readFlags } from "./support/flags.ts";
 import { pinned, SENDER_CPU, stepAside } from "./support/machine.ts";
 import { prepare, type Runtime } from "./support/prepare.ts";
@@ -39,6 +42,7 @@ await stepAside();
   await peak("TLS, BDAT if supported", ["--port", String(tls.port), "--security", "tls", "--ca", tls.ca]);
 }
 for (const transfer of ["bdat", "data"]) await growth(`growth, ${transfer.toUpperCase()}`, transfer);
+await soak();
 
 async function peak(name: string, args: readonly string[]): Promise<void> {
   await compare(
@@ -72,6 +76,15 @@ function peakSubject(runtime: Runtime, name: string, program: string, args: read
       return [small, large, Math.max(large - small, 0.1)];
     },
   };
+}
+
+/** Prints what connections, messages and pools leave behind. It is a test: there is nothing to compare it with. */
+async function soak(): Promise<void> {
+  if (!"soak".includes(flags.case)) return;
+  console.log("\nmemory: soak");
+  for (const { name } of runtimes) {
+    await runElsewhere(name, "tests/faults/main.ts", ["--what", "soak", "--scale", "0.05"]);
+  }
 }
 
 interface Step {

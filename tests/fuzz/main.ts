@@ -33,12 +33,12 @@ const { values: flags } = parseArgs({
   },
 });
 
-if (flags.runtime === runtime || process.env["SMTP_FUZZ_RUNTIME"] === flags.runtime) {
+if (flags.runtime === runtime || process.env["SMTP_RUNTIME"] === flags.runtime) {
   // A case that was given up may have left timers.
   process.exit(await fuzz() ? 1 : 0);
 } else {
-  const { runElsewhere } = await import("./elsewhere.ts");
-  process.exitCode = await runElsewhere(flags.runtime, process.argv.slice(2));
+  const { runElsewhere } = await import("../support/elsewhere.ts");
+  process.exitCode = await runElsewhere(flags.runtime, "tests/fuzz/main.ts", process.argv.slice(2));
 }
 
 /** Tells whether anything was found. */

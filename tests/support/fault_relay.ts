@@ -54,9 +54,11 @@ export class FaultRelay implements AsyncDisposable {
     return new FaultRelay(server, target);
   }
 
-  /** Forgets the connections that have ended, for those who open many. */
-  forget(): void {
-    this.connections.length = 0;
+  /** Forgets the connections that have ended, for those who open many, and returns them. */
+  forget(): RelayedConnection[] {
+    const all = this.connections.splice(0);
+    this.connections.push(...all.filter(({ ended }) => !ended));
+    return all.filter(({ ended }) => ended);
   }
 
   /** Cuts what is open, and stops listening. */
@@ -72,6 +74,8 @@ export class RelayedConnection {
   readonly passed: Record<Direction, number> = { up: 0, down: 0 };
   /** Whether the fault has happened. */
   struck = false;
+  /** Whether both sides are closed. */
+  ended = false;
   /** Whether the server has been reached. */
   reached = false;
   readonly #client: Socket;
@@ -93,7 +97,7 @@ export class RelayedConnection {
       [client, upstream].map((socket) =>
         new Promise<void>((resolve) => socket.once("close", () => resolve()))
       ),
-    );
+    ).then(() => this.ended = true);
     this.#join("up", client, upstream);
     this.#join("down", upstream, client);
     upstream.once("connect", () => this.reached = true);

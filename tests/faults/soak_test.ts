@@ -1,0 +1,17 @@
+/**
+ * The soak, for a moment: `deno task faults -- --what soak` takes its time, and `deno task bench:memory` prints it.
+ */
+import { assertEquals } from "@std/assert";
+import { test } from "../support/unwatched.ts";
+import { showSoaked, soak } from "./soak.ts";
+
+/** Much less than what stays of a connection, a message or a pool if anything does. */
+const LEAK = 3e6;
+
+test("Connections, messages and pools leave nothing behind", async () => {
+  for (const step of await soak({ connections: 200, secured: 50, messages: 5_000, pools: 50 })) {
+    console.log(showSoaked(step));
+    const { resources, files, growth } = step;
+    assertEquals(resources <= 0 && files <= 0 && growth < LEAK, true, showSoaked(step));
+  }
+});
