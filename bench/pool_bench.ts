@@ -24,9 +24,9 @@ const SIZES = { "1 KiB": 1_024, "100 KiB": 102_400 };
 const ROUND_TRIPS = { "loopback": 0, "50 ms": 50 };
 const TRANSPORTS = ["plain", "TLS"] as const;
 
-/** How many messages of ours are ready for each connection: as many as its pool hands to one. */
-const READY = 128;
-/** More than this are not needed to keep every connection busy, and would only make a run longer. */
+/** How many messages of ours are ready for each connection: far away as many as the pool hands to one. All of them end a run. */
+const READY = { near: 8, far: 128 };
+/** More than this are not needed to keep every connection busy. */
 const MOST_READY = 1_280;
 
 const flags = readFlags();
@@ -81,7 +81,7 @@ async function measure(
   } else receiver = stack.use(await startSmtpSink(cpu));
   const { port } = receiver;
   const { seconds } = flags;
-  const window = Math.min(MOST_READY, READY * connections);
+  const window = Math.min(MOST_READY, READY[roundTrip > 0 ? "far" : "near"] * connections);
   const args = ["--port", port, "--size", bytes, "--connections", connections, "--window", window, ...ca];
   const times = ["--seconds", seconds, "--warmup", seconds];
   const names = [OURS_POOL, ...POOLS];

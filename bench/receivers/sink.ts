@@ -56,6 +56,7 @@ function protect(socket: Socket): Socket {
 const server = createServer({ noDelay: true }, (raw) => {
   const socket = flags.tls ? protect(raw) : raw;
   socket.write(GREETING, "latin1");
-  serve(socket, context === undefined || flags.tls ? offers : [...offers, "STARTTLS"]);
+  const withoutStartTls = context === undefined || flags.tls || hidden.includes("STARTTLS");
+  serve(socket, withoutStartTls ? offers : [...offers, "STARTTLS"]);
 });
 server.listen(0, "127.0.0.1", () => announce((server.address() as AddressInfo).port));

@@ -18,10 +18,13 @@ import type { SmtpError } from "../errors.ts";
 import type { SmtpClientOptions } from "../client/options.ts";
 import type { HostSettings, RetryOptions } from "./options.ts";
 
-/** The first wait after a failure that will not pass by itself, such as a refused login: servers lock accounts out. */
-const LASTING_DELAY = 60_000;
+/** The first wait after a login was refused for good: servers lock accounts and addresses out that try again and again. */
+const LOGIN_DELAY = 60_000;
 /** The longest of those waits. */
-const MAX_LASTING_DELAY = 3_600_000;
+const MAX_LOGIN_DELAY = 3_600_000;
+
+/** From here on a wait has long reached its limit. */
+const MANY = 40;
 
 /** What is known about a server, for {@linkcode PoolStats}. */
 export interface HostStats {
@@ -106,10 +109,11 @@ export class Host {
     const isPassing = error.temporary || (error.code === "host-not-found" && this.#proven);
     this.#weight = isPassing ? this.#weight + weight : Infinity;
     const { delay, maxDelay } = this.#retry;
-    this.#notBefore = now +
-      (isPassing
-        ? backOff(delay, this.#failures, maxDelay)
-        : backOff(LASTING_DELAY, this.#failures, MAX_LASTING_DELAY));
+    const isLogin = !isPassing && error.phase === "auth";
+    const wait = isLogin
+      ? backOff(LOGIN_DELAY, this.#failures, MAX_LOGIN_DELAY)
+      : backOff(delay, this.#failures, maxDelay);
+    this.#notBefore = now + wait;
   }
 
   /** It refuses a further connection while others work: a limit of its own, and no failure. */
@@ -155,7 +159,7 @@ export class Host {
  * @returns The time in milliseconds.
  */
 export function backOff(first: number, failures: number, longest: number): number {
-  return Math.min(longest, first * 2 ** (failures - 1)) * (1 + Math.random()) / 2;
+  return Math.min(longest, first * 2 ** (Math.min(failures, MANY) - 1)) * (1 + Math.random()) / 2;
 }
 
 /** The date of a time on the clock of `performance.now()`. */

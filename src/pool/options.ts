@@ -263,10 +263,11 @@ function readRetry(retry: RetryOptions): Required<RetryOptions> {
   }
   return {
     attempts: readCount("retry.attempts", retry.attempts, 5),
-    delay: readTime("retry.delay", retry.delay, 1_000),
-    maxDelay: readTime("retry.maxDelay", retry.maxDelay, 60_000),
+    // Without any wait a server that fails would be asked as fast as it says no.
+    delay: readTime("retry.delay", retry.delay, 1_000, 1),
+    maxDelay: readTime("retry.maxDelay", retry.maxDelay, 60_000, 1),
     refused,
-    refusedDelay: readTime("retry.refusedDelay", retry.refusedDelay, 60_000),
+    refusedDelay: readTime("retry.refusedDelay", retry.refusedDelay, 60_000, 1),
   };
 }
 
@@ -300,10 +301,10 @@ function readCount(name: string, value: number | undefined, otherwise: number): 
   throw new RangeError(mustBe(MAKE, name, "a whole number from 1", value));
 }
 
-function readTime(name: string, value: number | undefined, otherwise: number): number {
+function readTime(name: string, value: number | undefined, otherwise: number, least = 0): number {
   if (value === undefined) return otherwise;
-  if (typeof value === "number" && value >= 0) return value;
-  throw new RangeError(mustBe(MAKE, name, "a number of milliseconds from 0", value));
+  if (typeof value === "number" && value >= least) return value;
+  throw new RangeError(mustBe(MAKE, name, `a number of milliseconds from ${least}`, value));
 }
 
 /** The options of `send()` if there are none. */

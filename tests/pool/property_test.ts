@@ -43,6 +43,7 @@ async function play(seed: number, retryUnknown: boolean, totals: Record<string, 
     pipelining: random.chance(0.8),
     chunking: random.chance(0.6),
     family: random.pick(["postfix", "dovecot", "exim"] as const),
+    protocol: random.chance(0.25) ? "lmtp" : "smtp",
   };
   const evil = random.pick([0, 0.3, 0.8]);
   const open = () => {
@@ -61,6 +62,7 @@ async function play(seed: number, retryUnknown: boolean, totals: Record<string, 
     hostname: "mx.test",
     security: "none",
     clientName: "client.test",
+    protocol: kind.protocol!,
     maxConnections: 1 + random.below(4),
     maxMessagesPerConnection: random.pick([3, Infinity]),
     maxInFlight: random.pick([1, 5, 128]),
