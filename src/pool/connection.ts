@@ -180,14 +180,13 @@ export class PoolConnection {
     this.#inHand.add(mail);
     this.#handed++;
     this.#isChecked = false;
-    this.#use();
     return this.#client!.send(mail.envelope, mail.message, mail.options);
   }
 
   /** A mail is no longer in hand. */
   onDone(mail: Mail): void {
     this.#inHand.delete(mail);
-    this.#use();
+    if (this.#inHand.size === 0) this.#use();
   }
 
   /** The server has answered a mail. */

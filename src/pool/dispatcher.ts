@@ -12,6 +12,8 @@
  *  an alarm rings ──────────┘            └─> sets the alarms, and tells those who wait for room or for the end
  * ```
  *
+ * Only a mail that comes when a connection has room does not wait for that: most do not.
+ *
  * A mail is in the queue, in hand of a connection, or settled. A connection is opening, open, being checked, leaving, or gone.
  *
  * @module
@@ -121,12 +123,14 @@ export class Dispatcher {
    */
   add(mail: Mail): void {
     if (this.#ended !== undefined) return this.#fail(mail, this.#ended);
+    const now = performance.now();
     try {
-      this.#wait(mail, 0);
+      this.#wait(mail, 0, now);
     } catch (error) {
       this.#fail(mail, error as Error); // a function of the caller's has thrown
     }
-    this.lookSoon();
+    this.#handOut(now);
+    if (this.#queue.size > 0) this.lookSoon();
   }
 
   /** Resolves when the queue has room. */
@@ -243,8 +247,11 @@ export class Dispatcher {
       let isUsed = false;
       for (const connection of this.#connections) {
         if (connection.host !== host) continue;
-        isUsed ||= connection.alive;
-        if (connection.room <= 0) continue;
+        if (connection.room <= 0) {
+          isUsed ||= connection.alive;
+          continue;
+        }
+        isUsed = true;
         const { load, usedAt } = connection;
         if (best === undefined || load < best.load || (load === best.load && usedAt > best.usedAt)) {
           best = connection;
@@ -270,7 +277,8 @@ export class Dispatcher {
     connection.onDone(mail);
     this.#onResult(mail, connection, result, at);
     if (connection.load === 0) this.#onIdle(connection);
-    this.lookSoon();
+    const isAwaited = this.#queue.size > 0 || this.#room !== undefined || this.#empty !== undefined;
+    if (isAwaited || this.#looksAtConnections || !connection.alive) this.lookSoon();
   }
 
   #onResult(mail: Mail, connection: PoolConnection, result: Receipt | Error, at: Date): void {
@@ -292,7 +300,7 @@ export class Dispatcher {
     if (again !== undefined) {
       totals.retried++;
       mail.narrow(result, again);
-      return this.#wait(mail, again.wait);
+      return this.#wait(mail, again.wait, performance.now());
     }
     mail.finish(result);
     if (isError) totals.failed++;
@@ -538,8 +546,7 @@ export class Dispatcher {
   }
 
   /** Puts a mail into the queue. */
-  #wait(mail: Mail, time: number): void {
-    const now = performance.now();
+  #wait(mail: Mail, time: number, now: number): void {
     if (mail.aborted !== undefined) return this.#fail(mail, aborted(mail.aborted.reason));
     mail.watch((reason) => {
       this.#giveUp(mail, aborted(reason));
