@@ -23,6 +23,7 @@ import { barePathEnd, quoteLocalPart } from "./lenient_path.ts";
 const HYPHEN = 0x2d;
 const SPACE = 0x20;
 const TAB = 0x09;
+const COLON = 0x3a;
 const LESS = 0x3c;
 
 /** A client's line is not a command. */
@@ -242,14 +243,23 @@ const HTTP_METHODS: ReadonlySet<string> = new Set(
   ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PRI"],
 );
 
+/** What ends the first line of a request, whatever its method. */
+const HTTP_VERSION = /[ \t]HTTP\/\d(?:\.\d)?[ \t]*$/i;
+
 /**
- * Tells whether a line begins an HTTP request: a web page can make a browser send mail by posting a form whose body is
- * SMTP commands, unless the server hangs up at the first line.
+ * Tells whether a line is of an HTTP request, or of anything else with a header: a web page can make a browser send mail by
+ * posting a form whose body is SMTP commands, and whoever can choose a URL, and its method, can make a server do so, unless
+ * the session ends at the first such line. As in Postfix (`smtpd_forbidden_commands`), which ends it at methods and at what
+ * looks like `Label:`.
  *
- * @param line A line that is not a command.
- * @returns Whether its first word is a method of HTTP.
+ * @param line A line, before it is read as a command.
+ * @returns Whether its first word is a method of HTTP or ends with a colon, or its last one is a version of HTTP.
  */
 export function isHttp(line: string): boolean {
-  const end = line.indexOf(" ");
-  return end > 0 && HTTP_METHODS.has(line.slice(0, end).toUpperCase());
+  let end = 0;
+  while (is(line.charCodeAt(end), LET_DIG) || line.charCodeAt(end) === HYPHEN) end++;
+  if (end > 0 && line.charCodeAt(end) === COLON) return true;
+  if (line.charCodeAt(end) === SPACE && HTTP_METHODS.has(line.slice(0, end).toUpperCase())) return true;
+  const last = line.charCodeAt(line.length - 1);
+  return (isDigit(last) || isBlank(last)) && HTTP_VERSION.test(line);
 }

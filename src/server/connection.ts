@@ -12,6 +12,7 @@ import type { ContentEvent } from "./content_reader.ts";
 import { report } from "./error_log.ts";
 import { HandlerCaller, type MaybePromise } from "./handler_caller.ts";
 import type { AuthCredentials, ServerHandlers } from "./handlers.ts";
+import { ContentTime } from "./content_time.ts";
 import { MessageContent } from "./message_content.ts";
 import type { SessionSettings } from "./options.ts";
 import * as replies from "./replies.ts";
@@ -49,6 +50,14 @@ export class ServerConnection {
   /** Whether the TLS handshake is under way, in which nobody can be told anything. */
   #handshaking: boolean;
   #auth: AuthAttempt | undefined;
+  /** How many of the client's lines have ended when the time for a command began. */
+  #lines = 0;
+  #contentTime: ContentTime | undefined;
+  /** Whether a handler works and nobody reads: only then is there something to watch for. */
+  #working = false;
+  #watching = false;
+  /** Ends the session without the handlers that still work. */
+  readonly #abandoned = Promise.withResolvers<void>();
 
   /**
    * @param socket The connection, open or about to be.
@@ -61,12 +70,19 @@ export class ServerConnection {
     this.#machine = new SessionMachine(settings, socket.secureTransport);
     this.#transport = new Transport(socket);
     this.#handshaking = socket.secureTransport === "on";
-    this.#session = new SessionView(this.#machine.session);
+    this.#session = new SessionView(this.#machine.session, () => void this.#watch());
     this.#caller = new HandlerCaller((error) => report(settings.onError, error, this.#session));
   }
 
-  /** Serves the connection to its end. Never rejects: errors are reported. */
-  async run(): Promise<void> {
+  /**
+   * Serves the connection to its end, and that of its handlers, unless it is {@linkcode cut}. Never rejects: errors are
+   * reported.
+   */
+  run(): Promise<void> {
+    return Promise.race([this.#run(), this.#abandoned.promise]);
+  }
+
+  async #run(): Promise<void> {
     try {
       this.#deadline.start(this.#settings.timeouts.tls);
       const info = await this.#transport.opened;
@@ -79,6 +95,7 @@ export class ServerConnection {
         await this.#serve();
       } finally {
         this.#machine.close();
+        this.#session.abort(new SocketError("closed", "The session is over"));
         await this.#notify("close");
       }
       this.#deadline.stop();
@@ -86,6 +103,7 @@ export class ServerConnection {
     } catch (error) {
       this.#reportUnusual(error);
     } finally {
+      this.#handshaking = false; // it may have failed: nothing is left to be cut
       this.#deadline.stop();
       await this.#transport.cut();
       clearTimeout(this.#lastWord);
@@ -109,15 +127,18 @@ export class ServerConnection {
 
   /**
    * Closes the connection, whatever is under way. A client that the session is waiting for, even within a message, gets a
-   * 421 first (RFC 5321, section 3.8), and a moment to read it.
+   * 421 first (RFC 5321, section 3.8), and a moment to read it. A moment later the session has ended, even for a handler that
+   * never returns.
    */
   cut(): void {
     if (this.#transport.reading) this.#interrupt(replies.SHUTTING_DOWN);
     const told = this.#machine.closed;
     this.#machine.close();
-    const cut = () => void this.#transport.cut(new SocketError("closed", "The server was shut down"));
-    if (told) this.#lastWord = setTimeout(cut, LAST_WORD);
-    else cut();
+    const reason = new SocketError("closed", "The server was shut down");
+    this.#session.abort(reason);
+    const cut = () => this.#transport.cut(reason);
+    if (!told) void cut();
+    this.#lastWord = setTimeout(() => void cut().then(this.#abandoned.resolve), LAST_WORD);
   }
 
   #tlsLimit(): number {
@@ -133,6 +154,9 @@ export class ServerConnection {
     const machine = this.#machine;
     for (;;) {
       const event = machine.next();
+      // A line in pieces has the time of one command; so a client that drips is cut as well as one that is silent.
+      if (event !== undefined || machine.lines !== this.#lines) this.#deadline.renew();
+      this.#lines = machine.lines;
       if (event === undefined) {
         if (this.#stopping && !this.#inTransaction()) machine.close(replies.SHUTTING_DOWN);
         else if (!await this.#receive(this.#settings.timeouts.command)) machine.close();
@@ -145,8 +169,8 @@ export class ServerConnection {
     await this.#flush();
   }
 
-  /** Sends the output, then waits for bytes. Tells whether any have arrived. */
-  async #receive(timeout: number): Promise<boolean> {
+  /** Sends the output, then waits for bytes. Returns how many have arrived. The time goes on until it is renewed. */
+  async #receive(timeout: number): Promise<number> {
     this.#deadline.start(timeout);
     const bytes = this.#machine.takeOutput();
     if (bytes !== undefined) {
@@ -154,10 +178,9 @@ export class ServerConnection {
       if (blocked !== undefined) await blocked;
     }
     const chunk = await this.#transport.read();
-    this.#deadline.renew();
-    if (chunk === undefined) return false;
+    if (chunk === undefined) return 0;
     this.#machine.receive(chunk);
-    return true;
+    return chunk.length;
   }
 
   async #flush(): Promise<void> {
@@ -213,9 +236,33 @@ export class ServerConnection {
 
   #answer(call: (() => unknown) | undefined): MaybePromise<void> {
     if (call === undefined) return this.#machine.answer();
-    const reply = this.#caller.call(call);
+    const reply = this.#call(call);
     if (!(reply instanceof Promise)) return this.#machine.answer(reply);
     return reply.then((reply) => this.#giveAnswer(reply));
+  }
+
+  /** Calls a handler; meanwhile nobody reads. */
+  #call(call: () => unknown): MaybePromise<Reply | undefined> {
+    this.#beginWork();
+    const reply = this.#caller.call(call);
+    if (reply instanceof Promise) return reply.finally(() => this.#working = false);
+    this.#working = false;
+    return reply;
+  }
+
+  #beginWork(): void {
+    this.#working = true;
+    if (this.#session.watched) void this.#watch();
+  }
+
+  /** Notices that the client goes while a handler works, if a handler wants to know and the client has said no more. */
+  async #watch(): Promise<void> {
+    if (!this.#working || this.#watching || this.#machine.closed || this.#machine.hasMore) return;
+    this.#watching = true;
+    if (await this.#transport.gone()) {
+      this.#session.abort(new SocketError("closed", "The client has hung up"));
+    }
+    this.#watching = false;
   }
 
   /** The connection may have ended while the handler was working. */
@@ -264,7 +311,7 @@ export class ServerConnection {
   }
 
   async #authenticate(credentials: AuthCredentials): Promise<void> {
-    const reply = await this.#caller.call(async () => {
+    const reply = await this.#call(async () => {
       const decision = await this.#handlers.auth!(credentials, this.#session);
       // A handler that forgets to return something lets nobody in.
       return decision === true ? replies.AUTHENTICATED : decision || replies.BAD_CREDENTIALS;
@@ -297,8 +344,10 @@ export class ServerConnection {
   }
 
   async #onMessage(first: ContentEvent): Promise<void> {
+    this.#contentTime = new ContentTime(this.#settings.timeouts.data);
     const content = new MessageContent(first, () => this.#nextContent());
     let reply: Reply | undefined;
+    if (first.last) this.#beginWork();
     if (this.#handlers.message !== undefined) {
       const { message } = this.#handlers;
       reply = await this.#caller.call(
@@ -307,6 +356,7 @@ export class ServerConnection {
         (error) => error === content.error,
       );
     }
+    this.#working = false;
     await content.drain();
     this.#giveAnswer(reply);
   }
@@ -319,18 +369,26 @@ export class ServerConnection {
       if (event === undefined) {
         if (!await this.#receiveContent()) return undefined;
       } else {
-        return event.kind === "content" ? event : undefined;
+        if (event.kind !== "content") return undefined;
+        if (event.last) this.#beginWork();
+        return event;
       }
     }
   }
 
   async #receiveContent(): Promise<boolean> {
+    const time = this.#contentTime!;
+    const began = performance.now();
     try {
-      if (await this.#receive(this.#settings.timeouts.data)) return true;
+      const octets = await this.#receive(time.left);
+      this.#deadline.renew(); // what the handler takes does not count
+      time.count(performance.now() - began, octets);
+      if (octets > 0) return true;
     } catch {
       // The connection is broken: for the message that is the same as its end.
     }
     this.#machine.close();
+    this.#session.abort(new SocketError("closed", "The client has hung up"));
     return false;
   }
 }

@@ -68,6 +68,13 @@ export interface ServerSession {
   readonly user: string | undefined;
   /** The envelope of the transaction. Outside of one it is from `null` to nobody. It does not change with the next one. */
   readonly envelope: ServerEnvelope;
+  /**
+   * Aborted when nobody waits for what a handler does any more, with a `SocketError` as its reason: the client has gone
+   * (`"closed"`; while content is unread it turns out when it is read), `timeouts.shutdown` has passed (`"closed"`), or the session is over, however it
+   * ended. Pass it to what may take long: `fetch(url, { signal: session.signal })`. A handler is not ended by it, and keeps its
+   * place among `maxConnections` until it returns, or the server has shut down.
+   */
+  readonly signal: AbortSignal;
 }
 
 /** A user's name and password, from AUTH PLAIN or LOGIN. */

@@ -15,6 +15,9 @@ export const TOO_LONG: Reply = new Reply(500, "Line is too long", { enhancedCode
 const BARE_LINE_FEED: Reply = new Reply(500, "Line does not end with CR LF", { enhancedCode: "5.5.2" });
 const NOT_UTF8: Reply = new Reply(500, "Line is not UTF-8", { enhancedCode: "5.5.2" });
 
+/** How many bytes of one line are read and thrown away at most: as many as of a message that is too large. Our choice. */
+export const MAX_UNENDED = 1024 * 1024;
+
 /** How many bytes of a refused line are reported: a verb of four letters, and the byte after it. */
 const START_LENGTH = 5;
 
@@ -24,6 +27,8 @@ export interface RefusedLine {
   readonly reply: Reply;
   /** Its first bytes, one character each: enough to tell whether content follows it. */
   readonly start: string;
+  /** Whether it has had no end for so long that reading on is useless. */
+  readonly endless?: boolean;
 }
 
 /**
@@ -50,6 +55,10 @@ export class LineDecoder {
   #skipping = false;
   /** Whether the line that is refused has had its reply. */
   #told = false;
+  /** How many bytes of a line without an end have been read. */
+  #unended = 0;
+  /** How many lines were returned. */
+  #count = 0;
   /** How the line that is refused begins. */
   #refusedStart = "";
 
@@ -67,6 +76,11 @@ export class LineDecoder {
     return this.#partialLength + this.#chunk.length - this.#position;
   }
 
+  /** How many lines have ended so far. */
+  get count(): number {
+    return this.#count;
+  }
+
   /**
    * Takes bytes. All complete lines of the previous chunk must have been taken with `next()`.
    *
@@ -81,7 +95,8 @@ export class LineDecoder {
    * Returns the next line.
    *
    * @returns The line without its line end; `undefined` if more bytes are needed; a `RefusedLine` if the line is too long,
-   * holds a line feed without a CR before it or is not UTF-8. The line after it comes next.
+   * holds a line feed without a CR before it or is not UTF-8. The line after it comes next. After one that is `endless`
+   * nothing comes.
    */
   next(): string | RefusedLine | undefined {
     const chunk = this.#chunk;
@@ -92,15 +107,19 @@ export class LineDecoder {
         if (start < chunk.length) this.#keep(chunk.subarray(start));
         this.#chunk = EMPTY;
         this.#position = 0;
-        return undefined;
+        this.#unended += chunk.length - start;
+        return this.#unended > MAX_UNENDED ? this.#endless() : undefined;
       }
       const end = this.#position = lineFeed + 1;
       const afterCr = lineFeed > start ? chunk[lineFeed - 1] === CR : this.#endsWithCr;
       const tooLong = this.#partialLength + end - start > this.#maxLength;
       if (!afterCr && !this.#bareLineFeeds) {
+        this.#unended += end - start;
         if (this.#skip(tooLong, chunk.subarray(start, end))) return this.#refused(BARE_LINE_FEED);
+        if (this.#unended > MAX_UNENDED) return this.#endless();
         continue;
       }
+      this.#count++;
       if (this.#skipping || tooLong) {
         const told = this.#told;
         this.#beginSkipping(chunk.subarray(start, end));
@@ -125,7 +144,7 @@ export class LineDecoder {
   }
 
   #startLine(): void {
-    this.#partialLength = 0;
+    this.#partialLength = this.#unended = 0;
     this.#endsWithCr = this.#skipping = this.#told = false;
   }
 
@@ -154,6 +173,10 @@ export class LineDecoder {
 
   #refused(reply: Reply): RefusedLine {
     return { reply, start: this.#refusedStart };
+  }
+
+  #endless(): RefusedLine {
+    return { reply: TOO_LONG, start: this.#refusedStart, endless: true };
   }
 
   #keep(piece: Uint8Array): void {

@@ -9,6 +9,7 @@ import { assertPermitted, builtin } from "../sockets/runtime.ts";
 import { normalizeError } from "../sockets/errors.ts";
 import { formatAddress, isIpAddress } from "../sockets/settings.ts";
 import { type Socket, SocketError, type SocketErrorCode } from "../sockets/socket.ts";
+import type { ClientPlaces } from "./client_places.ts";
 import type { ServerAddress } from "./options.ts";
 import { TOO_MANY_CONNECTIONS, toWire } from "./replies.ts";
 import type { SecureServer } from "./tls.ts";
@@ -25,10 +26,10 @@ interface ListenerInit {
   readonly security: "tls" | "starttls" | "none";
   /** Makes TLS sockets; undefined with `security: "none"`. */
   readonly secure: SecureServer | undefined;
-  /** Whether there is room for one more connection. */
-  readonly hasRoom: () => boolean;
-  /** Takes a connection; with `security: "tls"` its handshake is still to come. */
-  readonly accept: (socket: Socket) => void;
+  /** The places for connections. */
+  readonly places: ClientPlaces;
+  /** Takes a connection; with `security: "tls"` its handshake is still to come. Gives its place back in the end. */
+  readonly accept: (socket: Socket, giveBack: () => void) => void;
   /** Called when the listening itself fails. */
   readonly onError: (error: unknown) => void;
 }
@@ -104,14 +105,16 @@ function abandon(server: net.Server): void {
   server.unref();
 }
 
-function onConnection(raw: net.Socket, { security, secure, hasRoom, accept }: ListenerInit): void {
-  if (!hasRoom()) return refuse(raw, security === "tls");
+function onConnection(raw: net.Socket, { security, secure, places, accept }: ListenerInit): void {
+  const giveBack = places.take(raw.remoteAddress);
+  if (giveBack === undefined) return refuse(raw, security === "tls");
   accept(
     secure === undefined ? nodeSocket(raw, { allowHalfOpen: true }) : nodeSocket(raw, {
       secureTransport: security === "tls" ? "on" : "starttls",
       ...secure,
       allowHalfOpen: true,
     }),
+    giveBack,
   );
 }
 

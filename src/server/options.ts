@@ -14,13 +14,23 @@ import type { ServerHandlers, ServerSession } from "./handlers.ts";
 
 /** How long to wait, in milliseconds. `Infinity` waits forever. */
 export interface ServerTimeouts {
-  /** For the client's next command. Default: 300,000 (RFC 5321, section 4.5.3.2.7). */
+  /**
+   * For the client's next command, from the last reply to its end, in however many pieces it comes. Default: 300,000 (RFC
+   * 5321, section 4.5.3.2.7).
+   */
   command?: number;
-  /** For the next bytes of content. Default: 180,000 (RFC 5321, section 4.5.3.2.5). */
+  /**
+   * For the next bytes of content. Bytes give back time at 500 a second, as with Postfix's `smtpd_min_data_rate`, up to this
+   * limit: a client that is slower for long is cut too. Waiting for the handler does not count. Default: 180,000 (RFC
+   * 5321, section 4.5.3.2.5).
+   */
   data?: number;
   /** For the TLS handshake. Default: 30,000. */
   tls?: number;
-  /** For open transactions when the server shuts down; after it they are cut. Default: 10,000. */
+  /**
+   * For open transactions when the server shuts down; after it they are cut, and `session.signal` is aborted. Default:
+   * 10,000.
+   */
   shutdown?: number;
 }
 
@@ -150,6 +160,13 @@ export interface ServeOptions extends ServeSocketOptions {
   security?: "tls" | "starttls" | "none";
   /** The most sessions at a time; others get 421. Default: 500, half of the open files that systems usually permit. */
   maxConnections?: number;
+  /**
+   * The most sessions at a time of one client: of an IPv4 address, or of the first 64 bits of an IPv6 address, within which a
+   * host picks its own. Others get 421; under `security: "tls"`, where a handshake would come first, nothing. Clients of a unix
+   * socket are not counted. `Infinity` where all come from one address, as behind a proxy. Default: 50, as in Postfix, or
+   * half of `maxConnections` if that is less.
+   */
+  maxConnectionsPerClient?: number;
   /** Called when the server listens. */
   onListen?: (address: ServerAddress) => void;
 }
@@ -192,6 +209,7 @@ const SERVER_NAMES: OptionNames<ServeOptions> = {
   tls: true,
   security: true,
   maxConnections: true,
+  maxConnectionsPerClient: true,
   onListen: true,
 };
 

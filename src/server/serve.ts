@@ -9,6 +9,7 @@ import { mustNotBeUrl } from "../sockets/settings.ts";
 import type { Socket } from "../sockets/socket.ts";
 import { ServerConnection } from "./connection.ts";
 import { report } from "./error_log.ts";
+import { ClientPlaces } from "./client_places.ts";
 import type { ServerHandlers } from "./handlers.ts";
 import { listen, type Listener } from "./listener.ts";
 import {
@@ -46,7 +47,8 @@ export interface SmtpServer extends AsyncDisposable {
    * those that still run after `timeouts.shutdown` are cut, and TLS handshakes after a tenth of a second. A client that the
    * server is waiting for at that limit gets a 421 first, and a tenth of a second to read it. It does not wait until clients
    * hang up, only until they have been silent for a tenth of a second, because the system throws a reply away that is on its
-   * way to a client that is still talking. May be called any number of times.
+   * way to a client that is still talking. Nor does it wait for handlers that still run a tenth of a second after they were
+   * cut: `session.signal` tells them, and what they return then is lost. May be called any number of times.
    *
    * @returns Resolves when everything has ended.
    */
@@ -93,7 +95,6 @@ class ListeningServer implements SmtpServer {
   readonly #settings: SessionSettings;
   readonly #handlers: ServerHandlers;
   readonly #listener: Listener;
-  readonly #maxConnections: number;
   /** Each connection and the end of its session. */
   readonly #running: Map<ServerConnection, Promise<void>> = new Map();
   readonly #stopped = Promise.withResolvers<void>();
@@ -124,15 +125,20 @@ class ListeningServer implements SmtpServer {
     this.#settings = readOptions(options, handlers);
     assertReachable(this.#settings, security);
     this.#handlers = handlers;
-    this.#maxConnections = wholeNumber("maxConnections", options.maxConnections ?? 500, 1);
+    const maxConnections = wholeNumber("maxConnections", options.maxConnections ?? 500, 1);
+    const maxPerClient = wholeNumber(
+      "maxConnectionsPerClient",
+      options.maxConnectionsPerClient ?? Math.min(50, Math.ceil(maxConnections / 2)),
+      1,
+    );
     this.#listener = listen({
       hostname,
       port,
       path,
       security,
       secure: security === "none" ? undefined : createSecureServer(tls!),
-      hasRoom: () => this.#running.size < this.#maxConnections,
-      accept: (socket) => this.#accept(socket),
+      places: new ClientPlaces(maxConnections, maxPerClient),
+      accept: (socket, giveBack) => this.#accept(socket, giveBack),
       onError: (error) => this.#report(error),
     });
     this.listening = this.#listen(options.onListen);
@@ -208,9 +214,12 @@ class ListeningServer implements SmtpServer {
     report(this.#settings.onError, error, undefined);
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, giveBack: () => void): void {
     const connection = new ServerConnection(socket, this.#settings, this.#handlers);
-    const end = connection.run().then(() => void this.#running.delete(connection));
+    const end = connection.run().then(() => {
+      this.#running.delete(connection);
+      giveBack();
+    });
     this.#running.set(connection, end);
     if (this.#stopping) connection.shutdown();
   }

@@ -101,6 +101,16 @@ export class SessionMachine {
     return this.#session;
   }
 
+  /** How many of the client's lines have ended. */
+  get lines(): number {
+    return this.#lines.count;
+  }
+
+  /** Whether the client has said something that waits to be read as commands. */
+  get hasMore(): boolean {
+    return this.#lines.bufferedLength > 0;
+  }
+
   /** Whether the session is over. */
   get closed(): boolean {
     return this.#expected === "nothing";
@@ -139,6 +149,10 @@ export class SessionMachine {
       }
       const line = this.#lines.next();
       if (line === undefined) return undefined;
+      if (typeof line !== "string" && line.endless) {
+        this.close(line.reply);
+        return CLOSE;
+      }
       const event = this.#expected === "response" ? this.#onResponse(line) : this.#onLine(line);
       if (event !== undefined) return event;
     }
@@ -272,6 +286,7 @@ export class SessionMachine {
       return undefined;
     }
     if (this.#withoutPipelining && this.#lines.bufferedLength > 0) return this.#end(replies.NO_PIPELINING);
+    if (isHttp(line)) return this.#end(replies.NOT_HTTP);
     let command: Command;
     try {
       command = parseCommand(line, this.#settings.lenientAddresses);
@@ -308,7 +323,6 @@ export class SessionMachine {
   #onMalformed(line: string, reply: Reply): undefined {
     if (this.#endsBeforeContent(line, reply)) return;
     if (reply.code !== 500) return this.#refuse(reply);
-    if (isHttp(line)) return this.#end(replies.NOT_HTTP);
     this.#onUnrecognized(reply);
   }
 

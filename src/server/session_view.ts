@@ -43,10 +43,33 @@ export class SessionView implements ServerSession {
   tls: TlsInfo | undefined;
   clientCertificate: ClientCertificate | undefined;
   readonly #data: Readonly<SessionData>;
+  readonly #onSignal: () => void;
+  readonly #controller: AbortController = new AbortController();
+  #watched = false;
 
-  /** @param data The session's data. */
-  constructor(data: Readonly<SessionData>) {
+  /**
+   * @param data The session's data.
+   * @param onSignal Called when a handler asks for the signal: to notice that a client goes while nothing is read costs a read.
+   */
+  constructor(data: Readonly<SessionData>, onSignal: () => void) {
     this.#data = data;
+    this.#onSignal = onSignal;
+  }
+
+  get signal(): AbortSignal {
+    this.#watched = true;
+    this.#onSignal();
+    return this.#controller.signal;
+  }
+
+  /** Whether a handler has asked for the signal. */
+  get watched(): boolean {
+    return this.#watched;
+  }
+
+  /** Aborts the signal; the first reason counts. */
+  abort(reason: Error): void {
+    this.#controller.abort(reason);
   }
 
   get secure(): boolean {

@@ -94,6 +94,20 @@ export class Transport {
   }
 
   /**
+   * Waits, while nobody reads, until the client says something, which is left for the next read, or has gone.
+   *
+   * @returns Whether it has gone.
+   */
+  async gone(): Promise<boolean> {
+    if (this.#stopped) return false;
+    try {
+      return await (this.#underway ??= this.#streams.read(asIs)) === undefined;
+    } catch {
+      return true;
+    }
+  }
+
+  /**
    * Makes the read that is under way, and all later ones, see the end of the connection. {@linkcode finish} still reads
    * what arrives.
    */

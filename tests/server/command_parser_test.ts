@@ -359,9 +359,39 @@ test("parseCommand() takes time in proportion to the line", () => {
   }
 });
 
-test("isHttp() knows the first line of an HTTP request", () => {
-  for (const line of ["GET / HTTP/1.1", "post /mail HTTP/1.1", "PRI * HTTP/2.0"]) {
-    assertEquals(isHttp(line), true);
+test("isHttp() knows the lines of an HTTP request, whatever its method", () => {
+  for (
+    const line of [
+      "GET / HTTP/1.1",
+      "post /mail HTTP/1.1",
+      "PRI * HTTP/2.0",
+      "PORT / HTTP/1.1",
+      "QUERY / HTTP/1.1",
+      "M-SEARCH * HTTP/1.1",
+      "PROPFIND / http/1.0 ",
+      "NOOP / HTTP/1.1",
+      "HELP HTTP/3",
+      "Host: mx.example.org",
+      "Content-Length:90",
+      "x-header:",
+    ]
+  ) {
+    assertEquals(isHttp(line), true, line);
   }
-  for (const line of ["GETS x", "GET", " GET / HTTP/1.1", ""]) assertEquals(isHttp(line), false);
+  for (
+    const line of [
+      "GETS x",
+      "GET",
+      "",
+      "NOOP HTTP/1.1 x",
+      "NOOP xHTTP/1.1",
+      "EHLO HTTP",
+      "MAIL FROM:<a@example.com>",
+      "rcpt to : <b@example.org>",
+      "MAIL FROM:<a@example.com> SIZE=1",
+      ": x",
+    ]
+  ) {
+    assertEquals(isHttp(line), false, line);
+  }
 });

@@ -461,6 +461,65 @@ test("serveSocket() hangs up on a web browser", async () => {
   `);
 });
 
+for (const verb of ["PORT", "QUERY", "PROPFIND", "NOOP", "HELP", "RSET", "M-SEARCH", "Host:"]) {
+  test(`serveSocket() takes no mail out of an HTTP request that begins with ${verb}`, async () => {
+    await assertTranscript(
+      `
+      S: 220 mx.test ESMTP
+      C: ${verb} / HTTP/1.1
+      C: EHLO client.test
+      C: MAIL FROM:<a@example.com>
+      S: 421 4.7.0 This is not a web server
+      (end)
+    `,
+      { handlers: { greet: () => Promise.reject(new Error("It was greeted")) } },
+    );
+  });
+}
+
+for (const header of ["Host: mx.test", "Content-Type: text/plain", "X-A:b"]) {
+  test(`serveSocket() hangs up at a line of a header: ${header}`, async () => {
+    await assertTranscript(`
+      S: 220 mx.test ESMTP
+      C: ${header}
+      S: 421 4.7.0 This is not a web server
+      (end)
+    `);
+  });
+}
+
+for (
+  const [what, before, piece, reply] of [
+    ["a command line", [], "x".repeat(65_536), "500 5.5.2 Line is too long"],
+    ["DATA with bytes behind it", [], "DATA" + "z".repeat(65_536), "500 5.5.2 Line is too long"],
+    ["a line in which line feeds stand", ["\n"], "x\n".repeat(32_768), "500 5.5.2 Line is too long"],
+    [
+      "a response in AUTH",
+      ["EHLO client.test\r\n", "AUTH LOGIN\r\n"],
+      "A".repeat(65_536),
+      "500 5.5.2 Line is too long",
+    ],
+  ] as const
+) {
+  test(`serveSocket() hangs up on ${what} that has no end`, async () => {
+    const [client, server] = memorySocketPair();
+    const options = { serverName: "mx.test", allowInsecureAuth: true };
+    const served = serveSocket(server, options, { auth: () => true });
+    const peer = new Peer(client);
+    await peer.reply();
+    for (const line of before) {
+      await peer.say(line);
+      await peer.reply();
+    }
+    for (let i = 0; i < 17; i++) await peer.say(piece);
+    await peer.say("\r\nNOOP\r\n");
+    assertEquals(await peer.reply(), reply);
+    assertEquals(await peer.reply(), "(end)"); // and not the reply to NOOP
+    await peer.close();
+    await served;
+  });
+}
+
 test("serveSocket() counts LHLO among the commands that it does not know, after a refused MAIL too", async () => {
   await assertTranscript(
     `

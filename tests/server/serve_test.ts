@@ -15,6 +15,7 @@ import {
   serve,
   type ServeOptions,
   type ServerHandlers,
+  type ServerSession,
   serveSocket,
   type TlsInfo,
 } from "../../src/server/mod.ts";
@@ -345,6 +346,7 @@ test("serve() refuses options that are not valid before it listens", () => {
     [{ serverName: "mx\r\n.test" }, {}, "serverName must be a domain name or an address literal"],
     [{ requireAuth: true }, {}, `requireAuth needs the handler "auth"`],
     [{ maxMessageSize: -1 }, {}, "maxMessageSize must be a whole number from 1 up"],
+    [{ maxConnectionsPerClient: 0 }, {}, "maxConnectionsPerClient must be a whole number from 1 up"],
     [{ maxRecipients: 0 }, {}, "maxRecipients must be"],
     [{ maxLineLength: 100 }, {}, "maxLineLength must be"],
     [{ timeouts: { command: NaN } }, {}, "timeouts.command must be"],
@@ -367,6 +369,38 @@ test("serve() turns away connections beyond the limit", async () => {
   await second.close();
   assertEquals(await first.ask("QUIT"), "221 2.0.0 Bye");
   await first.close();
+});
+
+for (const security of ["none", "starttls", "tls"] as const) {
+  test(`serve() turns away a client that has taken its part of the connections (${security})`, async () => {
+    await using server = serve({ security, maxConnections: 4, ...(security !== "none" && { tls }) });
+    const address = { hostname: "127.0.0.1", port: (await server.listening).port };
+    // With TLS they hold their places without a handshake.
+    const idle = [connect(address), connect(address)];
+    for (const socket of idle) await socket.opened;
+    const third = new Peer(connect(address));
+    if (security === "tls") {
+      assertEquals(await third.hear(1).catch(() => ({ text: "" })), { text: "", writes: 0 });
+    } else assertEquals(await third.reply(), "421 4.7.0 Too many connections");
+    assertEquals(server.connections, 2);
+    await third.close();
+    for (const socket of idle) await socket.close();
+  });
+}
+
+test("serve() serves as many connections of one client as maxConnectionsPerClient says, and gives places back", async () => {
+  await using server = serve({ maxConnections: 10, maxConnectionsPerClient: 1 });
+  for (let i = 0; i < 3; i++) {
+    const peer = await connectTo(server);
+    assertEquals(await peer.reply(), "220 localhost ESMTP");
+    const other = await connectTo(server);
+    assertEquals(await other.reply(), "421 4.7.0 Too many connections");
+    await other.close();
+    await peer.ask("QUIT");
+    assertEquals(await peer.reply(), "(end)");
+    await peer.close();
+    while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 });
 
 test("shutdown() ends idle sessions at once and the others after their transaction", async () => {
@@ -589,6 +623,170 @@ test("serveSocket() ends at its limit although a client does not take its 421", 
     await peer.close();
   }));
 
+const NEVER: Promise<never> = new Promise(() => {});
+const HUNG: [name: string, handlers: ServerHandlers, lines: string[]][] = [
+  ["connect", { connect: () => NEVER }, []],
+  ["greet", { greet: () => NEVER }, ["EHLO client.test"]],
+  ["rcpt", { rcpt: () => NEVER }, [
+    "EHLO client.test",
+    "MAIL FROM:<a@example.com>",
+    "RCPT TO:<b@example.org>",
+  ]],
+  ["message", { message: () => NEVER }, [
+    "EHLO client.test",
+    "MAIL FROM:<a@example.com>",
+    "RCPT TO:<b@example.org>",
+    "DATA",
+    "Hello\r\n.",
+  ]],
+  ["close", { close: () => NEVER }, ["QUIT"]],
+];
+
+/** Calls handlers, and tells when one runs that never returns. */
+function telling(handlers: ServerHandlers): { handlers: ServerHandlers; running: Promise<void> } {
+  const { promise: running, resolve } = Promise.withResolvers<void>();
+  const told = Object.entries(handlers).map(([name, handler]) => [name, (...all: unknown[]) => {
+    resolve();
+    return (handler as (...all: unknown[]) => unknown)(...all);
+  }]);
+  return { handlers: Object.fromEntries(told), running };
+}
+
+for (const [name, hung, lines] of HUNG) {
+  test(`shutdown(), finished and await using end although the handler ${name} never returns`, () =>
+    withShortTimers(async () => {
+      const { handlers, running } = telling(hung);
+      let finished: Promise<void>;
+      let peer: Peer;
+      {
+        await using server = serve({ timeouts: { shutdown: 0 } }, handlers);
+        finished = server.finished;
+        peer = await connectTo(server);
+        if (name !== "connect") await peer.reply();
+        for (const [i, line] of lines.entries()) {
+          if (i + 1 < lines.length) await peer.ask(line);
+          else await peer.say(line + "\r\n");
+        }
+        await running;
+        await server.shutdown();
+        assertEquals(server.connections, 0);
+      }
+      await finished;
+      await peer.close();
+    }));
+
+  test(`serveSocket() ends when its signal is aborted although the handler ${name} never returns`, () =>
+    withShortTimers(async () => {
+      const { handlers, running } = telling(hung);
+      const controller = new AbortController();
+      const [client, socket] = memorySocketPair();
+      const options = { timeouts: { shutdown: 0 }, signal: controller.signal };
+      const served = serveSocket(socket, options, handlers);
+      const peer = new Peer(client);
+      if (name !== "connect") await peer.reply();
+      for (const [i, line] of lines.entries()) {
+        if (i + 1 < lines.length) await peer.ask(line);
+        else await peer.say(line + "\r\n");
+      }
+      await running;
+      controller.abort();
+      await served;
+      await peer.close();
+    }));
+}
+
+/** Resolves with the reason when a signal is aborted. */
+function reasonOf(signal: AbortSignal): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(signal.reason);
+    else signal.addEventListener("abort", () => resolve(signal.reason));
+  });
+}
+
+for (const handler of ["rcpt", "message"] as const) {
+  for (const security of ["none", "tls"] as const) {
+    test(`session.signal tells the handler ${handler} that its client has gone, and its place is free (${security})`, async () => {
+      const { promise: running, resolve: run } = Promise.withResolvers<void>();
+      const { promise: told, resolve: tell } = Promise.withResolvers<unknown>();
+      const wait = async (session: ServerSession) => {
+        run();
+        tell(await reasonOf(session.signal));
+      };
+      await using server = serve({ security, ...(security === "tls" && { tls }) }, {
+        ...(handler === "rcpt" && { rcpt: (_recipient, session) => wait(session) }),
+        ...(handler === "message" && { message: (_content, session) => wait(session) }),
+      });
+      const peer = await connectTo(server, security === "tls" ? "on" : "off");
+      await peer.reply();
+      await peer.ask("EHLO client.test");
+      await peer.ask("MAIL FROM:<a@example.com>");
+      if (handler === "message") {
+        await peer.ask("RCPT TO:<b@example.org>");
+        await peer.ask("DATA");
+        await peer.say("Hello\r\n.\r\n");
+      } else await peer.say("RCPT TO:<b@example.org>\r\n");
+      await running;
+      await peer.close();
+      const reason = await told;
+      assertInstanceOf(reason, SocketError);
+      assertEquals(reason.message, "The client has hung up");
+      while (server.connections > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    });
+  }
+}
+
+test("session.signal tells a handler that the server was shut down, and is aborted at the end of each session", async () => {
+  const reasons: string[] = [];
+  const { promise: running, resolve: run } = Promise.withResolvers<void>();
+  const server = serve({ timeouts: { shutdown: 0 } }, {
+    async rcpt(_recipient, { signal }) {
+      run();
+      reasons.push(String(await reasonOf(signal)));
+    },
+    close: ({ signal }) => void reasons.push(String(signal.reason)),
+  });
+  const polite = await connectTo(server);
+  await polite.reply();
+  await polite.ask("QUIT");
+  assertEquals(await polite.reply(), "(end)");
+  await polite.close();
+  const peer = await connectTo(server);
+  await peer.reply();
+  await peer.ask("EHLO client.test");
+  await peer.ask("MAIL FROM:<a@example.com>");
+  await peer.say("RCPT TO:<b@example.org>\r\n");
+  await running;
+  await server.shutdown();
+  await peer.close();
+  assertEquals(reasons, [
+    "SocketError: The session is over",
+    "SocketError: The server was shut down",
+    "SocketError: The server was shut down",
+  ]);
+});
+
+test("session.signal reads nothing away: a command sent while a handler works is carried out after it", async () => {
+  const { promise: running, resolve: run } = Promise.withResolvers<void>();
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  await using server = serve({}, {
+    async mail(_sender, { signal }) {
+      run();
+      await released;
+      assertEquals(signal.aborted, false);
+    },
+  });
+  const peer = await connectTo(server);
+  await peer.reply();
+  await peer.ask("EHLO client.test");
+  await peer.say("MAIL FROM:<a@example.com>\r\n");
+  await running;
+  await peer.say("NOOP\r\n");
+  release();
+  assertEquals(await peer.reply(), "250 2.1.0 Sender ok");
+  assertEquals(await peer.reply(), "250 2.0.0 Ok");
+  await peer.close();
+});
+
 test("serve() shuts down when its signal is aborted", async () => {
   const controller = new AbortController();
   const server = serve({ signal: controller.signal });
@@ -617,6 +815,33 @@ test("serve() hangs up on a client that says nothing, in a command and in conten
   assertEquals(await stuck.reply(), "421 4.4.2 Waited too long");
   await stuck.close();
 });
+
+for (
+  const [where, options, lines] of [
+    ["a command", { command: 100 }, []],
+    ["a response in AUTH", { command: 100 }, ["EHLO client.test", "AUTH LOGIN"]],
+    ["content", { data: 100 }, [
+      "EHLO client.test",
+      "MAIL FROM:<a@example.com>",
+      "RCPT TO:<b@example.org>",
+      "DATA",
+    ]],
+  ] as const
+) {
+  test(`serve() hangs up on a client that drips one byte after the other, in ${where}`, async () => {
+    await using server = serve({ timeouts: options, allowInsecureAuth: true }, { auth: () => true });
+    const peer = await connectTo(server);
+    await peer.reply();
+    for (const line of lines) await peer.ask(line);
+    const drip = setInterval(() => void peer.say("x"), 5); // far below the limit: it would never be reached
+    try {
+      assertEquals(await peer.reply(), "421 4.4.2 Waited too long");
+    } finally {
+      clearInterval(drip);
+    }
+    await peer.close();
+  });
+}
 
 test("serve() turns away clients that speak before the greeting", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
