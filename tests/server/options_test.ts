@@ -95,7 +95,10 @@ test("serve() says what to use instead of an option of tls or timeouts that does
   for (
     const [options, message] of [
       [{ tls: { ...tls, ca: "x" } }, 'there is no option "tls.ca", use tls.caCerts'],
-      [{ tls: { ...tls, requestCert: true } }, "use tls.caCerts: clients must then show a certificate"],
+      [
+        { tls: { ...tls, requestCert: true } },
+        "use tls.caCerts, and tls.clientCertificate: clients must then show a certificate",
+      ],
       [{ tls: { ...tls, keys: "x" } }, 'there is no option "tls.keys", did you mean tls.key?'],
       [{ tls: "pem" }, "tls must be an object, the current value is a string"],
       [{ timeouts: { idle: 1 } }, 'there is no option "timeouts.idle", use timeouts.command'],
