@@ -34,10 +34,8 @@ export function httpConnect(proxy: URL): OpenSocket {
       await dialogue.send(new TextEncoder().encode(`${header.join("\r\n")}\r\n\r\n`));
       const [status = ""] = (await dialogue.readHeader()).split("\r\n", 1);
       if (!/^HTTP\/1\.[01] 2\d\d(?: |$)/.test(status)) {
-        // Three digits and none of its words: it may repeat the login.
-        throw new Error(
-          `The proxy does not connect: ${/^HTTP\/1\.[01] (\d{3})(?!\S)/.exec(status)?.[1] ?? "not HTTP"}`,
-        );
+        // A terminal acts on control characters.
+        throw new Error(`The proxy does not connect: ${status.replace(/[^\x20-\x7e]/g, "?").slice(0, 200)}`);
       }
       return dialogue.handOver();
     } catch (error) {
@@ -53,14 +51,12 @@ function base64(text: string): string {
 
 const [proxy, hostname, port, from, to] = process.argv.slice(2);
 if (to === undefined) throw new TypeError("Usage: proxy_http_connect.ts PROXY HOST PORT FROM TO");
-const url = URL.parse(proxy!);
-if (url === null) throw new TypeError("PROXY must be a URL"); // what it is instead may hold the password
 const { SMTP_USER: user, SMTP_PASSWORD: pass = "", SMTP_CA: ca } = process.env;
 const receipt = await sendMail(
   {
     hostname: hostname!,
     port: Number(port),
-    socket: httpConnect(url),
+    socket: httpConnect(new URL(proxy!)),
     ...(user !== undefined && { auth: { user, pass } }),
     ...(ca !== undefined && { tls: { caCerts: [ca] } }),
   },

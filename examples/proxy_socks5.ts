@@ -92,14 +92,12 @@ function encodeHost(hostname: string): number[] {
 
 const [proxy, hostname, port, from, to] = process.argv.slice(2);
 if (to === undefined) throw new TypeError("Usage: proxy_socks5.ts PROXY HOST PORT FROM TO");
-const url = URL.parse(proxy!);
-if (url === null) throw new TypeError("PROXY must be a URL"); // what it is instead may hold the password
 const { SMTP_USER: user, SMTP_PASSWORD: pass = "", SMTP_CA: ca } = process.env;
 const receipt = await sendMail(
   {
     hostname: hostname!,
     port: Number(port),
-    socket: socks5(url),
+    socket: socks5(new URL(proxy!)),
     ...(user !== undefined && { auth: { user, pass } }),
     ...(ca !== undefined && { tls: { caCerts: [ca] } }),
   },

@@ -17,7 +17,8 @@
  * - `--connections N`: the maximum number of connections at a time. Default: 100.
  * - `--per-client N`: the same for each address that pages come from. Default: 20. Behind another server, which has one address
  *   for all, it has to be as many as `--connections`.
- * - `--bytes N`: the maximum number of bytes that a page may send in a connection. Default: 268435456, 256 MiB.
+ * - `--bytes N`: the maximum number of bytes that a page may send in a connection. Default: 268435456, 256 MiB. Each
+ *   WebSocket message counts for 256 more.
  * - `--library FILE`: the bundled library. Default: smtp.js in the folder of this file.
  *
  * Anyone who can reach the bridge can talk to the mail servers as if from this machine. Before it listens on a public
@@ -33,11 +34,10 @@ import { parseArgs } from "node:util";
 // @ts-types="npm:@types/ws@^8.18"
 import { type WebSocket, WebSocketServer } from "ws";
 import { connect, SocketError } from "@streams/smtp/sockets";
+import { fromPage } from "./from_page.ts";
 
 /** The largest WebSocket message: the library sends no more than 64 KiB at a time. */
 const MAX_MESSAGE = 65_536;
-/** How many bytes a connection buffers for a slow mail server before the page has to wait. */
-const MAX_WAITING = 256 * 1024;
 /** How long a connection may be idle. SMTP's longest timeout is 10 minutes (RFC 5321, section 4.5.3.2). */
 const IDLE_LIMIT = 15 * 60 * 1000;
 /** How often idle connections are looked for. */
@@ -208,42 +208,11 @@ async function forwardTo(
     void socket.close();
   }, IDLE_CHECK);
   await Promise.allSettled([
-    fromPage(webSocket, onPass).pipeTo(socket.writable),
+    fromPage(webSocket, maxBytes, onPass, (error) => closeFor(webSocket, error)).pipeTo(socket.writable),
     socket.readable.pipeTo(toPage(webSocket, onPass)),
   ]);
   clearInterval(idle);
   void socket.close();
-}
-
-/** The bytes from the page. A slow reader makes the page wait, through TCP's flow control. */
-function fromPage(webSocket: WebSocket, onPass: () => void): ReadableStream<Uint8Array> {
-  let wanted = true;
-  let received = 0;
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      webSocket.on("message", (data: Uint8Array, binary: boolean) => {
-        if (!wanted) return;
-        if (!binary) return webSocket.close(1003, "Only binary messages are forwarded");
-        if ((received += data.length) > maxBytes) {
-          return webSocket.close(1009, `This bridge forwards up to ${maxBytes} bytes`);
-        }
-        onPass();
-        controller.enqueue(new Uint8Array(data));
-        if (controller.desiredSize! <= 0) webSocket.pause();
-      });
-      webSocket.on("close", (code: number) => {
-        if (!wanted) return;
-        // Cancelled or cut: the server must not take what it has for a whole message.
-        if (code === 1000) controller.close();
-        else controller.error(new Error(`The page closed the WebSocket with code ${code}`));
-      });
-    },
-    pull: () => webSocket.resume(),
-    cancel(error) {
-      wanted = false;
-      closeFor(webSocket, error);
-    },
-  }, new ByteLengthQueuingStrategy({ highWaterMark: MAX_WAITING }));
 }
 
 /** The bytes to the page, written no faster than the page's TCP connection accepts them. */

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { describeAddress } from "./options.ts";
+import type { Settings } from "./options.ts";
 import type { BrokenExtension, Session } from "./session.ts";
 
 /** A server is given another chance after this time, in milliseconds: an hour. Servers are repaired, and links recover. */
@@ -28,9 +30,13 @@ const entries = new Map<string, Entry[]>();
  */
 const pipelining = new Map<string, "works" | number>();
 
+/** When servers have last answered a BDAT with 250, on the clock of `performance.now()`. */
+const chunking = new Map<string, number>();
+
 /** The server fails at an extension that it announces: this session and the next ones do without. */
 export function markBroken(session: Session, extension: BrokenExtension, detail: string): void {
-  remember(session.settings.server, extension);
+  remember(serverOf(session.settings), extension);
+  if (extension === "CHUNKING") chunking.delete(chunkingKey(session));
   session.quirks = {
     ...session.quirks,
     broken: new Set([...session.quirks.broken, extension]),
@@ -41,7 +47,7 @@ export function markBroken(session: Session, extension: BrokenExtension, detail:
 /** The server has answered a group of commands: a connection that is lost later on says nothing about PIPELINING. */
 export function provePipelining(session: Session): void {
   session.quirks = { ...session.quirks, pipelining: "proven" };
-  const { server } = session.settings;
+  const server = serverOf(session.settings);
   if (server !== undefined) keep(pipelining, server, "works");
 }
 
@@ -51,7 +57,7 @@ export function provePipelining(session: Session): void {
  * shows it of one that has done so before.
  */
 export function doubtPipelining(session: Session, detail: string): void {
-  const { server } = session.settings;
+  const server = serverOf(session.settings);
   if (server === undefined) return;
   const known = pipelining.get(server);
   if (known === "works") return;
@@ -61,12 +67,16 @@ export function doubtPipelining(session: Session, detail: string): void {
   keep(pipelining, server, now);
 }
 
-/**
- * The server has answered a BDAT with 250: it, and whatever stands in front of it, reads a chunk as a chunk. That holds for this
- * session: the next connection to the same name may lead to another machine.
- */
+/** The server has answered a BDAT with 250: it, and whatever stands in front of it, reads a chunk as a chunk. */
 export function proveChunking(session: Session): void {
-  if (session.quirks.chunking !== "proven") session.quirks = { ...session.quirks, chunking: "proven" };
+  if (session.quirks.chunking === "proven") return;
+  session.quirks = { ...session.quirks, chunking: "proven" };
+  if (session.settings.address !== undefined) keep(chunking, chunkingKey(session), performance.now());
+}
+
+/** What was learnt in the clear may have been somebody else's words: it does not count under TLS (RFC 3207, section 4.2). */
+function chunkingKey({ settings, link }: Session): string {
+  return `${link.secure ? "TLS " : ""}${serverOf(settings)}`;
 }
 
 /** Sets a value, and drops the oldest where there are too many. */
@@ -76,19 +86,29 @@ function keep<T>(map: Map<string, T>, server: string, value: T): void {
   if (map.size > MAX_SERVERS) map.delete(map.keys().next().value!);
 }
 
-/** Takes over what earlier sessions have found that the server fails at. What this one has shown begins anew. */
+/** Takes over what earlier sessions have found out about the server. */
 export function recallBroken(session: Session): void {
-  const broken = recall(session.settings.server);
+  const broken = recall(serverOf(session.settings));
   for (const extension of broken) {
     session.trace?.({ type: "broken-extension", extension, detail: "the server failed at it before" });
   }
-  session.quirks = { ...session.quirks, broken: new Set(broken), chunking: "untested" };
+  const proven = performance.now() - (chunking.get(chunkingKey(session)) ?? -Infinity) < LIFETIME;
+  session.quirks = {
+    ...session.quirks,
+    broken: new Set(broken),
+    chunking: proven ? "proven" : "untested",
+  };
+}
+
+/** What entries are kept under: nothing for a socket of the caller's, which says nothing about the next one. */
+function serverOf(settings: Settings): string | undefined {
+  return settings.address && describeAddress(settings);
 }
 
 /**
  * Remembers that a server fails at an extension.
  *
- * @param server What it is known by; `undefined` if it is not known.
+ * @param server The server's address; `undefined` if it is not known.
  * @param extension What it fails at.
  * @param now The time in milliseconds, for tests.
  */
@@ -105,7 +125,7 @@ export function remember(
 /**
  * Recalls what a server fails at.
  *
- * @param server What it is known by.
+ * @param server The server's address.
  * @param now The time in milliseconds, for tests.
  * @returns The extensions to do without.
  */
@@ -118,4 +138,5 @@ export function recall(server: string | undefined, now: number = Date.now()): Br
 export function forgetBroken(): void {
   entries.clear();
   pipelining.clear();
+  chunking.clear();
 }

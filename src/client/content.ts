@@ -4,7 +4,6 @@
  * @module
  */
 import { mustBe } from "../core/errors.ts";
-import { giveWay } from "../core/turns.ts";
 import { SmtpError } from "../errors.ts";
 import { ContentCheck, findKinds } from "./content_check.ts";
 import type { ByteKinds, ContentRules } from "./content_check.ts";
@@ -317,21 +316,17 @@ function streamed(stream: ReadableStream<Uint8Array | string>, size?: number): M
 
 function iterated(iterable: AsyncIterable<Uint8Array | string>): MessageSource {
   let iterator: AsyncIterator<Uint8Array | string> | undefined;
-  let cancelled = false;
   return {
     bytes: undefined,
     owned: false,
     size: undefined,
     kinds: undefined,
     read: () =>
-      piecesOf(async () => {
-        // One that knows no return() would go on.
-        if (cancelled) return { value: undefined, done: true };
+      piecesOf(() => {
         iterator ??= iterable[Symbol.asyncIterator]();
-        return await iterator.next();
+        return iterator.next();
       }),
     cancel() {
-      cancelled = true;
       // Whatever the iterator throws now, it is the message's failure that counts.
       try {
         iterator ??= iterable[Symbol.asyncIterator]();
@@ -350,12 +345,9 @@ const PASSED_ON: ReadonlySet<string> = new Set(["source-failed", "invalid-messag
 function piecesOf(
   next: () => Promise<IteratorResult<unknown> | ReadableStreamReadResult<unknown>>,
 ): AsyncIterator<Uint8Array> {
-  let count = 0;
   return {
     async next(): Promise<IteratorResult<Uint8Array>> {
       try {
-        const pause = giveWay(++count);
-        if (pause !== undefined) await pause;
         const { value, done } = await next();
         return done ? { value: undefined, done } : { value: toBytes(value), done: false };
       } catch (cause) {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ProtocolError } from "../core/errors.ts";
+import { messageOf, ProtocolError, readable } from "../core/errors.ts";
 import type { Reply } from "../core/reply.ts";
 import { SmtpError } from "../errors.ts";
 import type { Outcome, Phase, RejectedRecipient, SmtpErrorInit } from "../errors.ts";
@@ -75,7 +75,8 @@ export function serviceClosing(reply: Reply, phase: Phase, cause?: unknown): Smt
 }
 
 /** Turns what a socket, a decoder or a stream threw into an {@linkcode SmtpError}. */
-export function toSmtpError(error: unknown, phase: Phase): SmtpError {
+export function toSmtpError(thrown: unknown, phase: Phase): SmtpError {
+  const error = readable(thrown);
   if (error instanceof SmtpError) return error;
   if (error instanceof ProtocolError) {
     return new SmtpError("protocol-error", error.message, { phase, cause: error });
@@ -116,10 +117,7 @@ export function leavesHope({ code, temporary }: SmtpError): boolean {
   return temporary || code === "protocol-error";
 }
 
-/** The text of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
+export { messageOf };
 
 /** A connection was cut, so that a server does not take a part of a message for the whole. */
 export function cutShort(): SmtpError {

@@ -245,11 +245,6 @@ export interface SmtpClientOptions extends SmtpChannelOptions {
 export interface ConnectionSettings {
   /** `undefined`: a socket of the caller's whose other end is not named. */
   readonly address: SocketAddress | undefined;
-  /**
-   * What the server is known by from one connection to the next; `undefined` for sockets of the caller's without a `hostname`, each
-   * of which may lead elsewhere.
-   */
-  readonly server: string | undefined;
   readonly socket: SocketSource | undefined;
   readonly security: Security;
   readonly tls: TlsOptions;
@@ -467,11 +462,8 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
   }
   const isUnknown = socket !== undefined && typeof socket !== "function" && options.hostname === undefined;
   const { hostname = "localhost", port = security === "tls" ? 465 : 587 } = options;
-  const address = path !== undefined ? { path } : isUnknown ? undefined : { hostname, port };
-  const isNamed = socket === undefined || options.hostname !== undefined;
   return {
-    address,
-    server: isNamed ? describeAddress({ address }) : undefined,
+    address: path !== undefined ? { path } : isUnknown ? undefined : { hostname, port },
     socket,
     security,
     tls: { ...(bindsToTls(auth) && { peerCertificate: true }), ...options.tls },
@@ -496,8 +488,8 @@ function bindsToTls(auth: Auth | undefined): boolean {
   return Array.isArray(names) && names.some((name) => /-PLUS$/i.test(name));
 }
 
-/** Where a connection leads to. */
-export function describeAddress({ address }: Pick<ConnectionSettings, "address">): string {
+/** Where a connection leads to, for people and as a key. */
+export function describeAddress({ address }: ConnectionSettings): string {
   if (address === undefined) return "a socket of the caller's";
   return "path" in address ? address.path : `${address.hostname}:${address.port}`;
 }

@@ -41,7 +41,8 @@ export interface Quirks {
   /** Whether it has answered a group of commands on this connection. */
   readonly pipelining: "untested" | "proven";
   /**
-   * Whether it has answered a BDAT with 250 since the last EHLO. `"avoided"`: not yet, and a message has gone by DATA for that.
+   * Whether it has answered a BDAT with 250, here or lately on another connection. `"avoided"`: not yet, and a message has gone by
+   * DATA for that.
    */
   readonly chunking: "untested" | "avoided" | "proven";
 }

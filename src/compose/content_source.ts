@@ -5,7 +5,6 @@
  */
 import { keep } from "../client/content.ts";
 import { describe } from "../core/errors.ts";
-import { giveWay } from "../core/turns.ts";
 import type { ContentStream, MailContent } from "./mail.ts";
 
 /** A content that is being read. */
@@ -89,12 +88,10 @@ function fromStream(subject: string, stream: ContentStream): ContentSource {
 }
 
 function readStream(subject: string, stream: ContentStream): ContentReader {
-  let count = 0;
   if (stream instanceof ReadableStream) {
     const reader = stream.getReader();
     return {
       async read() {
-        await giveWay(++count);
         const { value, done } = await reader.read();
         return done ? undefined : checkPiece(subject, value);
       },
@@ -102,16 +99,12 @@ function readStream(subject: string, stream: ContentStream): ContentReader {
     };
   }
   const iterator = stream[Symbol.asyncIterator]();
-  let cancelled = false;
   return {
     async read() {
-      await giveWay(++count);
-      if (cancelled) return undefined; // one that knows no return() would go on
       const { value, done } = await iterator.next();
       return done ? undefined : checkPiece(subject, value);
     },
     async cancel() {
-      cancelled = true;
       await iterator.return?.();
     },
   };

@@ -5,7 +5,7 @@
  * @module
  */
 import { addressHint } from "./address_hint.ts";
-import { ATEXT, is, isAscii, isControl, QTEXT } from "./characters.ts";
+import { ATEXT, is, isAscii, isUnsafe, QTEXT } from "./characters.ts";
 import { show } from "./errors.ts";
 import { ASCII, domainForm, type Form, INVALID, toAscii, UTF8 } from "./domain.ts";
 
@@ -117,7 +117,7 @@ export function pathEnd(text: string): number {
  *
  * @param mailbox The parts of the address.
  * @returns The address, without angle brackets.
- * @throws {TypeError} If the local part holds a control character or a lone surrogate, or the domain is not valid.
+ * @throws {TypeError} If the local part holds a control character, one that turns text around included, or a lone surrogate, or the domain is not valid.
  */
 export function formatMailbox(mailbox: Mailbox): string {
   const { localPart, domain } = mailbox;
@@ -217,7 +217,7 @@ function dotAtomForm(text: string, start: number, end: number): Form {
     else if (code === DOT) {
       if (afterDot) return INVALID;
       afterDot = true;
-    } else if (code > 0x7f && !isControl(code)) ascii = afterDot = false;
+    } else if (code > 0x7f && !isUnsafe(code)) ascii = afterDot = false;
     else return INVALID;
   }
   if (afterDot) return INVALID;
@@ -234,7 +234,7 @@ function quotedStringEnd(text: string, start: number, end: number): number {
       // quoted-pairSMTP: ASCII only, RFC 6531 adds nothing to it.
       const next = text.charCodeAt(++i);
       if (i >= end || next < 0x20 || next > 0x7e) return -1;
-    } else if (!is(code, QTEXT) && (code < 0x80 || isControl(code))) return -1;
+    } else if (!is(code, QTEXT) && (code < 0x80 || isUnsafe(code))) return -1;
   }
   return -1;
 }
@@ -255,7 +255,7 @@ function quote(localPart: string): string {
   let from = 0;
   for (let i = 0; i < localPart.length; i++) {
     const code = localPart.charCodeAt(i);
-    if (isControl(code)) {
+    if (isUnsafe(code)) {
       throw new TypeError(`Cannot write an address: ${show(localPart)} holds a control character`);
     }
     if (code !== QUOTE && code !== BACKSLASH) continue;

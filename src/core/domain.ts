@@ -4,7 +4,7 @@
  * @module
  */
 import { isAddressLiteral } from "./address_literal.ts";
-import { is, isControl, isDigit, LET_DIG } from "./characters.ts";
+import { is, isDigit, isUnsafe, LET_DIG } from "./characters.ts";
 
 const HYPHEN = 0x2d;
 const DOT = 0x2e;
@@ -37,7 +37,7 @@ export function isDomain(text: string): boolean {
 }
 
 /**
- * Checks a domain or address-literal of RFC 5321, section 4.1.2. Beyond ASCII only control characters are refused:
+ * Checks a domain or address-literal of RFC 5321, section 4.1.2. Beyond ASCII only control characters are refused, those included that turn text around:
  * {@linkcode toAscii} checks the rest.
  *
  * @param text A text.
@@ -61,7 +61,7 @@ export function domainForm(text: string, start: number, end: number): Form {
       if (code === HYPHEN) continue;
       if (i - label > MAX_LABEL_LENGTH) return INVALID;
       label = i + 1;
-    } else if (code > 0x7f && !isControl(code)) ascii = false;
+    } else if (code > 0x7f && !isUnsafe(code)) ascii = false;
     else return INVALID;
   }
   if (end - label > MAX_LABEL_LENGTH) return INVALID;

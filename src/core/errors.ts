@@ -73,3 +73,30 @@ function escapeUnit(code: number): string {
     ? "\\x" + code.toString(16).padStart(2, "0")
     : "\\u" + code.toString(16).padStart(4, "0");
 }
+
+/**
+ * Takes whatever was thrown, where its text is about to be read.
+ *
+ * @param thrown A thrown value, from code that is not ours.
+ * @returns The value itself; an error in its place, with it as the `cause`, if it has no text that can be read: it is a revoked
+ * proxy, a getter of it throws, or the `message` is not a string.
+ */
+export function readable(thrown: unknown): unknown {
+  try {
+    if (!(thrown instanceof Error)) {
+      String(thrown);
+      return thrown;
+    }
+    void (thrown as { code?: unknown }).code;
+    if (typeof thrown.name === "string" && typeof thrown.message === "string") return thrown;
+  } catch {
+    // As if it had no text.
+  }
+  return new Error("what was thrown has no text that can be read", { cause: thrown });
+}
+
+/** The text of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  const error = readable(thrown);
+  return error instanceof Error ? error.message : String(error);
+}

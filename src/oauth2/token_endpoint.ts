@@ -15,7 +15,6 @@ import { printable } from "../core/characters.ts";
 import { mustExist } from "../core/option_names.ts";
 import type { OptionHints, OptionNames } from "../core/option_names.ts";
 import { Secrets } from "../core/secrets.ts";
-import { giveWay } from "../core/turns.ts";
 import type { Provider } from "./providers.ts";
 import { TokenError } from "./token_error.ts";
 
@@ -323,13 +322,12 @@ async function readBounded(response: Response, signal: AbortSignal): Promise<str
   let text = "";
   let length = 0;
   try {
-    for (let step = 1;; step++) {
-      await giveWay(step);
-      signal.throwIfAborted(); // the caller's fetch may not know of it
+    for (;;) {
       const { done, value } = await reader.read();
       if (done) return text + decoder.decode();
       length += value.length;
       if (length > MAX_RESPONSE) {
+        await reader.cancel();
         throw new TokenError(
           "bad-response",
           `The response of the authorisation server is longer than ${MAX_RESPONSE} bytes`,
@@ -338,7 +336,6 @@ async function readBounded(response: Response, signal: AbortSignal): Promise<str
       text += decoder.decode(value, { stream: true });
     }
   } catch (cause) {
-    void reader.cancel(cause).catch(() => {});
     if (cause instanceof TokenError) throw cause;
     if (signal.reason instanceof TokenError) throw signal.reason;
     throw new TokenError("network", "The connection to the authorisation server failed", {

@@ -5,7 +5,6 @@
  */
 import type { Message } from "../client/content.ts";
 import type { Envelope } from "../client/envelope.ts";
-import { giveWay } from "../core/turns.ts";
 import type { PoolSendOptions } from "./options.ts";
 import type { PoolReceipt } from "./results.ts";
 
@@ -90,7 +89,6 @@ export async function* sendEach<M extends PoolMail>(
     try {
       for (let index = 0;; index++) {
         while (results.length >= maxResults && !stop.signal.aborted) await taken.promise;
-        await giveWay(index + 1);
         await ready();
         if (stop.signal.aborted) break;
         const { value, done } = await iterator.next();

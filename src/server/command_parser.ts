@@ -10,14 +10,15 @@ import {
   every,
   is,
   isBase64,
-  isControl,
   isDigit,
+  isUnsafe,
   LET_DIG,
   MAX_MECHANISM_LENGTH,
   MECHANISM,
 } from "../core/characters.ts";
 import type { Command, EsmtpParameters } from "../core/command.ts";
 import { Reply } from "../core/reply.ts";
+import { isNormalDomain } from "./internationalized_domain.ts";
 import { barePathEnd, quoteLocalPart } from "./lenient_path.ts";
 
 const HYPHEN = 0x2d;
@@ -52,7 +53,8 @@ export class CommandSyntaxError extends Error {
 export function parseCommand(line: string, lenientAddresses = false): Command {
   for (let i = 0; i < line.length; i++) {
     const code = line.charCodeAt(i);
-    if (isControl(code) && code !== TAB) {
+    // Also what turns text around or ends a line where names and addresses are shown or logged (CVE-2021-42574).
+    if (isUnsafe(code) && code !== TAB) {
       refuse(500, "5.5.2", "A control character has no place in a command");
     }
   }
@@ -130,7 +132,7 @@ function parseMail(argument: string, lenient: boolean): Command {
   const [path, rest] = splitPath("FROM", argument, lenient);
   let reversePath: Mailbox | null;
   try {
-    reversePath = parsePath(path);
+    reversePath = parseNormalPath(path);
   } catch {
     refuse(501, "5.1.7", "Bad sender address syntax");
   }
@@ -143,13 +145,21 @@ function parseRcpt(argument: string, lenient: boolean): Command {
   const [path, rest] = splitPath("TO", argument, lenient);
   let forwardPath: Mailbox | null;
   try {
-    forwardPath = parsePath(path);
+    forwardPath = parseNormalPath(path);
   } catch {
     forwardPath = null;
   }
   if (forwardPath === null) refuse(501, "5.1.3", "Bad recipient address syntax");
   const parameters = parseParameters(rest);
   return parameters === undefined ? { verb: "RCPT", forwardPath } : { verb: "RCPT", forwardPath, parameters };
+}
+
+function parseNormalPath(path: string): Mailbox | null {
+  const mailbox = parsePath(path);
+  if (mailbox !== null && !isNormalDomain(mailbox.domain)) {
+    throw new SyntaxError("The domain has another spelling");
+  }
+  return mailbox;
 }
 
 /** Splits `FROM:<path> parameters`. A lenient path comes back in the strict spelling. */

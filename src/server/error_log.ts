@@ -37,39 +37,55 @@ export function report(onError: OnError, error: unknown, session: ServerSession 
  * @param error The error, or whatever else was thrown.
  */
 export function logError(error: unknown): void {
-  console.error(formatError(error));
+  try {
+    console.error(formatError(error));
+  } catch {
+    // A console of the caller's own that throws: there is nobody left to tell.
+  }
 }
 
 /**
  * Writes an error as text: name, message, code, stack and causes. Only the frames of the stack begin lines; a message, which
  * may quote the client, is one line, and what a terminal would act on is escaped everywhere.
  *
- * @param error The error, or whatever else was thrown.
+ * @param error The error, or whatever else was thrown, and however it was tampered with.
  * @returns The text.
  */
 export function formatError(error: unknown): string {
   const parts: string[] = [];
-  for (let i = 0; i < MAX_CAUSES && error !== undefined; i++) {
-    if (!(error instanceof Error)) {
-      parts.push(escapeUnsafe(toText(error)));
-      break;
+  try {
+    for (let i = 0; i < MAX_CAUSES && error !== undefined; i++) {
+      if (!(error instanceof Error)) {
+        parts.push(escapeUnsafe(toText(error)));
+        break;
+      }
+      const { name, message, code, stack, cause } = error as Error & { code?: unknown };
+      const shownCode = typeof code === "string" ? ` (${code})` : "";
+      parts.push(escapeUnsafe(`${name}: ${message}${shownCode}`) + framesOf(stack, message));
+      error = cause;
     }
-    const { name, message, code, stack = "", cause } = error as Error & { code?: unknown };
-    const shownCode = typeof code === "string" ? ` (${code})` : "";
-    const frames = stack.indexOf("\n    at ", stack.indexOf(message) + message.length);
-    parts.push(
-      escapeUnsafe(`${name}: ${message}${shownCode}`) +
-        (frames < 0 ? "" : stack.slice(frames).split("\n").map(escapeUnsafe).join("\n")),
-    );
-    error = cause;
+  } catch {
+    parts.push("an error that cannot be read"); // it has a getter that throws, or is a proxy
   }
   return parts.join("\n  caused by ");
+}
+
+/**
+ * The lines of the stack that are frames: the last ones without a break, behind the message if it is still the one that the
+ * stack was made with. What stands before may quote the client, and look like a frame.
+ */
+function framesOf(stack: unknown, message: unknown): string {
+  if (typeof stack !== "string" || typeof message !== "string") return "";
+  const at = stack.indexOf(message);
+  const lines = stack.slice(at < 0 ? 0 : at + message.length).trimEnd().split("\n").slice(1);
+  const frames = lines.slice(lines.findLastIndex((line) => !line.startsWith("    at ")) + 1);
+  return frames.map((line) => `\n${escapeUnsafe(line)}`).join("");
 }
 
 function toText(value: unknown): string {
   if (typeof value !== "object" || value === null) return String(value);
   try {
-    return JSON.stringify(value);
+    return JSON.stringify(value) ?? "an object";
   } catch {
     return "an object";
   }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readable } from "../core/errors.ts";
 import { AttemptsError } from "./happy_eyeballs.ts";
 import { SocketError, type SocketErrorCode } from "./socket.ts";
 
@@ -135,13 +136,14 @@ const SELF_SIGNED = /self[- ]signed|UnknownIssuer|CaUsedAsEndEntity/i;
 /**
  * Describes a failure in the same words on every runtime.
  *
- * @param error The runtime's error, which becomes the `cause`. A `SocketError` is returned as it is.
+ * @param thrown The runtime's error, which becomes the `cause`. A `SocketError` is returned as it is.
  * @param context What was under way.
  */
-export function normalizeError(error: unknown, context: ErrorContext = {}): SocketError {
+export function normalizeError(thrown: unknown, context: ErrorContext = {}): SocketError {
+  const error = readable(thrown);
   if (error instanceof SocketError) return error;
   if (error instanceof AttemptsError) return normalizeAttempts(error, context);
-  const code = classify(error) ?? (context.handshake ? "tls-failed" : "network");
+  const code = tryClassify(error) ?? (context.handshake ? "tls-failed" : "network");
   const at = context.target === undefined ? "" : ` (${context.target})`;
   const message = error instanceof Error ? error.message.trim() : "";
   const detail = code === "tls-failed" && context.handshake && NOT_TLS.test(message)
@@ -187,6 +189,14 @@ function normalizeAttempts(cause: AttemptsError, { target = "" }: ErrorContext):
   const { code } = attempts.find(({ error }) => error.code !== "unreachable")?.error ?? first.error;
   const each = attempts.map(({ address, error }) => `${address}: ${WORDS[error.code]}`);
   return new SocketError(code, `${WORDS[code]} (${target}), at ${each.join("; ")}`, { cause, attempts });
+}
+
+function tryClassify(error: unknown): SocketErrorCode | undefined {
+  try {
+    return classify(error);
+  } catch {
+    return undefined; // what is read of it throws
+  }
 }
 
 function classify(error: unknown): SocketErrorCode | undefined {

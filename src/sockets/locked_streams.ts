@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { giveWay } from "../core/turns.ts";
 import { isOwnSocket } from "./connection_socket.ts";
 import { settleTls } from "./settings.ts";
 import { assertShowsCertificate } from "./stream_pair.ts";
@@ -16,8 +15,6 @@ export class LockedStreams {
   #reader: ReadableStreamDefaultReader<Uint8Array>;
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #reading = false;
-  /** How many reads have given nothing. */
-  #empty = 0;
   #writing: Promise<void> | undefined;
   #writeError: unknown;
   /** How many bytes would have been sent by now if all that were written had been. */
@@ -91,7 +88,6 @@ export class LockedStreams {
     this.#reading = true;
     try {
       const { value, done } = await this.#reader.read();
-      if (value?.length === 0) await giveWay(++this.#empty);
       return take(done ? undefined : value);
     } finally {
       this.#reading = false;

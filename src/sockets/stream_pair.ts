@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { giveWay } from "../core/turns.ts";
 import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { isOwnSocket } from "./connection_socket.ts";
@@ -105,12 +104,11 @@ export class PairConnection implements Connection {
   }
 
   async read(): Promise<Bytes | null> {
-    for (let empty = 1;; empty++) {
+    for (;;) {
       const { value, done } = await this.#whileOpen(this.#reader.read());
       if (done) return null;
       const bytes = toBytes(value);
       if (bytes.length > 0) return bytes;
-      await giveWay(empty);
     }
   }
 

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Reply } from "../core/reply.ts";
-import { giveWay } from "../core/turns.ts";
 import { ReplyDecoder, type ReplyDecoderOptions } from "../core/reply_decoder.ts";
 
 /**
@@ -102,8 +101,6 @@ export class ReplyIterator implements AsyncIterableIterator<Reply> {
   readonly #onAbort = (): void => void this.#stop({ error: this.#signal?.reason });
   readonly #waiters: Waiter[] = [];
   #reading = false;
-  /** How many reads have given nothing. */
-  #empty = 0;
   #ended = false;
   /** An error that no `next()` has reported yet. */
   #failure: { readonly error: unknown } | undefined;
@@ -182,7 +179,6 @@ export class ReplyIterator implements AsyncIterableIterator<Reply> {
           this.#decoder.end();
           return await this.#stop();
         }
-        if (value.length === 0) await giveWay(++this.#empty);
         this.#decoder.push(value);
         let reply: Reply | undefined;
         while (this.#waiters.length > 0 && (reply = this.#decoder.next()) !== undefined) {

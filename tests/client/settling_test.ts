@@ -250,6 +250,20 @@ test("SmtpClient: what a trace throws ends the session and rejects what is in fl
   await played.done.catch(() => {});
 });
 
+test("SmtpClient.connect() rejects when its trace throws what cannot be read", async () => {
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  for (const bug of [Object.assign(new Error("x"), { message: null }), revoked.proxy, Object.create(null)]) {
+    const { socket } = replay(hello());
+    const trace = () => {
+      throw bug;
+    };
+    const error = await rejectsWith("aborted", () => SmtpClient.connect({ socket, ...OPTIONS, trace }));
+    assert(error.cause === bug);
+    assert(error.message.startsWith("Aborted because trace has thrown: "), error.message);
+  }
+});
+
 test("SmtpClient.connect() rejects when its trace throws", async () => {
   const bug = new Error("no disk");
   const { socket } = replay(hello());

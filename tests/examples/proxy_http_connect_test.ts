@@ -6,6 +6,6 @@ testProxyExample({
   scheme: "http",
   missing: tinyproxyMissing(),
   start: startTinyproxy,
-  refused: "The proxy does not connect: 401",
-  unreachable: "The proxy does not connect: 500",
+  refused: "The proxy does not connect: HTTP/1.0 401",
+  unreachable: "The proxy does not connect: HTTP/1.1 500",
 });

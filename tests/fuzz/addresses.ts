@@ -24,6 +24,7 @@ import {
 import { renderCommand } from "../../src/core/command.ts";
 import { Reply } from "../../src/core/reply.ts";
 import { parseCommand } from "../../src/server/command_parser.ts";
+import { isNormalDomain } from "../../src/server/internationalized_domain.ts";
 import { ADDRESSES } from "./corpus.ts";
 import * as grammar from "./grammar.ts";
 import { CHARACTERS, mutate, noise } from "./mutate.ts";
@@ -108,6 +109,8 @@ function checkAccepted(mailbox: Mailbox): void {
       continue;
     }
     must(line.endsWith(" SIZE=1\r\n") && isSafe(line.slice(0, -2)), `It is sent as ${JSON.stringify(line)}`);
+    // The client sends domains in ASCII; a server refuses one beyond it that is not in normal form.
+    if (!isNormalDomain(mailbox.domain)) continue;
     mustEqual(
       parseCommand(line.slice(0, -2)),
       { verb, [key]: mailbox, parameters: { SIZE: "1" } },

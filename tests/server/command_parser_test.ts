@@ -68,6 +68,34 @@ for (const [line, command] of TOLERATED) {
   test(`parseCommand() takes ${JSON.stringify(line)}`, () => assertEquals(parseCommand(line), command));
 }
 
+for (
+  const domain of [
+    "bücher.example",
+    "Bücher.Example",
+    "BÜCHER.example",
+    "例え.テスト",
+    "straße.de",
+    "βόλος.example",
+    "क्\u200dष.example",
+    "مثال.إختبار",
+    "münchen-ost.bücher.de",
+    "ünïcödé-ünd-längër-1-2-3.example",
+    "xn--bcher-kva.bücher",
+    "한국.example",
+    "😀.example",
+  ]
+) {
+  test(`parseCommand() takes the domain ${domain}, which is in normal form`, () => {
+    const mailbox = { localPart: "u", domain };
+    assertEquals(parseCommand(`MAIL FROM:<u@${domain}> SMTPUTF8`), {
+      verb: "MAIL",
+      reversePath: mailbox,
+      parameters: { SMTPUTF8: true },
+    });
+    assertEquals(parseCommand(`RCPT TO:<u@${domain}>`), { verb: "RCPT", forwardPath: mailbox });
+  });
+}
+
 const LONG = "x".repeat(300);
 
 const LENIENT: [path: string, localPart: string, domain?: string][] = [
@@ -90,6 +118,8 @@ const LENIENT: [path: string, localPart: string, domain?: string][] = [
   ['"jane doe"@example.com', "jane doe"],
   ['"a\\" SIZE=1 "@example.com', 'a" SIZE=1 '],
   ['<"a> b"@example.com>', "a> b"],
+  ["<a@[tag:x@y]>", "a", "[tag:x@y]"],
+  ["<a..b@[tag:x@y]>", "a..b", "[tag:x@y]"],
   [LONG + ".@example.com", LONG + "."],
 ];
 
@@ -211,6 +241,27 @@ const REFUSED: [line: string, reply: string][] = [
   ["NOOP a\nRSET", "500 5.5.2"],
   ["NOOP \x7f", "500 5.5.2"],
   ["NOOP \x85", "500 5.5.2"],
+  ["EHLO \u202eevil\u2028x", "500 5.5.2"],
+  ["HELO a\u200fb", "500 5.5.2"],
+  ["MAIL FROM:<u\u202e\u2028v@example.org> SMTPUTF8", "500 5.5.2"],
+  ["MAIL FROM:<a@b> X=\u2066", "500 5.5.2"],
+  ['RCPT TO:<"u\u2029v"@example.org>', "500 5.5.2"],
+  ["RCPT TO:<a@b\u061c.example>", "500 5.5.2"],
+  ["RCPT TO:<a@b> ORCPT=utf-8;\u202e", "500 5.5.2"],
+  ["VRFY \u202ea", "500 5.5.2"],
+  ["EXPN \u2028a", "500 5.5.2"],
+  ["HELP \u2069a", "500 5.5.2"],
+  ["ETRN \u202ea", "500 5.5.2"],
+  ["MAIL FROM:<u@ｅｘａｍｐｌｅ.org> SMTPUTF8", "501 5.1.7"],
+  ["RCPT TO:<u@example。org>", "501 5.1.3"],
+  ["RCPT TO:<u@exam\u00adple.org>", "501 5.1.3"],
+  ["RCPT TO:<u@ⓔxample.org>", "501 5.1.3"],
+  ["RCPT TO:<u@bücher.ｅxample>", "501 5.1.3"],
+  ["RCPT TO:<u@büch\u00ader.example>", "501 5.1.3"],
+  ["RCPT TO:<u@bücher.exam\u200bple>", "501 5.1.3"],
+  ["RCPT TO:<u@bu\u0308cher.example>", "501 5.1.3"],
+  ["RCPT TO:<u@bücher\ufe0f.example>", "501 5.1.3"],
+  ["RCPT TO:<u@bücher．example>", "501 5.1.3"],
   ["EHLO", "501 5.5.4"],
   ["HELO ", "501 5.5.4"],
   ["LHLO a b", "501 5.5.4"],
@@ -277,6 +328,27 @@ for (const [line, reply] of REFUSED) {
     assertEquals(error.reply.toString().startsWith(reply + " "), true, error.reply.toString());
   });
 }
+
+test("parseCommand() refuses what turns text around or ends a line, wherever it stands", () => {
+  for (const code of [0x061c, 0x200e, 0x200f, 0x2028, 0x2029, 0x202a, 0x202e, 0x2066, 0x2069]) {
+    const x = String.fromCharCode(code);
+    for (
+      const line of [
+        ...["EHLO", "HELO", "LHLO", "VRFY", "EXPN", "ETRN", "HELP", "NOOP"].map((verb) => `${verb} a${x}b`),
+        ...["MAIL FROM", "RCPT TO"].flatMap((verb) =>
+          [`<a${x}b@c>`, `<"a${x}b"@c>`, `<a@b${x}c>`, `<a@b> X=${x}`, `<@b${x}c:a@b>`].map((path) =>
+            `${verb}:${path}`
+          )
+        ),
+      ]
+    ) {
+      for (const lenient of [false, true]) {
+        const error = assertThrows(() => parseCommand(line, lenient), CommandSyntaxError);
+        assertEquals(error.reply.code, 500);
+      }
+    }
+  }
+});
 
 test("CommandSyntaxError carries the reply and says its text", () => {
   const reply = new Reply(501, "Syntax: BDAT <size> [LAST]", { enhancedCode: "5.5.4" });

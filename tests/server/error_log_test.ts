@@ -52,7 +52,8 @@ for (const [name, onError] of HOSTILE) {
 test("a handler's error that quotes its client reaches the console with everything escaped that a terminal acts on", () =>
   withConsole(async (written) => {
     await using server = serve({}, {
-      greet(name) {
+      greet() {
+        const name = "x\u202egnp\u2066\u2028error:"; // as the content of a message may say
         throw new SocketError("network", `No reverse name for ${name}`, {
           cause: new Error(`looked up\n    at ${name}`),
         });
@@ -61,7 +62,7 @@ test("a handler's error that quotes its client reaches the console with everythi
     const { port } = await server.listening;
     const peer = new Peer(connect({ hostname: "127.0.0.1", port }));
     await peer.reply();
-    assertEquals(await peer.ask("EHLO x\u202egnp\u2066\u2028error:"), "451 4.3.0 Local error in processing");
+    assertEquals(await peer.ask("EHLO client.test"), "451 4.3.0 Local error in processing");
     await peer.close();
     const text = await written();
     assertStringIncludes(
@@ -83,4 +84,78 @@ test("formatError() writes whatever is thrown", () => {
   const loop = new Error("again");
   loop.cause = loop;
   assertEquals(formatError(loop).match(/Error: again/g)!.length, 8);
+});
+
+test("formatError() gives text for errors that were tampered with", () => {
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const hostile: unknown[] = [
+    Object.assign(new Error("x"), { message: null }),
+    Object.assign(new Error("x"), { message: undefined }),
+    Object.assign(new Error("x"), { message: { toString: null } }),
+    Object.assign(new Error("x"), { stack: null }),
+    Object.assign(new Error("x"), { stack: 1, name: Symbol("x") }),
+    ...["name", "message", "stack", "code", "cause"].map((name) =>
+      Object.defineProperty(new Error("x"), name, {
+        get() {
+          throw new Error("read");
+        },
+      })
+    ),
+    { toJSON: () => undefined },
+    {
+      toJSON() {
+        throw null;
+      },
+    },
+    Object.assign(() => {}, { toString: null, [Symbol.toPrimitive]: () => ({}) }),
+    Symbol("x"),
+    1n,
+    undefined,
+    new Proxy({}, {
+      getPrototypeOf() {
+        throw null;
+      },
+    }),
+    revoked.proxy,
+    new Error("x", { cause: revoked.proxy }),
+    Object.create(null),
+  ];
+  for (const [i, error] of hostile.entries()) assertEquals([i, typeof formatError(error)], [i, "string"]);
+});
+
+test("a handler that throws what cannot be read does not end the process whose onError passes it on", () =>
+  withConsole(async (written) => {
+    await using server = serve({
+      onError: (async (error: unknown) => {
+        await null;
+        throw error;
+      }) as ServeOptions["onError"] & object,
+    }, {
+      mail() {
+        throw Object.assign(new Error("x"), { message: null });
+      },
+    });
+    const { port } = await server.listening;
+    const peer = new Peer(connect({ hostname: "127.0.0.1", port }));
+    await peer.reply();
+    await peer.ask("EHLO client.test");
+    assertEquals(await peer.ask("MAIL FROM:<>"), "451 4.3.0 Local error in processing");
+    assertStringIncludes(await written(), "Error: null");
+    await peer.close();
+  }));
+
+test("formatError() takes no line of a content for a frame where the message was replaced", () => {
+  const FORGED = "2026-11-28 sshd[1]: Accepted password for root";
+  const content = `X\n    at f (x)\n${FORGED}\x1b[31m\n`;
+  for (const message of ["the message is refused", "", "cannot parse X"]) {
+    const error = new Error(`cannot parse ${content}`);
+    assertStringIncludes(error.stack!, FORGED); // V8 writes the stack when it is first read
+    error.message = message;
+    const lines = formatError(error).split("\n");
+    assertEquals(lines[0], `Error: ${message}`);
+    assert(lines.length > 1, "the frames are there");
+    for (const line of lines.slice(1)) assert(line.startsWith("    at "), line);
+    assert(!lines.includes("    at f (x)"));
+  }
 });

@@ -82,6 +82,21 @@ for (const [what, error, code] of cases) {
   });
 }
 
+test("normalizeError() gives a SocketError, whatever was thrown", () => {
+  const revoked = Proxy.revocable({}, {});
+  revoked.revoke();
+  const throwing = {
+    get message() {
+      throw new Error("read");
+    },
+  };
+  const nullMessage = Object.assign(new Error("x"), { message: null });
+  for (const thrown of [nullMessage, throwing, revoked.proxy, Object.create(null), null, Symbol("x")]) {
+    assertEquals(normalizeError(thrown).code, "network");
+    assertEquals(normalizeError(new AggregateError([thrown])).code, "network");
+  }
+});
+
 test("normalizeError() calls an unknown error of the handshake tls-failed", () => {
   assertEquals(normalizeError(new Error("?"), { handshake: "first" }).code, "tls-failed");
   assertEquals(normalizeError(coded("ECONNRESET"), { handshake: "first" }).code, "connection-reset");

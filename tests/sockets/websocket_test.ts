@@ -289,6 +289,21 @@ test("a peer that does not wait is cut off with 4009 when maxUnread bytes were n
   await assertFails(socket.closed, "network");
 });
 
+test("a peer is cut off with 4009 that sends messages of a byte, for the memory that they take", async () => {
+  await using listener = await Listener.tcp();
+  const webSocket = new WebSocket(`ws://127.0.0.1:${(listener.address as { port: number }).port}/`);
+  const socket = webSocketSocket(webSocket, { maxUnread: 2_560 });
+  const peer = await WebSocketPeer.accept(await listener.accept());
+  await socket.opened;
+  for (let i = 0; i < 20; i++) await peer.writeFrame(OPCODES.binary, new Uint8Array(1));
+  const close = (await peer.readFrame())!;
+  assertEquals([close.opcode, closeCode(close)], [OPCODES.close, 4009]);
+  await assertFails(socket.readable.getReader().read(), "network");
+  await peer.close(4009);
+  await peer.peer.end();
+  await assertFails(socket.closed, "network");
+});
+
 // ---- TLS, and mail
 
 testOpen("startTls() is a TypeError that says what to do", async (socket, peer) => {

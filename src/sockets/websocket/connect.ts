@@ -37,7 +37,7 @@ export interface WebSocketSocketOptions {
   highWaterMark?: number;
   /**
    * How many received bytes may wait to be read. A WebSocket cannot make its peer wait: if there are more, the connection
-   * fails. Ignored where the runtime has a `WebSocketStream`, which reads on demand. Default: 4,194,304, the replies to more
+   * fails. One of less than 256 bytes counts as 256. Ignored where the runtime has a `WebSocketStream`, which reads on demand. Default: 4,194,304, the replies to more
    * than 10,000 messages in flight.
    */
   maxUnread?: number;

@@ -18,6 +18,13 @@ export const MESSAGE_LENGTH = 65_536;
 const FIRST_PAUSE = 1;
 const LONGEST_PAUSE = 64;
 
+/** What a message counts for at least: one of a single byte takes as much memory. */
+const MIN_MESSAGE = 256;
+
+function sizeOf({ length }: Uint8Array): number {
+  return Math.max(length, MIN_MESSAGE);
+}
+
 /** How the connection uses its WebSocket, checked: see {@linkcode WebSocketSocketOptions}. */
 export interface WebSocketConnectionSettings {
   /** Whether an empty message ends a side. */
@@ -90,7 +97,7 @@ export class WebSocketConnection implements Connection {
     if (this.#head < this.#chunks.length) {
       const chunk = this.#chunks[this.#head]!;
       this.#chunks[this.#head++] = EMPTY;
-      this.#unread -= chunk.length;
+      this.#unread -= sizeOf(chunk);
       if (this.#unread === 0) {
         this.#chunks.length = 0;
         this.#head = 0;
@@ -170,7 +177,7 @@ export class WebSocketConnection implements Connection {
       this.#reader = undefined;
     } else {
       this.#chunks.push(bytes);
-      this.#unread += bytes.length;
+      this.#unread += sizeOf(bytes);
       if (this.#unread <= this.#maxUnread) return;
       const message = `The peer sent more than ${this.#maxUnread} bytes that were not read` +
         ", and a WebSocket cannot be told to wait";
