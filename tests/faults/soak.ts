@@ -143,10 +143,7 @@ async function sample(): Promise<Sample> {
     if (turn > 10 && now >= last) break;
     last = now;
   }
-  for (let round = 0; round < 3; round++) {
-    collect();
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
+  collect();
   return { heap: process.memoryUsage().heapUsed, resources: resources(), files: files() };
 }
 

@@ -9,7 +9,7 @@ import { showSoaked, soak } from "./soak.ts";
 const LEAK = 3e6;
 
 test("Connections, messages and pools leave nothing behind", async () => {
-  for (const step of await soak({ connections: 200, secured: 50, messages: 5_000, pools: 50 })) {
+  for (const step of await soak({ connections: 100, secured: 20, messages: 2_000, pools: 20 })) {
     console.log(showSoaked(step));
     const { resources, files, growth } = step;
     assertEquals(resources <= 0 && files <= 0 && growth < LEAK, true, showSoaked(step));
