@@ -73,28 +73,28 @@ const AUTH_NAMES: Readonly<Record<string, true>> = Object.assign({}, ...Object.v
 /**
  * Checks credentials. A property that is `undefined` counts as left out.
  *
- * @param auth The credentials.
- * @returns The credentials; a copy where something was left out in this way.
+ * @param given The credentials.
+ * @returns A copy of the credentials, see {@linkcode mustExist}.
  * @throws {TypeError} If they make no sense. The message shows no secret.
  */
-export function checkAuth(auth: Auth): Auth {
-  mustExist("log in", auth, AUTH_NAMES, { within: "auth", hints: AUTH_HINTS, secret: true });
+export function checkAuth(given: Auth): Auth {
+  const auth = mustExist("log in", given, AUTH_NAMES, { within: "auth", hints: AUTH_HINTS, secret: true });
   const named = AUTH_KINDS.filter((kind) => kind in auth);
   const defined = named.filter((kind) => auth[kind as keyof Auth] !== undefined);
   if (defined.length > 0 && defined.length < named.length) return checkAuth(withoutUndefined(auth));
-  const given = defined.length > 0 ? defined : named.slice(0, 1);
-  if (given.length !== 1) {
+  const kinds = defined.length > 0 ? defined : named.slice(0, 1);
+  if (kinds.length !== 1) {
     throw new TypeError(
       `Cannot log in: auth must have one of ${AUTH_KINDS.join(", ")}, it has ${
-        given.join(" and ") || "none"
+        kinds.join(" and ") || "none"
       }`,
     );
   }
-  const [kind] = given;
+  const [kind] = kinds;
   const hints = allWith(AUTH_NAMES, `it has no meaning with auth.${kind}`);
   mustExist("log in", auth, KINDS[kind!], { within: "auth", hints });
   if ("mechanism" in auth) {
-    if (typeof auth.mechanism === "function") return auth;
+    if (typeof auth.mechanism === "function") return { ...auth, mechanism: auth.mechanism.bind(given) };
     throw new TypeError("Cannot log in: auth.mechanism must be a function that makes a mechanism");
   }
   if ("pass" in auth) {

@@ -325,15 +325,15 @@ export class SmtpClient implements AsyncDisposable {
   async mail(from: string | null, parameters: MailParameters = {}): Promise<Reply> {
     if (this.#isTransactionOpen) throw transactionOpen("Cannot say MAIL");
     const session = this.#session;
-    checkMailParameters(parameters);
+    const own = checkMailParameters(parameters);
     mustBeReady(session);
     const path = parseReversePath(from);
-    const smtpUtf8 = parameters.smtpUtf8 ?? needsSmtpUtf8([path]);
+    const smtpUtf8 = own.smtpUtf8 ?? needsSmtpUtf8([path]);
     if (smtpUtf8) mustOfferSmtpUtf8([path], this.extensions);
-    const wanted = { ...parameters, smtpUtf8 };
+    const wanted = Object.assign(own, { smtpUtf8 });
     const mail = renderMailCommand(path, wanted, { size: undefined, kinds: undefined }, session);
     admit(session);
-    const rules = rulesFor(parameters.body, "error", this.extensions);
+    const rules = rulesFor(own.body, "error", this.extensions);
     const started = ManualDelivery.start(session, mail, rules);
     this.#opening = started;
     try {

@@ -226,11 +226,8 @@ export async function startTls(session: Session, conversation: Conversation, tls
   if (!session.extensions.startTls) {
     throw startTlsUnavailable(settings, "the server does not offer STARTTLS");
   }
-  const { socket, address } = settings;
-  const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
-  const how = { ...settings.tls, ...tls };
-  // A socket that we have opened already knows its TLS options.
-  const options = socket === undefined && tls === settings.tls ? {} : { ...name, ...how };
+  // The socket has got those of the settings, and the name.
+  const options = tls === settings.tls ? {} : tls;
   link.checkTls(options);
   const reply = await conversation.say("STARTTLS\r\n", "starttls");
   if (!reply.positive) {
@@ -238,7 +235,7 @@ export async function startTls(session: Session, conversation: Conversation, tls
   }
   const info = await opened(upgrade(link, options), settings, "starttls");
   traceState(session, "secured");
-  session.agreed = { ...session.agreed, info: checked(info, link, how) };
+  session.agreed = { ...session.agreed, info: checked(info, link, { ...settings.tls, ...tls }) };
   // What was learnt before TLS may have been somebody else's words (RFC 3207, section 4.2): all of it is asked for again.
   await introduce(session, conversation);
 }

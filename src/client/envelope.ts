@@ -86,12 +86,12 @@ export interface RenderedEnvelope {
  * @throws {TypeError} If it has an option that does not exist.
  */
 export function renderEnvelope(
-  envelope: Envelope,
+  given: Envelope,
   message: MessageFacts,
   target: EnvelopeTarget,
   policy: "some" | "all" = "some",
 ): RenderedEnvelope {
-  checkEnvelopeNames(envelope);
+  const envelope = checkEnvelopeNames(given);
   const isList = Array.isArray(envelope.to);
   const to = (isList ? envelope.to : [envelope.to]) as readonly (string | Recipient)[];
   if (to.length === 0) {
@@ -104,7 +104,7 @@ export function renderEnvelope(
   const { valid, paths, isForeign, invalid } = sort(to, isList, policy, target.extensions);
   const smtpUtf8 = envelope.smtpUtf8 === true || isForeign || needsSmtpUtf8([from]);
   if (smtpUtf8) mustOfferSmtpUtf8([from, ...paths], target.extensions);
-  const wanted = (envelope.smtpUtf8 ?? false) === smtpUtf8 ? envelope : { ...envelope, smtpUtf8 };
+  const wanted = Object.assign(envelope, { smtpUtf8 });
   return {
     mail: renderMailCommand(from, wanted, message, target),
     rcpts: valid.map((recipient, index) => renderRcptCommand(paths[index]!, recipient, wanted, target)),
@@ -132,11 +132,13 @@ export function keepEnvelope(envelope: Envelope): Envelope {
  * Refuses options of an envelope that do not exist.
  *
  * @param envelope The envelope.
+ * @returns Its own, see {@linkcode mustExist}.
  * @throws {TypeError} If there are others.
  */
-export function checkEnvelopeNames(envelope: Envelope): void {
-  mustExist("send", envelope, ENVELOPE_NAMES, { within: "envelope", hints: ENVELOPE_HINTS });
-  checkMailNames(envelope);
+export function checkEnvelopeNames(envelope: Envelope): Envelope {
+  const own = mustExist("send", envelope, ENVELOPE_NAMES, { within: "envelope", hints: ENVELOPE_HINTS });
+  checkMailNames(own);
+  return own;
 }
 
 /**
@@ -186,11 +188,13 @@ export function addressOf(recipient: string | Recipient): string {
  * Refuses options of `mail()` that do not exist.
  *
  * @param parameters The options.
+ * @returns Their own, see {@linkcode mustExist}.
  * @throws {TypeError} If there are others.
  */
-export function checkMailParameters(parameters: MailParameters): void {
-  mustExist("say MAIL", parameters, MAIL_NAMES, { hints: ENVELOPE_HINTS });
-  checkMailNames(parameters);
+export function checkMailParameters(parameters: MailParameters): MailParameters {
+  const own = mustExist("say MAIL", parameters, MAIL_NAMES, { hints: ENVELOPE_HINTS });
+  checkMailNames(own);
+  return own;
 }
 
 /**

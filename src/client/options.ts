@@ -16,7 +16,7 @@ import type {
   SaslContext,
   SaslMechanism,
 } from "../sasl/mechanism.ts";
-import { settleTls } from "../sockets/settings.ts";
+import { assertTlsOptions, settleTls } from "../sockets/settings.ts";
 import type { SocketSource } from "../sockets/to_socket.ts";
 import type { SocketAddress, TlsOptions } from "../sockets/socket.ts";
 import { assertLogger } from "../trace.ts";
@@ -330,14 +330,17 @@ const SECURITIES: readonly string[] = ["tls", "starttls", "opportunistic", "none
 /**
  * Reads the options of a client.
  *
- * @param options The options.
+ * @param given The options.
  * @returns The settings.
  * @throws {TypeError | RangeError} If an option makes no sense.
  */
-export function readOptions(options: SmtpClientOptions): Settings {
-  mustExist("connect", options, CLIENT_NAMES, { hints: CONNECT_HINTS });
-  const { auth, clientName, protocol = "smtp", transfer = "auto", timeouts = {}, trace } = options;
-  mustExist("connect", timeouts, TIMEOUT_NAMES, { within: "timeouts", hints: TIMEOUT_HINTS });
+export function readOptions(given: SmtpClientOptions): Settings {
+  const options = mustExist("connect", given, CLIENT_NAMES, { hints: CONNECT_HINTS });
+  const { auth, clientName, protocol = "smtp", transfer = "auto", trace } = options;
+  const timeouts = mustExist("connect", options.timeouts ?? {}, TIMEOUT_NAMES, {
+    within: "timeouts",
+    hints: TIMEOUT_HINTS,
+  });
   const connection = readConnection(options, auth);
   if (protocol !== "smtp" && protocol !== "lmtp") {
     throw new TypeError(mustBe("connect", "protocol", '"smtp" or "lmtp"', protocol));
@@ -370,12 +373,12 @@ export function readOptions(options: SmtpClientOptions): Settings {
 /**
  * Reads the options of a channel.
  *
- * @param options The options.
+ * @param given The options.
  * @returns The settings.
  * @throws {TypeError | RangeError} If an option makes no sense.
  */
-export function readChannelOptions(options: SmtpChannelOptions): ConnectionSettings {
-  mustExist("connect", options, CHANNEL_NAMES, { hints: CHANNEL_HINTS });
+export function readChannelOptions(given: SmtpChannelOptions): ConnectionSettings {
+  const options = mustExist("connect", given, CHANNEL_NAMES, { hints: CHANNEL_HINTS });
   const { timeouts = {} } = options;
   mustExist("connect", timeouts, { connect: true }, { within: "timeouts", hints: CHANNEL_TIMEOUT_HINTS });
   return readConnection(options, undefined);
@@ -391,8 +394,8 @@ export function readChannelOptions(options: SmtpChannelOptions): ConnectionSetti
 export function divideOptions(
   options: SmtpClientOptions & SendOptions,
 ): [client: SmtpClientOptions, message: SendOptions] {
-  mustExist("send", options, { ...CLIENT_NAMES, ...SEND_NAMES }, { hints: CLIENT_HINTS });
-  return [pick(options, CLIENT_NAMES), pick(options, SEND_NAMES)];
+  const own = mustExist("send", options, { ...CLIENT_NAMES, ...SEND_NAMES }, { hints: CLIENT_HINTS });
+  return [pick(own, CLIENT_NAMES), pick(own, SEND_NAMES)];
 }
 
 function pick<Options extends object>(options: Options, names: OptionNames<Options>): Options {
@@ -438,12 +441,14 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
   if (!SECURITIES.includes(security)) {
     throw new TypeError(mustBe("connect", "security", `one of ${SECURITIES.join(", ")}`, security));
   }
+  let tls: TlsOptions = {};
   if (options.tls !== undefined) {
     if (typeof options.tls === "boolean") {
       throw new TypeError(mustBe("connect", "tls", 'an object (security: "tls" turns it on)', options.tls));
     }
     // Here, and not only when the socket opens, so that the stack of an error leads to the caller.
     settleTls(options.tls, "localhost");
+    tls = assertTlsOptions(options.tls);
   }
   if (options.tls !== undefined && security === "none") {
     throw new TypeError('Cannot connect: tls has no meaning with security "none"');
@@ -466,7 +471,7 @@ function readConnection(options: SmtpChannelOptions, auth: Auth | undefined): Co
     address: path !== undefined ? { path } : isUnknown ? undefined : { hostname, port },
     socket,
     security,
-    tls: { ...(bindsToTls(auth) && { peerCertificate: true }), ...options.tls },
+    tls: { ...(bindsToTls(auth) && { peerCertificate: true }), ...tls },
     connectTimeout: readTimeout("connect", options.timeouts?.connect, 120_000),
     signal,
     replyLimits,

@@ -14,20 +14,24 @@ export type OptionHints = Readonly<Record<string, string>>;
 /**
  * Refuses options that do not exist. One whose value is `undefined` counts as left out.
  *
+ * What it returns has the options that the object itself has, or its class: what some other part of the program has put into
+ * `Object.prototype` is nobody's option, and `verify: false` there would turn off all checks ("prototype pollution").
+ *
  * @param action What cannot be done, as in "connect".
  * @param options The options, as the caller gave them.
  * @param names The names of those that exist.
  * @param more `within`: the option that they are fields of, as in "tls", if they are. `hints`: what to do instead of an option of
  * another library; the hint for `""` stands for all names that have none. `secret`: whether a name may be a secret by mistake, as in
  * `{ [password]: user }`: one is then shown only if it is known what was meant. Default: `false`.
+ * @returns A copy without prototype.
  * @throws {TypeError} If there are others; or if it is not an object. No value is shown: it may be a secret.
  */
-export function mustExist(
+export function mustExist<Options>(
   action: string,
-  options: unknown,
+  options: Options,
   names: Readonly<Record<string, true>>,
   { within, hints = {}, secret = false }: { within?: string; hints?: OptionHints; secret?: boolean } = {},
-): void {
+): Options {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     const hides = typeof options === "string" || (secret && typeof options === "number");
     const shown = hides ? `a ${typeof options}` : describe(options);
@@ -35,13 +39,13 @@ export function mustExist(
       `Cannot ${action}: ${within ?? "options"} must be an object, the current value is ${shown}`,
     );
   }
-  const given = options as Readonly<Record<string, unknown>>;
+  const given = options as Options & Readonly<Record<string, unknown>>;
   let wrong: string[] | undefined;
   for (const name in given) {
     if (names[name] === true || given[name] === undefined || !Object.hasOwn(given, name)) continue;
     (wrong ??= []).push(name);
   }
-  if (wrong === undefined) return;
+  if (wrong === undefined) return ownOf(given, names);
   const path = within === undefined ? "" : `${within}.`;
   const all = wrong.map((name) => {
     const instead = Object.hasOwn(hints, name) ? hints[name] : nearest(name, names, path) ?? hints[""];
@@ -49,6 +53,29 @@ export function mustExist(
     return `there is no option ${show(path + shown)}, ${instead ?? `only ${Object.keys(names).join(", ")}`}`;
   });
   throw new TypeError(`Cannot ${action}: ${all.join("; ")}`);
+}
+
+function ownOf<Options extends object>(given: Options, names: Readonly<Record<string, true>>): Options {
+  const own = Object.create(null);
+  for (const name in names) if (isOwn(given, name)) own[name] = given[name as keyof Options];
+  return own;
+}
+
+/**
+ * Whether an object has a property of its own or from its class, and not from `Object.prototype`.
+ *
+ * @param object The object.
+ * @param name The name of the property.
+ */
+export function isOwn(object: object, name: string): boolean {
+  for (
+    let at: object | null = object;
+    at !== null && at !== Object.prototype;
+    at = Object.getPrototypeOf(at)
+  ) {
+    if (Object.hasOwn(at, name)) return true;
+  }
+  return false;
 }
 
 /**

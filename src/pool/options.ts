@@ -4,7 +4,7 @@
  * @module
  */
 import { mustBe } from "../core/errors.ts";
-import { mustExist } from "../core/option_names.ts";
+import { isOwn, mustExist } from "../core/option_names.ts";
 import type { OptionHints, OptionNames } from "../core/option_names.ts";
 import type { Reply } from "../core/reply.ts";
 import { CLIENT_HINTS } from "../client/foreign_options.ts";
@@ -186,12 +186,12 @@ const MAKE = "make a pool";
 /**
  * Reads the options of a pool.
  *
- * @param options The options.
+ * @param given The options.
  * @returns The settings.
  * @throws {TypeError | RangeError} If an option makes no sense.
  */
-export function readPoolOptions(options: SmtpPoolOptions): PoolSettings {
-  mustExist(MAKE, options, { ...CLIENT_NAMES, ...OWN_NAMES }, { hints: POOL_HINTS });
+export function readPoolOptions(given: SmtpPoolOptions): PoolSettings {
+  const options = mustExist(MAKE, given, { ...CLIENT_NAMES, ...OWN_NAMES }, { hints: POOL_HINTS });
   const { socket, signal, retryUnknown = false, rateLimit, domainRateLimit } = options;
   if (socket !== undefined && typeof socket !== "function") {
     throw new TypeError(mustBe(MAKE, "socket", "a function that opens one for each connection", socket));
@@ -227,10 +227,12 @@ export function readPoolOptions(options: SmtpPoolOptions): PoolSettings {
 
 function readHosts({ hosts, ...options }: SmtpPoolOptions): HostSettings[] {
   const shared: SmtpClientOptions = {};
-  for (const name in CLIENT_NAMES) {
+  for (const name of Object.keys(CLIENT_NAMES)) {
     const key = name as keyof SmtpClientOptions;
     // Each connection has a signal of its own, which the pool's aborts.
-    if (options[key] !== undefined && key !== "signal") Object.assign(shared, { [key]: options[key] });
+    if (isOwn(options, key) && options[key] !== undefined && key !== "signal") {
+      Object.assign(shared, { [key]: options[key] });
+    }
   }
   const tokens = new SharedTokens();
   if (hosts === undefined) return [readHost(shared, tokens)];
@@ -244,12 +246,13 @@ function readHosts({ hosts, ...options }: SmtpPoolOptions): HostSettings[] {
     );
   }
   return hosts.map((host: PoolHost, index) => {
-    mustExist(MAKE, host, HOST_NAMES, { within: `hosts[${index}]`, hints: POOL_HINTS });
-    return readHost({ ...shared, ...host }, tokens);
+    const own = mustExist(MAKE, host, HOST_NAMES, { within: `hosts[${index}]`, hints: POOL_HINTS });
+    return readHost({ ...shared, ...own }, tokens);
   });
 }
 
-function readHost(client: SmtpClientOptions, tokens: SharedTokens): HostSettings {
+function readHost(given: SmtpClientOptions, tokens: SharedTokens): HostSettings {
+  const client = mustExist(MAKE, given, CLIENT_NAMES);
   const name = describeAddress(readOptions(client));
   if (client.auth === undefined) return { name, client };
   return { name, client: { ...client, auth: tokens.in(client.auth) } };

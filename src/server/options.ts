@@ -253,17 +253,26 @@ const ALL_HANDLER_HINTS: OptionHints = {
  * @param options What should be the options.
  * @param handlers What should be the handlers.
  * @param kind Whose they are.
+ * @returns The options' own, see {@linkcode mustExist}.
  * @throws {TypeError} If one does not exist; the message names the right one.
  */
-export function assertNames(options: unknown, handlers: unknown, kind: "serve" | "serveSocket"): void {
-  if (kind === "serve") mustExist("serve", options, SERVER_NAMES, { hints: SERVE_HINTS });
-  else mustExist("serve", options, SESSION_NAMES, { hints: SERVE_SOCKET_HINTS });
-  const { timeouts, tls } = options as ServeOptions;
+export function assertNames(
+  options: ServeOptions | ServeSocketOptions,
+  handlers: unknown,
+  kind: "serve" | "serveSocket",
+): ServeOptions {
+  const own: ServeOptions = kind === "serve"
+    ? mustExist("serve", options, SERVER_NAMES, { hints: SERVE_HINTS })
+    : mustExist("serve", options, SESSION_NAMES, { hints: SERVE_SOCKET_HINTS });
+  const { timeouts, tls } = own;
   if (timeouts !== undefined) {
-    mustExist("serve", timeouts, TIMEOUT_NAMES, { within: "timeouts", hints: TIMEOUT_HINTS });
+    own.timeouts = mustExist("serve", timeouts, TIMEOUT_NAMES, { within: "timeouts", hints: TIMEOUT_HINTS });
   }
-  if (tls !== undefined) mustExist("serve", tls, TLS_NAMES, { within: "tls", hints: TLS_HINTS });
+  if (tls !== undefined) {
+    own.tls = mustExist("serve", tls, TLS_NAMES, { within: "tls", hints: TLS_HINTS });
+  }
   assertHandlers(handlers);
+  return own;
 }
 
 function assertHandlers(handlers: unknown): void {

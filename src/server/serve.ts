@@ -101,8 +101,8 @@ class ListeningServer implements SmtpServer {
   #addr: ServerAddress | undefined;
   #stopping = false;
 
-  constructor(options: ServeOptions, handlers: ServerHandlers) {
-    assertNames(options, handlers, "serve");
+  constructor(given: ServeOptions, handlers: ServerHandlers) {
+    const options = assertNames(given, handlers, "serve");
     const { hostname = "127.0.0.1", path, tls, security = tls === undefined ? "none" : "starttls" } = options;
     oneOf("security", security, ["tls", "starttls", "none"]);
     // An empty one would listen on all addresses.

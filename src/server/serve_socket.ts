@@ -43,8 +43,7 @@ export function serveSocket(
   options: ServeSocketOptions = {},
   handlers: ServerHandlers = {},
 ): Promise<void> {
-  assertNames(options, handlers, "serveSocket");
-  const settings = readOptions(options, handlers);
+  const settings = readOptions(assertNames(options, handlers, "serveSocket"), handlers);
   const connection = new ServerConnection(socket, settings, handlers);
   return runUntilAborted(connection, settings.signal, settings.timeouts.shutdown);
 }

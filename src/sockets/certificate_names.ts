@@ -16,6 +16,8 @@ export interface CertificateNames {
 }
 
 const SUBJECT_ALT_NAME = "551d11";
+const BASIC_CONSTRAINTS = "551d13";
+const BOOLEAN = 0x01;
 /** Tags in a certificate, and of its names (RFC 5280, sections 4.1 and 4.2.1.6). */
 const VERSION = 0xa0;
 const EXTENSIONS = 0xa3;
@@ -61,6 +63,27 @@ export function certificateNames(certificate: Uint8Array): CertificateNames {
  * @throws {SyntaxError} If it cannot be read, or has more than one such extension.
  */
 export function subjectAltName(certificate: Uint8Array): Der | undefined {
+  const value = extensionOf(certificate, SUBJECT_ALT_NAME);
+  const names = value?.enter(SEQUENCE);
+  if (value?.done === false) {
+    throw new SyntaxError("Cannot read the certificate: something follows its names");
+  }
+  return names;
+}
+
+/**
+ * Whether a certificate is an authority's: whether its basic constraints say so (RFC 5280, section 4.2.1.9).
+ *
+ * @param certificate The certificate, DER.
+ * @throws {SyntaxError} If it cannot be read.
+ */
+export function isAuthority(certificate: Uint8Array): boolean {
+  const constraints = extensionOf(certificate, BASIC_CONSTRAINTS)?.enter(SEQUENCE);
+  return constraints?.tag === BOOLEAN && constraints.take(BOOLEAN)[0] === 0xff;
+}
+
+/** Finds an extension, and returns a reader for its value. */
+function extensionOf(certificate: Uint8Array, identifier: string): Der | undefined {
   const signed = new Der(certificate).enter(SEQUENCE).enter(SEQUENCE);
   if (signed.tag === VERSION) signed.skip();
   // Serial number, signature algorithm, issuer, validity, subject, public key, and perhaps unique identifiers.
@@ -69,12 +92,10 @@ export function subjectAltName(certificate: Uint8Array): Der | undefined {
   if (signed.done) return found;
   for (const list = signed.enter(EXTENSIONS).enter(SEQUENCE); !list.done;) {
     const extension = list.enter(SEQUENCE);
-    if (extension.identifier() !== SUBJECT_ALT_NAME) continue;
-    if (found !== undefined) throw new SyntaxError("Cannot read the certificate: it has its names twice");
+    if (extension.identifier() !== identifier) continue;
+    if (found !== undefined) throw new SyntaxError("Cannot read the certificate: it has an extension twice");
     if (extension.tag !== OCTET_STRING) extension.skip(); // whether it is critical
-    const value = extension.enter(OCTET_STRING);
-    found = value.enter(SEQUENCE);
-    if (!value.done) throw new SyntaxError("Cannot read the certificate: something follows its names");
+    found = extension.enter(OCTET_STRING);
   }
   return found;
 }

@@ -38,6 +38,12 @@ export interface Connection {
    */
   close(reason?: unknown): Promise<void> | void;
   /**
+   * Refuses settings that a later {@linkcode startTls} could not honour. Default: there are none.
+   *
+   * @throws {TypeError} If it could not.
+   */
+  checkTls?(settings: TlsSettings): void;
+  /**
    * Goes over to TLS, and waits for the handshake. If that fails or is aborted, the connection is closed.
    *
    * @param settings How to do TLS.

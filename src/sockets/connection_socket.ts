@@ -141,7 +141,7 @@ export class ConnectionSocket implements Socket {
       unread: this.#source.desiredSize !== null && this.#source.desiredSize < 0,
       ended: this.#readingIsOver() || this.#writing === "ended",
     });
-    const settings = this.#init.startTls(options);
+    const settings = this.checkTls(options);
     // Locked for good, so that nothing comes in between.
     const writer = this.writable.getWriter();
     this.readable.getReader();
@@ -156,8 +156,10 @@ export class ConnectionSocket implements Socket {
   }
 
   /** Checks the options of a later `startTls()`; throws if they are not valid. */
-  checkTls(options?: TlsOptions): void {
-    this.#init.startTls(options);
+  checkTls(options?: TlsOptions): TlsSettings {
+    const settings = this.#init.startTls(options);
+    this.#connection?.checkTls?.(settings);
+    return settings;
   }
 
   ref(): void {

@@ -55,8 +55,8 @@ const NAMES: OptionNames<MemorySocketOptions> = {
  * ```
  */
 export function memorySocketPair(options: MemorySocketOptions = {}): [Socket, Socket] {
-  mustExist("make sockets", options, NAMES);
-  const { highWaterMark = 65_536, secureTransport = "off", allowHalfOpen = false } = options;
+  const given = mustExist("make sockets", options, NAMES);
+  const { highWaterMark = 65_536, secureTransport = "off", allowHalfOpen = false } = given;
   if (!Number.isInteger(highWaterMark) || highWaterMark < 1) {
     throw new RangeError(mustBe("make sockets", "highWaterMark", "a whole number above 0", highWaterMark));
   }

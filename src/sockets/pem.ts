@@ -63,6 +63,11 @@ export function isServersOwn(pem: string, serverName: string): boolean {
   });
 }
 
+/** The DER of a certificate in PEM, checked. */
+export function derOf(pem: string): Uint8Array {
+  return Uint8Array.from(atob(readBlocks(pem)[0]!.body), (char) => char.charCodeAt(0));
+}
+
 const SUBJECT_ALT_NAME = "\x06\x03\x55\x1d\x11";
 /** The OID of the basic constraints, perhaps "critical", and an OCTET STRING with a SEQUENCE that begins with TRUE. */
 // deno-lint-ignore no-control-regex

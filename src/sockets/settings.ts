@@ -10,7 +10,10 @@ import type { SecureTransport, SocketAddress, SocketOptions, TlsInfo, TlsOptions
 
 /** {@linkcode TlsOptions}, checked and complete. */
 export interface TlsSettings {
-  /** The name that the certificate must carry. `undefined` only if the peer has no name (a unix socket) and it is not checked. */
+  /**
+   * The name that the certificate must carry. `undefined` only if the peer has no name (a unix socket) and it is not checked, or
+   * if a socket of the caller's knows it.
+   */
   readonly serverName: string | undefined;
   /** See {@linkcode TlsOptions.caCerts}. */
   readonly caCerts: readonly string[];
@@ -24,6 +27,8 @@ export interface TlsSettings {
   readonly alpnProtocols: readonly string[];
   /** Whether issuer, name and dates of the certificate are checked: not with {@linkcode fingerprints}. */
   readonly verify: boolean;
+  /** Whether `verify: true` was said by name: a socket of the caller's may have been told otherwise before. */
+  readonly insists: boolean;
   /** What a handshake that succeeds has checked, see {@linkcode TlsInfo.verifiedBy}. */
   readonly verifiedBy: TlsInfo["verifiedBy"];
   /** See {@linkcode TlsOptions.peerCertificate}. */
@@ -113,15 +118,15 @@ const HOST_NAME = "a host name or an IP address";
  * Checks and completes the options of `connect()`.
  *
  * @param address Where to connect.
- * @param options How to connect.
+ * @param given How to connect.
  * @returns The settings, frozen.
  * @throws {TypeError} If an option is not valid, or contradicts another.
  * @throws {RangeError} If the port is out of range.
  */
-export function settle(address: SocketAddress, options: SocketOptions = {}): SocketSettings {
+export function settle(address: SocketAddress, given: SocketOptions = {}): SocketSettings {
   const place = settleAddress(address);
-  mustExist("connect", options, SOCKET_NAMES, { hints: SOCKET_HINTS });
-  if (options.tls !== undefined) assertTlsOptions(options.tls);
+  const options = mustExist("connect", given, SOCKET_NAMES, { hints: SOCKET_HINTS });
+  const tls = options.tls && assertTlsOptions(options.tls);
   const { secureTransport = "off", allowHalfOpen = false, signal, localAddress, keepAlive = true } = options;
   if (secureTransport !== "off" && secureTransport !== "on" && secureTransport !== "starttls") {
     throw new TypeError(mustBe("connect", "secureTransport", '"off", "on" or "starttls"', secureTransport));
@@ -138,7 +143,8 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
     }
   }
   const hostname = "path" in place ? undefined : place.hostname;
-  const startTls = (later?: TlsOptions) => settleTls({ ...options.tls, ...later }, hostname);
+  const startTls = (later?: TlsOptions) =>
+    settleTls({ ...tls, ...later && assertTlsOptions(later) }, hostname);
   return Object.freeze({
     address: place,
     target: targetOf(place),
@@ -159,14 +165,19 @@ export function settle(address: SocketAddress, options: SocketOptions = {}): Soc
 /**
  * Checks and completes the options of TLS.
  *
- * @param options The options.
+ * @param given The options.
  * @param hostname The host to connect to; `undefined` if it has no name (a unix socket).
+ * @param more `isNamed`: whether the settings are for a socket that knows its name, so that they need none. Default: `false`.
  * @returns The settings, frozen.
  * @throws {TypeError} If an option does not exist, a certificate or key is not PEM, one of the two is missing, two exclude each
  * other, or there is no name to check.
  */
-export function settleTls(options: TlsOptions, hostname: string | undefined): TlsSettings {
-  assertTlsOptions(options);
+export function settleTls(
+  given: TlsOptions,
+  hostname: string | undefined,
+  { isNamed = false }: { isNamed?: boolean } = {},
+): TlsSettings {
+  const options = assertTlsOptions(given);
   const { serverName, cert, key, alpnProtocols = [], peerCertificate = false } = options;
   const caCerts = settleCertificates(options.caCerts);
   const fingerprints = settleFingerprints(options.fingerprints);
@@ -192,7 +203,7 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
     }
   }
   const name = serverName ?? hostname;
-  if (name === undefined && verify) {
+  if (name === undefined && verify && !isNamed) {
     throw new TypeError(
       "Cannot use TLS: tls.serverName is missing, and there is no host name to check the certificate for",
     );
@@ -208,6 +219,7 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
     key,
     alpnProtocols,
     verify,
+    insists: options.verify === true,
     verifiedBy: verify ? "name" : isPinned ? "fingerprint" : "nothing",
     peerCertificate,
   });
@@ -216,10 +228,12 @@ export function settleTls(options: TlsOptions, hostname: string | undefined): Tl
 /**
  * Checks that options of TLS exist.
  *
+ * @param options The options.
+ * @returns Their own, see {@linkcode mustExist}.
  * @throws {TypeError} If one does not, or if it is no object.
  */
-export function assertTlsOptions(options: TlsOptions): void {
-  mustExist("use TLS", options, TLS_NAMES, { hints: TLS_HINTS });
+export function assertTlsOptions(options: TlsOptions): TlsOptions {
+  return mustExist("use TLS", options, TLS_NAMES, { hints: TLS_HINTS });
 }
 
 /**
@@ -281,8 +295,11 @@ export function isIpAddress(text: string): boolean {
  * @throws {TypeError} If the host name or the path is not valid.
  * @throws {RangeError} If the port is out of range.
  */
-export function settleAddress(address: SocketAddress): SocketAddress {
-  mustExist("connect", address, ADDRESS_NAMES, { within: "address", hints: ADDRESS_HINTS });
+export function settleAddress(given: SocketAddress): SocketAddress {
+  const address: SocketAddress = mustExist("connect", given, ADDRESS_NAMES, {
+    within: "address",
+    hints: ADDRESS_HINTS,
+  });
   if ("path" in address && address.path !== undefined) {
     const { path } = address;
     mustNotBeUrl("connect", "path", path);

@@ -40,8 +40,10 @@ export interface TlsOptions {
    * Certificates to trust besides those of the system, PEM: of authorities, or a server's own that no authority has signed. A
    * text may hold several.
    *
-   * On Deno `node:tls` takes the place of its own TLS for a server's own certificate that calls itself an authority's
-   * (`CA:TRUE`, as `openssl req -x509` makes them). There the system's authorities are trusted, too, only with
+   * Only a certificate with `CA:TRUE` is an authority's; any other is trusted as the server's own, and not for what its key signs.
+   *
+   * On Deno `node:tls` takes the place of its own TLS for a server's own certificate, whether it calls itself an authority's
+   * (`CA:TRUE`, as `openssl req -x509` makes them) or not. There the system's authorities are trusted, too, only with
    * `--allow-sys=ca`.
    */
   caCerts?: string | readonly string[];
@@ -117,6 +119,7 @@ export interface TlsInfo {
   /**
    * What was checked about the server's certificate. `"name"`: an authority that is trusted has signed it, it is valid now, and
    * for the server's name; `"fingerprint"`: it is one of {@linkcode TlsOptions.fingerprints}; `"nothing"`: with `verify: false`.
+   * Deno with `--unsafely-ignore-certificate-errors` checks neither issuer nor name, and does not tell: `"name"` says nothing then.
    * Not known on the server's side, and of TLS that the caller's own connection does.
    */
   readonly verifiedBy?: "name" | "fingerprint" | "nothing";

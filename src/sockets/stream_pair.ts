@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isOwn } from "../core/option_names.ts";
 import { abortable } from "./abortable.ts";
 import type { Connection } from "./connection.ts";
 import { isOwnSocket } from "./connection_socket.ts";
@@ -68,6 +69,8 @@ export class PairConnection implements Connection {
   /** Fails what is under way, once: the pair may leave it pending. */
   #failing = new AbortController();
   #writing = false;
+  /** How many bytes would have left a socket of ours by now if all that were written had. */
+  #written: number;
   #closed: Promise<void> | undefined;
 
   /**
@@ -77,6 +80,7 @@ export class PairConnection implements Connection {
   constructor(pair: StreamPair, secureTransport: SecureTransport) {
     this.secureTransport = secureTransport;
     this.#pair = pair;
+    this.#written = isOwnSocket(pair) ? pair.sent : 0;
     this.#reader = pair.readable.getReader();
     this.#writer = pair.writable.getWriter();
     this.#reader.closed.catch(() => {});
@@ -103,6 +107,10 @@ export class PairConnection implements Connection {
     }
   }
 
+  get unsent(): number {
+    return isOwnSocket(this.#pair) ? this.#written - this.#pair.sent : 0;
+  }
+
   async read(): Promise<Bytes | null> {
     for (;;) {
       const { value, done } = await this.#whileOpen(this.#reader.read());
@@ -115,6 +123,7 @@ export class PairConnection implements Connection {
   async write(bytes: Uint8Array): Promise<void> {
     const chunk = isOwnSocket(this.#pair) ? bytes : bytes.slice();
     this.#writing = true;
+    this.#written += chunk.length;
     await this.#whileOpen(this.#writer.write(chunk));
     this.#writing = false;
   }
@@ -145,6 +154,11 @@ export class PairConnection implements Connection {
       void this.close(error);
       throw error;
     }
+  }
+
+  checkTls(settings: TlsSettings): void {
+    assertShowsCertificate(this.#pair, settings);
+    if (isOwnSocket(this.#pair) && hasOwnTls(this.#pair)) this.#pair.checkTls(toOptions(settings));
   }
 
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
@@ -190,7 +204,7 @@ export class PairConnection implements Connection {
  * @returns `"on"` if it is protected already, `"starttls"` if it can be, `"off"` if it must not be or this runtime cannot.
  */
 export function transportOf(pair: StreamPair, wanted: SecureTransport): SecureTransport {
-  if (pair.secureTransport === "on") return "on";
+  if (saysTransport(pair) === "on") return "on";
   return wanted !== "off" && (hasOwnTls(pair) || hasNode()) ? "starttls" : "off";
 }
 
@@ -207,7 +221,7 @@ export function assertShowsCertificate(
   tls: Pick<TlsOptions, "fingerprints"> | undefined,
 ): void {
   if (tls?.fingerprints === undefined || tls.fingerprints.length === 0) return;
-  if (pair.secureTransport !== "on" && (!hasOwnTls(pair) || isOwnSocket(pair))) return;
+  if (saysTransport(pair) !== "on" && (!hasOwnTls(pair) || isOwnSocket(pair))) return;
   throw new TypeError(
     "Cannot use TLS: fingerprints cannot be compared, the given socket does TLS by itself and does not show the certificate",
   );
@@ -245,7 +259,12 @@ export async function closePair(
 }
 
 function hasOwnTls(pair: StreamPair): pair is StreamPair & Required<Pick<StreamPair, "startTls">> {
-  return pair.startTls !== undefined && pair.secureTransport !== "off";
+  return isOwn(pair, "startTls") && pair.startTls !== undefined && saysTransport(pair) !== "off";
+}
+
+/** What a pair says about its protection, and not what `Object.prototype` says. */
+function saysTransport(pair: StreamPair): SecureTransport | undefined {
+  return isOwn(pair, "secureTransport") ? pair.secureTransport : undefined;
 }
 
 /** Bytes that belong to the reader: other libraries hand out views of shared buffers. */
@@ -271,16 +290,16 @@ function readInfo(opened: unknown): SocketInfo {
   };
 }
 
-function toOptions(
-  { serverName, caCerts, fingerprints, cert, key, alpnProtocols, verify, peerCertificate }: TlsSettings,
-): TlsOptions {
+function toOptions(settings: TlsSettings): TlsOptions {
+  const { serverName, caCerts, fingerprints, cert, key, alpnProtocols, verify, insists, peerCertificate } =
+    settings;
   return {
     ...(serverName !== undefined && { serverName }),
     ...(caCerts.length > 0 && { caCerts }),
     ...(fingerprints.length > 0 && { fingerprints }),
     ...(cert !== undefined && key !== undefined && { cert, key }),
     ...(alpnProtocols.length > 0 && { alpnProtocols }),
-    ...(!verify && fingerprints.length === 0 && { verify }),
+    ...(fingerprints.length === 0 && (insists || !verify) && { verify }),
     ...(peerCertificate && { peerCertificate }),
   };
 }

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { certificateNames, isFor } from "./certificate_names.ts";
+import { certificateNames, isAuthority, isFor } from "./certificate_names.ts";
+import { derOf } from "./pem.ts";
 import { builtin } from "./runtime.ts";
 import type { TlsSettings } from "./settings.ts";
 import { SocketError, type SocketInfo, type TlsInfo } from "./socket.ts";
@@ -19,11 +20,57 @@ import { SocketError, type SocketInfo, type TlsInfo } from "./socket.ts";
  */
 export function trustedCertificates(caCerts: readonly string[]): string[] | undefined {
   if (caCerts.length === 0) return undefined;
+  const own = serversOwn(caCerts);
+  if (own.length > 0) caCerts = caCerts.filter((pem) => !own.includes(pem));
   if (!mayReadAuthorities()) return [...caCerts];
   const tls = builtin("node:tls");
   // From Node 22.15 on, with those of NODE_EXTRA_CA_CERTS and --use-system-ca.
   const { getCACertificates } = tls as { getCACertificates?: (type: "default") => string[] };
   return [...getCACertificates?.("default") ?? tls.rootCertificates, ...caCerts];
+}
+
+/**
+ * Those of `caCerts` that are no authority's (CA:FALSE), on Deno. Node and Bun take such a certificate for the server's own, and
+ * trust nothing that its key has signed. Deno (2.9.6) takes each certificate for an authority's, for every name: so it does
+ * not get them, and {@linkcode checkIssuer} looks whether one of them is the server's.
+ *
+ * @param caCerts The certificates, one a text.
+ */
+export function serversOwn(caCerts: readonly string[]): string[] {
+  if (!("Deno" in globalThis)) return [];
+  return caCerts.filter((pem) => {
+    try {
+      return !isAuthority(derOf(pem));
+    } catch {
+      return true; // what cannot be read is nobody's
+    }
+  });
+}
+
+/**
+ * Checks who has signed a certificate, where {@linkcode serversOwn} finds some, so that the handshake did not.
+ *
+ * @param own What it has found.
+ * @param certificate The server's certificate.
+ * @param socket What `node:tls` says: `authorized`, whether an authority that it trusts has signed the certificate.
+ * @throws {Error} If neither an authority has signed it, nor is it one of `own` and valid now.
+ */
+export function checkIssuer(
+  own: readonly string[],
+  certificate: Uint8Array | undefined,
+  socket: { authorized: boolean; authorizationError: unknown },
+): void {
+  if (socket.authorized === true) return;
+  const { Buffer } = builtin("node:buffer");
+  const code = `${socket.authorizationError || "CERT_UNTRUSTED"}`;
+  if (certificate === undefined || !own.some((pem) => Buffer.from(derOf(pem)).equals(certificate))) {
+    throw Object.assign(new Error(code), { code });
+  }
+  const { validFrom, validTo } = new (builtin("node:crypto").X509Certificate)(certificate);
+  const now = Date.now();
+  const refuse = (code: string, why: string) => Object.assign(new Error(why), { code });
+  if (!(Date.parse(validFrom) <= now)) throw refuse("CERT_NOT_YET_VALID", `it is valid from ${validFrom}`);
+  if (!(now <= Date.parse(validTo))) throw refuse("CERT_HAS_EXPIRED", `it was valid until ${validTo}`);
 }
 
 function mayReadAuthorities(): boolean {

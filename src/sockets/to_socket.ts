@@ -72,8 +72,9 @@ const NAMES: OptionNames<ToSocketOptions> = {
  * have; certificates are checked as always. If there is neither, as in a browser and on Cloudflare Workers, `"on"` makes
  * `opened` reject, and instead of `"starttls"` the socket's `secureTransport` is `"off"`.
  *
- * @param source A pair of streams, or a function that opens one. A {@linkcode Socket} is returned as it is, but with `"on"`,
- * if it is not protected yet, after `startTls()`.
+ * @param source A pair of streams, or a function that opens one. A {@linkcode Socket} is returned as it is if it is
+ * protected already, or if there is nothing to tell it; otherwise `address` and `tls` hold for its TLS, too, and what they leave
+ * out is as it was told when it was made.
  * @param options How to use it.
  * @returns The socket. Its `opened` waits for the function, and for the pair's own `opened`. Only then is its
  * `secureTransport` certain: a function may open a connection that is protected already.
@@ -90,23 +91,28 @@ const NAMES: OptionNames<ToSocketOptions> = {
  * ```
  */
 export function toSocket(source: SocketSource, options: ToSocketOptions = {}): Socket {
-  mustExist("make a socket", options, NAMES);
-  const { secureTransport = "off", tls, allowHalfOpen = false, signal } = options;
-  const address = options.address && settleAddress(options.address);
+  const given = mustExist("make a socket", options, NAMES);
+  const { secureTransport = "off", allowHalfOpen = false, signal } = given;
+  const address = given.address && settleAddress(given.address);
   const name = address !== undefined && "hostname" in address ? { serverName: address.hostname } : {};
   if (typeof source !== "function") assertPair(source);
   else if (address === undefined) {
     throw new TypeError("Cannot make a socket: address is missing, which the function needs");
   }
-  if (tls !== undefined) assertTlsOptions(tls);
+  const tls = given.tls && assertTlsOptions(given.tls);
   if (typeof source !== "function" && secureTransport !== "off") assertShowsCertificate(source, tls);
   if (isSocket(source) && signal === undefined) {
     if (secureTransport === "off" || source.secureTransport === "on") return source;
+    // Otherwise what it is told here has to reach its TLS, whoever starts that.
+    const isTold = address !== undefined || tls !== undefined;
     if (source.secureTransport === "starttls") {
-      return secureTransport === "starttls" ? source : source.startTls({ ...name, ...tls });
+      if (secureTransport === "on") return source.startTls({ ...name, ...tls });
+      if (!isTold) return source;
     }
   }
-  const startTls = (later?: TlsOptions) => settleTls({ ...name, ...tls, ...later }, undefined);
+  const isNamed = isSocket(source) && source.secureTransport === "starttls";
+  const startTls = (later?: TlsOptions) =>
+    settleTls({ ...name, ...tls, ...later && assertTlsOptions(later) }, undefined, { isNamed });
   const transport = typeof source === "function" ? secureTransport : transportOf(source, secureTransport);
   const mayStartTls = transport === "starttls" || transport === "on" && typeof source === "function";
   // Checked before anything is opened.

@@ -1029,7 +1029,7 @@ test("checkAuth() takes everything that auth may be", () => {
 
 test("checkAuth() counts what is undefined as left out, unless nothing else is there", () => {
   const auth = { ...PASSWORD, accessToken: undefined, mechanism: undefined } as unknown as Auth;
-  assertEquals(checkAuth(auth), PASSWORD);
+  assertEquals({ ...checkAuth(auth) }, PASSWORD);
   const none = { user: "tim", pass: undefined, accessToken: undefined } as unknown as Auth;
   assertThrows(() => checkAuth(none), TypeError, "auth.pass must be a string without NUL");
 });

@@ -28,6 +28,7 @@ test("settle() completes the options", () => {
     key: undefined,
     alpnProtocols: [],
     verify: true,
+    insists: false,
     verifiedBy: "name",
     peerCertificate: false,
   });

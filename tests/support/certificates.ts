@@ -141,6 +141,26 @@ export async function createSelfSigned(
   return { cert: cert.toString("pem"), key: await exportKey(keys) };
 }
 
+/**
+ * Makes a certificate that a server has signed itself and that is no authority's (CA:FALSE), with what its key signs all the same.
+ *
+ * @param names DNS names.
+ * @param expires When it stops being valid, in milliseconds from now; negative for an expired one.
+ */
+export async function createOwn(names: readonly string[], expires = DAY): Promise<KeyPair & Authority> {
+  const keys = await generateKeys();
+  const cert = await x509.X509CertificateGenerator.createSelfSigned({
+    name: `CN=${names[0]}, O=Own ${expires}`,
+    keys,
+    signingAlgorithm: ALGORITHM,
+    serialNumber: serial(),
+    notBefore: new Date(Date.now() - 7 * DAY),
+    notAfter: new Date(Date.now() + expires),
+    extensions: [new x509.BasicConstraintsExtension(false), namesOf(names)],
+  });
+  return { ...authority(cert, keys, ""), key: await exportKey(keys) };
+}
+
 function namesOf(names: readonly string[]): x509.SubjectAlternativeNameExtension {
   return new x509.SubjectAlternativeNameExtension(
     names.map((value) => ({ type: /^[\d.]+$|:/.test(value) ? "ip" as const : "dns" as const, value })),

@@ -236,7 +236,7 @@ function watchOptions<Options extends SmtpClientOptions>(watch: SecretWatch, opt
   const { trace } = options;
   return {
     ...options,
-    ...(options.auth && { auth: seen(options.auth) }),
+    ...(Object.hasOwn(options, "auth") && options.auth && { auth: seen(options.auth) }),
     ...(options.logger && { logger: seenLogger(options.logger, watch) }),
     trace: (event) => {
       events.push(event);

@@ -9,7 +9,7 @@ import type tls from "node:tls";
 import type { Connection } from "../connection.ts";
 import { formatAddress, type TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { checkCertificate, describeTls } from "../tls.ts";
+import { checkCertificate, checkIssuer, describeTls, serversOwn } from "../tls.ts";
 import { Gate } from "./gate.ts";
 import { startNodeTls } from "./tls.ts";
 
@@ -197,6 +197,8 @@ function secured(
 ): Connection {
   const agreed = describeTls(raw);
   try {
+    const own = settings.verify ? serversOwn(settings.caCerts) : [];
+    if (own.length > 0) checkIssuer(own, agreed.tls.peerCertificate, raw);
     checkCertificate(settings, agreed.tls);
   } catch (error) {
     raw.on("error", () => {}); // nobody waits for what comes after this one

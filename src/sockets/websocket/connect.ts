@@ -170,8 +170,8 @@ class WebSocketSocket extends ConnectionSocket {
 }
 
 /** Checks the options, before anything is opened. */
-function settleWebSocket(options: WebSocketSocketOptions): WebSocketSettings {
-  mustExist("make a socket", options, NAMES, { hints: HINTS });
+function settleWebSocket(given: WebSocketSocketOptions): WebSocketSettings {
+  const options = mustExist("make a socket", given, NAMES, { hints: HINTS });
   const { secureTransport = "off", halfClose = false, allowHalfOpen = false, signal } = options;
   if (secureTransport !== "off" && secureTransport !== "on") {
     throw new TypeError(mustBe("make a socket", "secureTransport", '"off" or "on"', secureTransport));
