@@ -10,6 +10,7 @@ import { builtin } from "../sockets/runtime.ts";
 import { SocketError } from "../sockets/socket.ts";
 import { assertCertificates, assertPrivateKey } from "../sockets/pem.ts";
 import { settleCertificates } from "../sockets/settings.ts";
+import { isOneOf, ownCertificates } from "../sockets/tls.ts";
 import { oneOf, type ServerTlsOptions } from "./options.ts";
 
 /** The server's side of TLS. */
@@ -41,6 +42,7 @@ export function createSecureServer(options: ServerTlsOptions): SecureServer {
     throw new TypeError("Cannot serve: tls.clientCertificate needs tls.caCerts, who signs the certificates");
   }
   assertPair(cert, key);
+  const own = ownCertificates(ca ?? []);
   const { SSL_OP_NO_RENEGOTIATION, SSL_OP_NO_TICKET } = builtin("node:crypto").constants;
   let secureContext: tls.SecureContext;
   try {
@@ -48,7 +50,7 @@ export function createSecureServer(options: ServerTlsOptions): SecureServer {
       cert,
       key,
       // Without a list there would be the system's: to complete the chain of `cert`, which is to be sent as it is.
-      ca: [...ca ?? []],
+      ca: (ca ?? []).filter((pem) => !own.includes(pem)),
       // Under TLS 1.2 a client could make Node renegotiate as often as it likes; Bun and Deno never do. And what a session
       // was resumed from says nothing about the certificate's dates and authorities now.
       secureOptions: SSL_OP_NO_RENEGOTIATION | (ca === undefined ? 0 : SSL_OP_NO_TICKET),
@@ -66,7 +68,7 @@ export function createSecureServer(options: ServerTlsOptions): SecureServer {
         rejectUnauthorized: required,
         ...{ highWaterMark: 0 },
       }),
-    check: ca === undefined ? undefined : clientCheck(required),
+    check: ca === undefined ? undefined : clientCheck(required, own),
   };
 }
 
@@ -77,7 +79,7 @@ const MAX_ACCEPTED = 10_000;
  * Makes the check of clients' certificates for one server. Told to reject what is not authorized, Bun does so itself, but not
  * Node and Deno: there only a `tls.Server` looks at the verdict, and that makes its sockets read ahead.
  */
-function clientCheck(required: boolean): (secure: tls.TLSSocket) => void {
+function clientCheck(required: boolean, own: readonly string[]): (secure: tls.TLSSocket) => void {
   // Deno (2.9.6) gives a session ticket to each client, before anybody can refuse it, and checks no certificate when one comes
   // back with it, from whichever server of the process it is.
   const accepted = new Set<string>();
@@ -96,7 +98,7 @@ function clientCheck(required: boolean): (secure: tls.TLSSocket) => void {
       if (!accepted.has(fingerprint256)) throw refusal("CERT_REJECTED", "the session proves nothing");
     } else {
       const problem = verificationError(secure);
-      if (problem !== undefined) throw refusal(problem, problem);
+      if (problem !== undefined && !isOneOf(own, certificate.raw)) throw refusal(problem, problem);
     }
     accepted.add(fingerprint256);
     if (accepted.size > MAX_ACCEPTED) accepted.delete(accepted.values().next().value!);

@@ -20,7 +20,7 @@ import { SocketError, type SocketInfo, type TlsInfo } from "./socket.ts";
  */
 export function trustedCertificates(caCerts: readonly string[]): string[] | undefined {
   if (caCerts.length === 0) return undefined;
-  const own = serversOwn(caCerts);
+  const own = ownCertificates(caCerts);
   if (own.length > 0) caCerts = caCerts.filter((pem) => !own.includes(pem));
   if (!mayReadAuthorities()) return [...caCerts];
   const tls = builtin("node:tls");
@@ -30,13 +30,13 @@ export function trustedCertificates(caCerts: readonly string[]): string[] | unde
 }
 
 /**
- * Those of `caCerts` that are no authority's (CA:FALSE), on Deno. Node and Bun take such a certificate for the server's own, and
+ * Those of `caCerts` that are no authority's (CA:FALSE), on Deno. Node and Bun take such a certificate for the peer's own, and
  * trust nothing that its key has signed. Deno (2.9.6) takes each certificate for an authority's, for every name: so it does
- * not get them, and {@linkcode checkIssuer} looks whether one of them is the server's.
+ * not get them, and {@linkcode isOneOf} looks whether one of them is the peer's.
  *
  * @param caCerts The certificates, one a text.
  */
-export function serversOwn(caCerts: readonly string[]): string[] {
+export function ownCertificates(caCerts: readonly string[]): string[] {
   if (!("Deno" in globalThis)) return [];
   return caCerts.filter((pem) => {
     try {
@@ -48,7 +48,18 @@ export function serversOwn(caCerts: readonly string[]): string[] {
 }
 
 /**
- * Checks who has signed a certificate, where {@linkcode serversOwn} finds some, so that the handshake did not.
+ * Whether a certificate is one of some, to the byte.
+ *
+ * @param own What {@linkcode ownCertificates} has found.
+ * @param certificate The peer's certificate.
+ */
+export function isOneOf(own: readonly string[], certificate: Uint8Array): boolean {
+  const { Buffer } = builtin("node:buffer");
+  return own.some((pem) => Buffer.from(derOf(pem)).equals(certificate));
+}
+
+/**
+ * Checks who has signed a certificate, where {@linkcode ownCertificates} finds some, so that the handshake did not.
  *
  * @param own What it has found.
  * @param certificate The server's certificate.
@@ -61,9 +72,8 @@ export function checkIssuer(
   socket: { authorized: boolean; authorizationError: unknown },
 ): void {
   if (socket.authorized === true) return;
-  const { Buffer } = builtin("node:buffer");
   const code = `${socket.authorizationError || "CERT_UNTRUSTED"}`;
-  if (certificate === undefined || !own.some((pem) => Buffer.from(derOf(pem)).equals(certificate))) {
+  if (certificate === undefined || !isOneOf(own, certificate)) {
     throw Object.assign(new Error(code), { code });
   }
   const { validFrom, validTo } = new (builtin("node:crypto").X509Certificate)(certificate);

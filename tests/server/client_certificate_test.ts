@@ -11,7 +11,7 @@ import {
 } from "../../src/server/mod.ts";
 import { readClientCertificate } from "../../src/server/client_certificate.ts";
 import { SocketError } from "../../src/sockets/mod.ts";
-import { createAuthority, createSelfSigned, der, type KeyPair } from "../support/certificates.ts";
+import { createAuthority, createOwn, createSelfSigned, der, type KeyPair } from "../support/certificates.ts";
 import { test } from "../support/harness.ts";
 
 const authority = await createAuthority("Clients CA");
@@ -164,6 +164,23 @@ for (const security of SECURITIES) {
         });
       }
     }
+
+    test(`serve() with caCerts refuses what a certificate in it that is no authority's has signed (${how})`, async () => {
+      const friend = await createOwn(["friend.test"]);
+      await using door = start(security, {}, authority.cert + friend.cert);
+      const forged = await friend.issue({ names, usage: "client" });
+      const { heard } = await visit(door, version, forged, { security });
+      assertEquals(heard, "");
+      assertInstanceOf(await door.error, SocketError);
+      assertEquals(door.asked, []);
+    });
+
+    test(`serve() with caCerts takes a client's own certificate that is no authority's (${how})`, async () => {
+      const friend = await createOwn(["friend.test"]);
+      await using door = start(security, {}, authority.cert + friend.cert);
+      const { heard } = await visit(door, version, friend, { security });
+      assertMatch(heard, served);
+    });
 
     test(`serve() with caCerts refuses a client without a certificate, unless it is optional (${how})`, async () => {
       {

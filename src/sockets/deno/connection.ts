@@ -8,7 +8,7 @@ import type { Connection } from "../connection.ts";
 import { isServersOwn } from "../pem.ts";
 import type { TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { serversOwn } from "../tls.ts";
+import { ownCertificates } from "../tls.ts";
 
 /** The most that one read can bring. A larger buffer is no faster: the kernel hands over no more than this at once. */
 const BUFFER_LENGTH = 65_536;
@@ -77,14 +77,14 @@ export class DenoConnection implements Connection {
   /**
    * Goes over to TLS with `Deno.startTls`. What that cannot do is left to `node:tls` over the same connection: a client
    * certificate, `verify: false`, `fingerprints`, showing the server's certificate, a server's own certificate in `caCerts`,
-   * whether it calls itself an authority's (`CaUsedAsEndEntity`) or not (see {@linkcode serversOwn}), and TLS over a unix socket.
+   * whether it calls itself an authority's (`CaUsedAsEndEntity`) or not (see {@linkcode ownCertificates}), and TLS over a unix socket.
    */
   async startTls(settings: TlsSettings, signal: AbortSignal): Promise<Connection> {
     const { serverName, caCerts, alpnProtocols, verify, cert, peerCertificate } = settings;
     const isForNode = !verify || cert !== undefined || peerCertificate;
     if (
       !isTcp(this.#conn) || isForNode || serverName === undefined ||
-      caCerts.some((pem) => isServersOwn(pem, serverName)) || serversOwn(caCerts).length > 0
+      caCerts.some((pem) => isServersOwn(pem, serverName)) || ownCertificates(caCerts).length > 0
     ) {
       // Node's adapter, which Deno seldom needs.
       const { startTlsWithNode } = await import("../node/connection.ts");

@@ -9,7 +9,7 @@ import type tls from "node:tls";
 import type { Connection } from "../connection.ts";
 import { formatAddress, type TlsSettings } from "../settings.ts";
 import type { SocketInfo } from "../socket.ts";
-import { checkCertificate, checkIssuer, describeTls, serversOwn } from "../tls.ts";
+import { checkCertificate, checkIssuer, describeTls, ownCertificates } from "../tls.ts";
 import { Gate } from "./gate.ts";
 import { startNodeTls } from "./tls.ts";
 
@@ -197,7 +197,7 @@ function secured(
 ): Connection {
   const agreed = describeTls(raw);
   try {
-    const own = settings.verify ? serversOwn(settings.caCerts) : [];
+    const own = settings.verify ? ownCertificates(settings.caCerts) : [];
     if (own.length > 0) checkIssuer(own, agreed.tls.peerCertificate, raw);
     checkCertificate(settings, agreed.tls);
   } catch (error) {

@@ -9,7 +9,7 @@ import type tls from "node:tls";
 import { abortable } from "../abortable.ts";
 import { builtin } from "../runtime.ts";
 import { isIpAddress, type TlsSettings } from "../settings.ts";
-import { serversOwn, trustedCertificates } from "../tls.ts";
+import { ownCertificates, trustedCertificates } from "../tls.ts";
 
 /**
  * Does the client's handshake.
@@ -38,7 +38,7 @@ function begin(raw: Duplex, settings: TlsSettings): tls.TLSSocket {
     socket: raw as net.Socket,
     ...{ allowHalfOpen: true }, // Bun does not take it over from the socket
     // Otherwise checkIssuer() does so after the handshake.
-    rejectUnauthorized: verify && serversOwn(caCerts).length === 0,
+    rejectUnauthorized: verify && ownCertificates(caCerts).length === 0,
     checkServerIdentity: () => undefined, // each runtime has a rule of its own
     // An IP address is never sent as a name (RFC 6066, section 3).
     ...(serverName !== undefined && { host: serverName }),
