@@ -1,5 +1,5 @@
 /** Where header fields are folded, and what becomes of those that cannot be. @module */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { execFileSync } from "node:child_process";
 import PostalMime from "postal-mime";
@@ -301,7 +301,9 @@ test("foldHeader() throws rather than write a line of more than 998 octets", () 
 test("compose() refuses addresses with white space that is no space", () => {
   for (const space of SPACES.filter((space) => /\s/.test(space))) {
     for (const address of [`a${space}b@example.com`, `"a${space}b"@example.com`, `${space}a@example.com`]) {
-      assertThrows(() => compose({ ...BASE, to: { address } }), TypeError, "white space other than spaces");
+      const { message } = assertThrows(() => compose({ ...BASE, to: { address } }), TypeError);
+      // Those that end a line or do not show are no characters of an address at all.
+      assertMatch(message, /white space other than spaces|to must be a valid address/);
     }
   }
 });
