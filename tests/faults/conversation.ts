@@ -5,7 +5,7 @@
 import { SmtpClient } from "../../src/client/client.ts";
 import type { SmtpClientOptions } from "../../src/client/options.ts";
 import type { Receipt } from "../../src/client/receipt.ts";
-import type { ServerHandlers } from "../../src/server/handlers.ts";
+import type { ServerHandlers, ServerSession } from "../../src/server/handlers.ts";
 import type { ServeSocketOptions } from "../../src/server/options.ts";
 import type { Socket } from "../../src/sockets/socket.ts";
 import { ModelServer } from "../support/model_server.ts";
@@ -42,7 +42,10 @@ export function serverOptions(way: Way): ServeSocketOptions {
  * @param books What is told of each message that is taken.
  * @param onClose Called at the end of a session.
  */
-export function handlersOf(books: () => Books, onClose: () => void = () => {}): ServerHandlers {
+export function handlersOf(
+  books: () => Books,
+  onClose: (session: ServerSession) => void = () => {},
+): ServerHandlers {
   return {
     auth: () => true,
     async message(content, { envelope }) {

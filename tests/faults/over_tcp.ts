@@ -54,26 +54,19 @@ const PATIENCE = 60_000;
 /** What the server of a lane is told, one conversation after the other, and tells. */
 class Desk {
   books = new Books();
-  #ended = 0;
-  #awaited = 0;
-  #done = Promise.withResolvers<void>();
+  /** The clients, by their ports, whose sessions are over. */
+  readonly #ended = new Set<number>();
+  #onEnd: () => void = () => {};
 
   /** A session has ended. */
-  end(): void {
-    this.#ended++;
-    this.#look();
+  end(port: number): void {
+    this.#ended.add(port);
+    this.#onEnd();
   }
 
-  /** Waits until as many more sessions have ended. A late one of the conversation before counts, too. */
-  ends(more: number): Promise<void> {
-    this.#awaited += more;
-    this.#done = Promise.withResolvers();
-    this.#look();
-    return this.#done.promise;
-  }
-
-  #look(): void {
-    if (this.#ended >= this.#awaited) this.#done.resolve();
+  /** Waits until the session of a client has ended. */
+  async ends(port: number): Promise<void> {
+    while (!this.#ended.delete(port)) await new Promise<void>((resolve) => this.#onEnd = resolve);
   }
 }
 
@@ -141,9 +134,11 @@ export class Lane implements AsyncDisposable {
     const waited = performance.now() - began;
     const { connections } = relay;
     await Promise.all(connections.map((connection) => connection.close()));
-    const reached = connections.filter(({ reached }) => reached).length;
-    if (!await inTime(this.#desk.ends(reached))) {
-      books.violations.push("The server does not end it");
+    // One that has not reached the server has nothing to tell.
+    for (const { port } of connections) {
+      if (port !== undefined && !await inTime(this.#desk.ends(port))) {
+        books.violations.push("The server does not end it");
+      }
     }
     const { up = 0, down = 0 } = connections[0]?.passed ?? {};
     relay.forget();
@@ -174,7 +169,10 @@ function limitsOf(
 }
 
 async function startOwn(way: Way, { cert, key }: Certificates, desk: Desk): Promise<RunningServer> {
-  const handlers = handlersOf(() => desk.books, () => desk.end());
+  const handlers = handlersOf(
+    () => desk.books,
+    ({ remoteAddress }) => desk.end(Number(remoteAddress!.split(":").at(-1))),
+  );
   const server = serve({ ...serverOptions(way), tls: { cert, key } }, handlers);
   const { port } = await server.listening;
   return { port, [Symbol.asyncDispose]: () => server.shutdown() };
@@ -189,7 +187,8 @@ async function startModel(way: Way, { cert, key }: Certificates, desk: Desk): Pr
       allowHalfOpen: true,
       upgrade: (raw) => new TLSSocket(raw, { isServer: true, secureContext, ...{ highWaterMark: 0 } }),
     });
-    void serveModel(way, socket, desk.books).then(() => desk.end());
+    const port = raw.remotePort!;
+    void serveModel(way, socket, desk.books).then(() => desk.end(port));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {

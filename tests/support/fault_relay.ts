@@ -76,8 +76,8 @@ export class RelayedConnection {
   struck = false;
   /** Whether both sides are closed. */
   ended = false;
-  /** Whether the server has been reached. */
-  reached = false;
+  /** The port that the server sees, once it has been reached. */
+  port: number | undefined;
   readonly #client: Socket;
   readonly #upstream: Socket;
   readonly #plan: RelayPlan;
@@ -100,7 +100,7 @@ export class RelayedConnection {
     ).then(() => this.ended = true);
     this.#join("up", client, upstream);
     this.#join("down", upstream, client);
-    upstream.once("connect", () => this.reached = true);
+    upstream.once("connect", () => this.port = upstream.localPort);
     if (plan.fault?.at === 0 && plan.fault.kind !== "corrupt") upstream.once("connect", () => this.#strike());
   }
 
