@@ -10,7 +10,7 @@
  *   `browser` (Chromium; only tests/browser), `jsr` (Deno on the real `@std`).
  * - `--filter`: only the tests whose name contains the text.
  * - `--coverage`: also fail if the tests under Deno reach too few lines of `src/core`, `src/streams` and `src/sasl`.
- * - `--limit`: how long one runtime may take before it is killed. Default: 600.
+ * - `--limit`: how long one runtime may take before it is killed. Default: 900.
  * - `--reports`: keep the JUnit reports in this folder.
  * - `--jobs`: how many runtimes run side by side. Default: 2.
  *
@@ -33,7 +33,7 @@ const { values: flags, positionals: parts } = parseArgs({
     only: { type: "string", default: ALL },
     filter: { type: "string" },
     coverage: { type: "boolean", default: false },
-    limit: { type: "string", default: "600" },
+    limit: { type: "string", default: "900" },
     reports: { type: "string" },
     jobs: { type: "string", default: `${Math.min(2, navigator.hardwareConcurrency)}` },
   },

@@ -239,13 +239,17 @@ async function announcing(
   const server = createServer((near) => {
     const far = connect(port, "localhost");
     let greeted = false;
+    let hello = "";
     far.on("data", (data) => {
-      const text = data.toString("latin1");
-      const isHello = !greeted && text.startsWith("250-");
-      greeted ||= isHello;
-      near.write(
-        isHello ? text.replace(/^250 /m, keywords.map((one) => `250-${one}\r\n`).join("") + "250 ") : data,
-      );
+      if (greeted || hello === "" && !data.toString("latin1").startsWith("250-")) {
+        near.write(data);
+        return;
+      }
+      hello += data.toString("latin1"); // aiosmtpd writes it line by line
+      greeted = /^250 .*\r\n/m.test(hello);
+      if (greeted) {
+        near.write(hello.replace(/^250 /m, keywords.map((one) => `250-${one}\r\n`).join("") + "250 "));
+      }
     });
     near.pipe(far);
     far.on("end", () => near.end());
