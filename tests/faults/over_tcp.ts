@@ -197,20 +197,18 @@ async function startModel(way: Way, { cert, key }: Certificates, desk: Desk): Pr
   };
 }
 
-/** A socket that notes what it has written: a write that fails has not left. */
+/** A socket that notes what it gives to the system: all but what is written once the connection is closed. */
 function watching(socket: Socket, left: { text: string }): Socket {
   const decoder = new TextDecoder("latin1");
+  let isClosed = false;
+  const close = () => void (isClosed = true);
+  socket.closed.then(close, close);
   const writable = new WritableStream<Uint8Array>({
     async write(chunk) {
-      const text = decoder.decode(chunk);
-      const before = left.text;
-      left.text += text;
+      if (!isClosed) left.text += decoder.decode(chunk);
       const writer = socket.writable.getWriter();
       try {
         await writer.write(chunk);
-      } catch (error) {
-        left.text = before;
-        throw error;
       } finally {
         writer.releaseLock();
       }
