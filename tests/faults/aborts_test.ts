@@ -12,7 +12,7 @@ import { showFigures } from "./books.ts";
 
 for (
   const [where, abort] of [
-    ["in memory", () => abortInMemory({ share: 0.005 })],
+    ["in memory", () => abortInMemory({ share: 0.003 })],
     ["over TCP", () => abortOverTcp({ share: 0.02 })],
   ] as const
 ) {

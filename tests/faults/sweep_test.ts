@@ -9,8 +9,8 @@ import { sweepInMemory, sweepOverTcp } from "./sweep.ts";
 
 for (
   const [where, sweep] of [
-    ["in memory", () => sweepInMemory({ share: 0.003 })],
-    ["over TCP", () => sweepOverTcp({ share: 0.0006 })],
+    ["in memory", () => sweepInMemory({ share: 0.0015 })],
+    ["over TCP", () => sweepOverTcp({ share: 0.0005 })],
   ] as const
 ) {
   test(`SmtpClient reports what the server has truly taken, whatever byte is cut at, ${where}`, async () => {
