@@ -37,7 +37,8 @@ function announced(random: Random): string {
 /** The reply as it comes over the wire: the decoder replaces what is no text. */
 function parse(text: string): Extensions {
   const lines = text.replaceAll("\r", " ").toWellFormed().split("\n");
-  const decoder = new ReplyDecoder();
+  // A line may have grown past the limit, which is another target's.
+  const decoder = new ReplyDecoder({ maxLineLength: 1_000_000, maxReplyLength: 1_000_000 });
   decoder.push(new TextEncoder().encode(
     lines.map((line, index) => `250${index === lines.length - 1 ? " " : "-"}${line}\r\n`).join(""),
   ));
